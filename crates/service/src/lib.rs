@@ -1,0 +1,14 @@
+//! What executes a request: files, desk, mailbox, run.
+//!
+//! A service never holds a client's connection and knows no channel. It is given values, and returns values or a
+//! [`failure::Failure`].
+
+#![forbid(unsafe_code)]
+
+pub mod desk;
+pub mod failure;
+pub mod files;
+pub mod mailbox;
+pub mod picture;
+pub mod run;
+pub mod web;

@@ -1,0 +1,2 @@
+//! Tests, benchmarks and checks of the project.
+fn main() {}
