@@ -1,1 +1,3 @@
-//! Not here yet.
+//! SMTP.
+
+pub mod client;
