@@ -5,6 +5,7 @@
 //!
 //! Knows no command. Bounded by [`Limits`]; nothing is allocated for a length that was only claimed.
 
+pub mod client;
 mod line;
 pub mod reply;
 pub mod request;
