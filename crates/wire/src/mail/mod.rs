@@ -1,1 +1,12 @@
-//! Not here yet.
+//! What mail is made of, whatever protocol carries it: addresses, header fields, what a list of messages shows.
+//!
+//! MIME trees are not here: whoever shows a whole message reads its structure with `mail-parser`.
+
+pub mod address;
+pub mod date;
+pub mod encoded_word;
+pub mod header;
+pub mod message;
+
+pub use address::{Address, Domain, ForwardPath, ReversePath};
+pub use message::Summary;
