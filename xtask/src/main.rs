@@ -1,2 +1,205 @@
-//! Tests, benchmarks and checks of the project.
-fn main() {}
+//! `cargo xtask`: the one command that tests the project, and the commands that run a part of it.
+//!
+//! Knows nothing of how the server is built inside: it runs Cargo, reads the tree's files, and starts the scenarios, which
+//! drive the real binary. Bounded by: a ceiling of time on every child it starts.
+
+#![forbid(unsafe_code)]
+// A program whose output is for the person who started it.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod child;
+mod documents;
+mod expectation;
+mod install;
+mod licences;
+mod links;
+mod markdown;
+mod scenarios;
+mod step;
+mod style;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use child::Child;
+use step::{Note, Report};
+
+const HELP: &str = "\
+cargo xtask test [--only STEP]           everything a change must pass; installs what the tests need
+cargo xtask scenario NAME                one folder of tests/scenarios, its output shown as it comes
+cargo xtask crash [--seed N --rounds N]  kill -9 under load: every 250 that was read is there afterwards, whole, once
+cargo xtask bench [ARGUMENTS]            the figures: peers side by side (the bench crate)
+cargo xtask help                         this text
+
+The steps of `test`, in order:
+  install format style links licences clippy unit build documents scenarios
+`--only` also takes the name of one scenario, like 03_http, or its number.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = tree::root();
+    let result = match words.as_slice() {
+        ["test"] => test(&root, None),
+        ["test", "--only", name] => test(&root, Some(name)),
+        ["scenario", name] => scenario(&root, name, &[]),
+        ["crash", options @ ..] => crash(&root, options),
+        ["bench", rest @ ..] => bench(&root, rest),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("xtask does not know `{}`\n\n{HELP}", words.join(" "))),
+    };
+    match result {
+        Ok(code) => code,
+        Err(sentence) => {
+            eprintln!("{sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything, or the one step that was named.
+fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
+    let all = scenarios::all(root)?;
+    let scenario = only.and_then(|name| all.iter().find(|scenario| scenario.is_called(name)));
+    if let Some(name) = only
+        && scenario.is_none()
+        && !STEPS.contains(&name)
+    {
+        return Err(format!("there is no step or scenario `{name}`\n\n{HELP}"));
+    }
+    // A step runs when it is asked for, or when a thing that is asked for needs it.
+    let wanted = |step: &str| match only {
+        None => true,
+        Some(name) if name == step => true,
+        Some(name) => {
+            let binary = scenario.is_some() || name == "scenarios" || name == "documents";
+            binary && (step == "install" || step == "build")
+        }
+    };
+
+    let mut report = Report::default();
+    if wanted("install") {
+        report.run("install", || install::everything(root));
+    }
+    if wanted("format") {
+        report.run("format", || cargo(root, &["fmt", "--all", "--", "--check"], MINUTE * 2));
+    }
+    if wanted("style") {
+        report.run("style", || style::check(root));
+    }
+    if wanted("links") {
+        report.run("links", || links::check(root));
+    }
+    if wanted("licences") {
+        report.run("licences", || licences::check(root));
+    }
+    if wanted("clippy") {
+        let words = ["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+        report.run("clippy", || cargo(root, &words, MINUTE * 15));
+    }
+    if wanted("unit") {
+        report.run("unit", || unit(root));
+    }
+    let mut binary = Err("not run: the server was not built".to_owned());
+    if wanted("build") {
+        report.run("build", || {
+            let note = cargo(root, &["build", "--release", "--locked", "--package", "sportello"], MINUTE * 15)?;
+            binary = Ok(tree::target(root).join("release").join("sportello"));
+            Ok(note)
+        });
+    }
+    if wanted("documents") {
+        report.run("documents", || documents::check(root, binary.as_deref()?));
+    }
+    for each in &all {
+        let named = scenario.is_some_and(|one| one.name == each.name);
+        if named || (scenario.is_none() && wanted("scenarios")) {
+            report.run(&each.name, || each.run(root, binary.as_deref()?, &[]));
+        }
+    }
+    Ok(report.conclude())
+}
+
+const STEPS: [&str; 10] =
+    ["install", "format", "style", "links", "licences", "clippy", "unit", "build", "documents", "scenarios"];
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn cargo(root: &Path, words: &[&str], ceiling: Duration) -> Result<Note, String> {
+    Child::new(tree::cargo()).arguments(words).folder(root).run_shown(ceiling)?;
+    Ok(Note::none())
+}
+
+/// Unit tests, transcripts and the examples in the documentation of every crate.
+fn unit(root: &Path) -> Result<Note, String> {
+    let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    let output = Child::new(tree::cargo()).arguments(&words).folder(root).run(MINUTE * 25)?;
+    let (mut passed, mut failed) = (0_u64, 0_u64);
+    for line in output.lines().filter_map(|line| line.trim().strip_prefix("test result: ")) {
+        let number = |word: &str| -> u64 {
+            let before = line.split(';').find(|part| part.trim_end().ends_with(word));
+            before.and_then(|part| part.split_whitespace().rev().nth(1)).and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        passed = passed.saturating_add(number("passed"));
+        failed = failed.saturating_add(number("failed"));
+    }
+    if failed > 0 {
+        return Err(format!("{failed} unit tests failed\n{output}"));
+    }
+    if passed == 0 {
+        return Err(format!("no unit test ran\n{output}"));
+    }
+    Ok(Note::of(format!("{passed} tests")))
+}
+
+/// One scenario with its output shown; builds the server first.
+fn scenario(root: &Path, name: &str, environment: &[(&str, String)]) -> Result<ExitCode, String> {
+    let all = scenarios::all(root)?;
+    let Some(scenario) = all.iter().find(|scenario| scenario.is_called(name)) else {
+        let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        return Err(format!("there is no scenario `{name}`; there are: {}", names.join(" ")));
+    };
+    install::everything(root)?;
+    let binary = release(root)?;
+    scenario.run_shown(root, &binary, environment)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release(root: &Path) -> Result<PathBuf, String> {
+    cargo(root, &["build", "--release", "--locked", "--package", "sportello"], MINUTE * 15)?;
+    Ok(tree::target(root).join("release").join("sportello"))
+}
+
+/// The kill -9 scenario with a seed and a length of one's own.
+fn crash(root: &Path, options: &[&str]) -> Result<ExitCode, String> {
+    let mut environment = Vec::new();
+    let mut rest = options;
+    while let [name, value, others @ ..] = rest {
+        let variable = match *name {
+            "--seed" => "CRASH_SEED",
+            "--rounds" => "CRASH_ROUNDS",
+            other => return Err(format!("crash does not know `{other}`; it takes --seed N and --rounds N")),
+        };
+        value.parse::<u64>().map_err(|_| format!("{name} takes a whole number, not `{value}`"))?;
+        environment.push((variable, (*value).to_owned()));
+        rest = others;
+    }
+    if let [name] = rest {
+        return Err(format!("{name} needs a number after it"));
+    }
+    scenario(root, scenarios::CRASH, &environment)
+}
+
+fn bench(root: &Path, rest: &[&str]) -> Result<ExitCode, String> {
+    if !root.join("bench/Cargo.toml").exists() {
+        return Err("the bench crate is not in this tree".to_owned());
+    }
+    let mut words = vec!["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--"];
+    words.extend_from_slice(rest);
+    cargo(root, &words, MINUTE * 240)?;
+    Ok(ExitCode::SUCCESS)
+}

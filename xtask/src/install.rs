@@ -1,0 +1,139 @@
+//! What the tests need beside the Rust toolchain: prints it, and installs what is missing where it may.
+//!
+//! System packages come through apt-get and only as root; everybody else is told the one command to run. The Python
+//! packages go to a virtual environment under `target/`, at the versions of `tests/requirements.txt`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::child::Child;
+use crate::step::Note;
+use crate::tree;
+
+/// A command that a test runs, and the Debian package that holds it.
+const NEEDS: [(&str, &str); 12] = [
+    ("cc", "gcc"),
+    ("git", "git"),
+    ("bash", "bash"),
+    ("curl", "curl"),
+    ("redis-cli", "redis-tools"),
+    ("swaks", "swaks"),
+    ("nc", "netcat-openbsd"),
+    ("python3", "python3"),
+    ("chromium", "chromium"),
+    ("prlimit", "util-linux"),
+    ("kill", "procps"),
+    ("strace", "strace"),
+];
+
+/// Makes sure of everything; says what was there and what came new.
+pub(crate) fn everything(root: &Path) -> Result<Note, String> {
+    components(root)?;
+    let installed = packages()?;
+    let fresh = environment(root)?;
+    let mut words = vec![format!("{} commands", NEEDS.len())];
+    if !installed.is_empty() {
+        words.push(format!("installed {}", installed.join(" ")));
+    }
+    if fresh {
+        words.push("a new Python environment".to_owned());
+    }
+    Ok(Note::of(words.join(" · ")))
+}
+
+/// The Python of the virtual environment.
+pub(crate) fn python(root: &Path) -> PathBuf {
+    tree::target(root).join("venv").join("bin").join("python")
+}
+
+/// rustfmt and clippy come with the toolchain, or through rustup.
+fn components(root: &Path) -> Result<(), String> {
+    for component in ["rustfmt", "clippy"] {
+        let word = if component == "rustfmt" { "fmt" } else { "clippy" };
+        if Child::new(tree::cargo()).arguments(&[word, "--version"]).folder(root).run(MINUTE).is_ok() {
+            continue;
+        }
+        println!("   {component} is missing: rustup component add {component}");
+        Child::new("rustup").arguments(&["component", "add", component]).folder(root).run(MINUTE * 5).map_err(
+            |error| {
+                format!("the Rust toolchain has no {component}; with rustup: rustup component add {component}\n{error}")
+            },
+        )?;
+    }
+    Ok(())
+}
+
+fn packages() -> Result<Vec<&'static str>, String> {
+    let mut missing: Vec<&str> = NEEDS.iter().filter(|(command, _)| !is_command(command)).map(|need| need.1).collect();
+    if is_command("python3") && !has_venv() || missing.contains(&"python3") {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(missing);
+    }
+    println!("   missing: {}", missing.join(" "));
+    let by_hand = format!("apt-get update && apt-get install --yes {}", missing.join(" "));
+    if !is_command("apt-get") {
+        return Err(format!("the tests need these Debian packages, and here is no apt-get: {}", missing.join(" ")));
+    }
+    if !is_root() {
+        return Err(format!("the tests need packages that only root may install; run once: sudo sh -c '{by_hand}'"));
+    }
+    apt(&["update"])?;
+    let mut words = vec!["install", "--yes", "--no-install-recommends"];
+    words.extend_from_slice(&missing);
+    apt(&words)?;
+    let still: Vec<&str> =
+        NEEDS.iter().filter(|(command, _)| !is_command(command)).map(|(command, _)| *command).collect();
+    if still.is_empty() { Ok(missing) } else { Err(format!("installed, and still missing: {}", still.join(" "))) }
+}
+
+fn apt(words: &[&str]) -> Result<(), String> {
+    println!("   apt-get {}", words.join(" "));
+    let child = Child::new("apt-get").arguments(words).variable("DEBIAN_FRONTEND", "noninteractive");
+    child.run(MINUTE * 10).map(|_| ())
+}
+
+/// The virtual environment, made anew when the list of its packages changed. True when it was.
+fn environment(root: &Path) -> Result<bool, String> {
+    let list = root.join("tests/requirements.txt");
+    let wanted = fs::read_to_string(&list).map_err(|error| format!("{}: {error}", list.display()))?;
+    let folder = tree::target(root).join("venv");
+    let stamp = folder.join("requirements.txt");
+    if fs::read_to_string(&stamp).is_ok_and(|has| has == wanted) && is_file(&python(root)) {
+        return Ok(false);
+    }
+    println!("   python3 -m venv {}", folder.display());
+    let make = Child::new("python3").arguments(&["-m", "venv", "--clear"]).arguments(&[&folder]);
+    make.run(MINUTE * 2)?;
+    let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    Child::new(python(root)).arguments(&words).arguments(&[&list]).run(MINUTE * 5)?;
+    fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(true)
+}
+
+fn has_venv() -> bool {
+    let mut command = Command::new("python3");
+    command.args(["-c", "import venv, ensurepip"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn is_command(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| is_file(&folder.join(name)))
+}
+
+fn is_file(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// The effective user of this process, as proc(5) tells it: the second number of `Uid:`.
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    line.and_then(|numbers| numbers.split_whitespace().nth(1)) == Some("0")
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
