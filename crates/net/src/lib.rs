@@ -1,1 +1,30 @@
-//! Placeholder.
+//! One address, many channels: listening, accepting, reading and writing, with a bound on each.
+//!
+//! Knows no protocol. It gives a [`Connection`] to whoever serves the channel, on the worker where the connection lives and
+//! dies, and keeps for every open connection what people ask about it: who, since when, doing what, how its TCP fares.
+//!
+//! Bounded by: connections in all, per channel and per source ([`limit`]); every wait for a peer ([`deadline`]); 16 KiB of
+//! buffer per connection while a request is under way, none while it idles ([`buffer`]).
+
+#![deny(unsafe_code)]
+
+pub mod buffer;
+pub mod channel;
+pub mod connection;
+pub mod counters;
+pub mod deadline;
+pub mod limit;
+mod listener;
+mod registry;
+mod sys;
+pub mod tcp_info;
+pub mod worker;
+
+pub use buffer::Buffer;
+pub use channel::{Channel, Speaker};
+pub use connection::{Connection, Ended, Failed};
+pub use deadline::{Deadline, Deadlines};
+pub use listener::{BindError, Listener};
+pub use registry::ConnectionReport;
+pub use tcp_info::TcpInfo;
+pub use worker::{Serve, Workers};

@@ -1,0 +1,589 @@
+//! One connection, owned by the session loop that serves it.
+//!
+//! It is read before it is registered with the reactor, so a client that asks one thing and leaves costs no registration.
+//! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustix::buffer::spare_capacity;
+use rustix::net::{RecvFlags, SendFlags};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, Interest};
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::channel::Channel;
+use crate::deadline::{Deadline, Tick, rate_due, ticks};
+use crate::limit::{Permit, SourcePermit};
+use crate::registry::{Entry, Phase, Registry};
+use crate::tcp_info::TcpInfo;
+
+/// Why a connection can no longer be read or written.
+#[derive(Debug, Error)]
+pub enum Ended {
+    /// The peer closed or reset it.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// The peer kept us waiting too long.
+    #[error("the peer kept us waiting ({0:?})")]
+    TimedOut(Deadline),
+    /// The server stops.
+    #[error("the server stops")]
+    Stopping,
+    /// Somebody here closed it.
+    #[error("the connection was closed from this side")]
+    Killed,
+    /// The kernel says something else.
+    #[error("the connection failed")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::NotConnected => Self::Closed,
+            io::ErrorKind::TimedOut => Self::TimedOut(Deadline::Write),
+            _ => Self::Io(error),
+        }
+    }
+}
+
+enum Socket {
+    /// Not yet known to the reactor.
+    Fresh(OwnedFd),
+    Registered(TcpStream),
+    /// Between the two, and after a registration that failed.
+    Gone,
+}
+
+/// One accepted connection. Dropping it closes the socket.
+pub struct Connection {
+    socket: Socket,
+    registry: Rc<Registry>,
+    entry: Rc<Entry>,
+    key: usize,
+    local: SocketAddr,
+    /// Since when the request under way is read.
+    request_since: Tick,
+    /// Its bytes so far.
+    request_bytes: u64,
+    /// Whether readiness was put aside by [`Connection::left`], so that the socket must be asked before the reactor.
+    ask_socket: bool,
+    _permits: (Permit, SourcePermit),
+}
+
+/// How many bytes `sendfile` is asked for at once, so that one large answer does not keep the others waiting.
+const SENDFILE_STEP: usize = 512 * 1024;
+/// What a closing connection still swallows so that the peer reads our last answer instead of a reset.
+const LINGER_BYTES: u64 = 256 * 1024;
+const LINGER_TICKS: Tick = 20;
+
+impl Connection {
+    pub(crate) fn new(
+        socket: OwnedFd,
+        id: u64,
+        peer: SocketAddr,
+        channel: Arc<Channel>,
+        registry: Rc<Registry>,
+        permits: (Permit, SourcePermit),
+    ) -> Self {
+        let now = registry.refresh();
+        if let Some(counters) = registry.channel(channel.index) {
+            counters.accepted.add(1);
+        }
+        let local = channel.address;
+        let entry = Rc::new(Entry::new(id, channel, peer, socket.as_raw_fd(), now));
+        let key = registry.insert(&entry);
+        Self {
+            socket: Socket::Fresh(socket),
+            registry,
+            entry,
+            key,
+            local,
+            request_since: now,
+            request_bytes: 0,
+            ask_socket: false,
+            _permits: permits,
+        }
+    }
+
+    /// Its id, unique in this process.
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// The client.
+    pub fn peer(&self) -> SocketAddr {
+        self.entry.peer
+    }
+
+    /// The address it came to; for a channel on the wildcard address, that.
+    pub fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Its channel.
+    pub fn channel(&self) -> &Channel {
+        &self.entry.channel
+    }
+
+    /// The worker that holds it, from 0.
+    pub fn worker(&self) -> usize {
+        self.registry.worker
+    }
+
+    /// Requests answered on it so far.
+    pub fn request_number(&self) -> u64 {
+        self.entry.requests.get()
+    }
+
+    /// Says what it is doing, for people; the first 64 bytes are kept.
+    pub fn set_doing(&self, what: &str) {
+        self.entry.set_doing(what.as_bytes());
+    }
+
+    /// The name that the client gave itself.
+    pub fn name(&self) -> String {
+        self.entry.name.borrow().clone()
+    }
+
+    /// Keeps the name that the client gave itself.
+    pub fn set_name(&self, name: &str) {
+        name.clone_into(&mut self.entry.name.borrow_mut());
+    }
+
+    /// Whether the server drains, so that this connection's present request is to be its last.
+    pub fn is_stopping(&self) -> bool {
+        self.registry.phase() != Phase::Serving
+    }
+
+    /// Counts one request answered on it.
+    pub fn count_request(&self, failed: Failed) {
+        self.entry.requests.set(self.entry.requests.get() + 1);
+        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
+            counters.requests.add(1);
+            if failed == Failed::Yes {
+                counters.failures.add(1);
+            }
+        }
+    }
+
+    /// What the kernel says of it.
+    pub fn tcp_info(&self) -> Option<TcpInfo> {
+        TcpInfo::of_raw(self.entry.socket)
+    }
+
+    /// Between requests: waits for the next request's first bytes without holding memory, then fills `buffer`, and starts
+    /// the request's clock. `Ok(0)`: the peer closed its side. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// Also [`Ended::Stopping`], as soon as the server drains and no request has come.
+    pub async fn idle(&mut self, buffer: &mut Buffer) -> Result<usize, Ended> {
+        let deadlines = &self.entry.channel.deadlines;
+        let (wait, kind) = if self.entry.requests.get() == 0 && self.entry.bytes_in.get() == 0 {
+            (deadlines.first_byte, Deadline::FirstByte)
+        } else {
+            (deadlines.idle, Deadline::Idle)
+        };
+        let wait = Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining };
+        let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
+        self.request_since = self.registry.now();
+        self.request_bytes = count as u64;
+        Ok(count)
+    }
+
+    /// Within a request: appends more bytes to `buffer`. `Ok(0)`: the peer closed its side, or `buffer` is full. Dropping the
+    /// future loses nothing.
+    ///
+    /// # Errors
+    /// When the peer stops, creeps, or takes longer than a request may.
+    pub async fn read(&mut self, buffer: &mut Buffer) -> Result<usize, Ended> {
+        let deadlines = &self.entry.channel.deadlines;
+        let between = self.registry.now().saturating_add(ticks(deadlines.between_bytes));
+        let rate = rate_due(deadlines, self.request_since, self.request_bytes);
+        let whole = self.request_since.saturating_add(ticks(deadlines.request));
+        let (due, kind) = if whole <= between && whole <= rate {
+            (whole, Deadline::Request)
+        } else if rate < between {
+            (rate, Deadline::Rate)
+        } else {
+            (between, Deadline::BetweenBytes)
+        };
+        let wait = Wait { due, kind, until: Phase::Over };
+        let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
+        self.request_bytes = self.request_bytes.saturating_add(count as u64);
+        Ok(count)
+    }
+
+    /// Writes all of `bytes`. Dropping the future leaves a part written.
+    ///
+    /// # Errors
+    /// When the peer does not read.
+    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.write_parts(&[bytes]).await
+    }
+
+    /// Writes all parts in their order, several by one system call where the socket has room. Dropping the future leaves a
+    /// part written.
+    ///
+    /// # Errors
+    /// When the peer does not read.
+    pub async fn write_parts(&mut self, parts: &[&[u8]]) -> Result<(), Ended> {
+        let since = self.registry.now();
+        let mut moved = 0u64;
+        let mut parts = parts.iter().copied();
+        let mut window: [&[u8]; PARTS_AT_ONCE] = [&[]; PARTS_AT_ONCE];
+        let mut held = 0;
+        loop {
+            while held < window.len() {
+                let Some(part) = parts.next() else { break };
+                if !part.is_empty() {
+                    window[held] = part;
+                    held += 1;
+                }
+            }
+            if held == 0 {
+                return Ok(());
+            }
+            let mut count = self.write_some(&window[..held], since, moved).await?;
+            moved += count as u64;
+            let mut done = 0;
+            for part in &mut window[..held] {
+                let step = count.min(part.len());
+                *part = part.get(step..).unwrap_or_default();
+                count -= step;
+                done += usize::from(part.is_empty());
+            }
+            // Parts are emptied from the front, so the emptied ones are the first `done`.
+            window.copy_within(done..held, 0);
+            held -= done;
+        }
+    }
+
+    /// Writes what the socket takes now, perhaps nothing.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Ended> {
+        match self.write_now(&[bytes]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => Ok(result?),
+        }
+    }
+
+    /// Sends `length` bytes of `file` from `start` without copying them through our memory (sendfile). Reading a cold file
+    /// waits for the disk on this thread, at most [`SENDFILE_STEP`] bytes at a time.
+    ///
+    /// # Errors
+    /// When the peer does not read, and [`Ended::Io`] of kind `UnexpectedEof` when the file has become shorter.
+    pub async fn send_file(&mut self, file: &File, start: u64, length: u64) -> Result<(), Ended> {
+        let since = self.registry.now();
+        let mut offset = start;
+        let end = start.saturating_add(length);
+        while offset < end {
+            let step = usize::try_from(end - offset).unwrap_or(SENDFILE_STEP).min(SENDFILE_STEP);
+            self.register()?;
+            let before = offset;
+            let sent = self.when_writable(since, offset - start, |stream| {
+                let mut position = before;
+                stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(&mut position), step)?))
+            });
+            let sent = sent.await?;
+            if sent == 0 {
+                return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+            offset += sent as u64;
+            self.sent(sent);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Completes when the peer closes or resets, when somebody kills the connection, or when the grace of a stopping server
+    /// is over: to race against a running program. Reads nothing; a peer that has shut down its sending side counts as gone.
+    pub async fn left(&mut self) -> Ended {
+        self.gone(Phase::Over).await
+    }
+
+    /// Like [`Connection::left`], and also completes as soon as the server drains: to race against a stream without an end.
+    pub async fn left_or_stopping(&mut self) -> Ended {
+        self.gone(Phase::Draining).await
+    }
+
+    /// Says to the peer that nothing more will come, then swallows briefly what it still sends, so that our last answer is not
+    /// lost to a reset.
+    pub async fn close(mut self) {
+        if self.shutdown().is_err() {
+            return;
+        }
+        let due = self.registry.now().saturating_add(LINGER_TICKS);
+        let wait = Wait { due, kind: Deadline::Idle, until: Phase::Over };
+        let mut buffer = Buffer::new();
+        let mut swallowed = 0;
+        while swallowed < LINGER_BYTES {
+            match poll_fn(|context| self.poll_read(context, &mut buffer, wait)).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => swallowed += count as u64,
+            }
+            buffer.consume(usize::MAX);
+        }
+    }
+
+    async fn gone(&mut self, until: Phase) -> Ended {
+        if let Err(ended) = self.register() {
+            return ended;
+        }
+        self.ask_socket = true;
+        let wait = Wait { due: Tick::MAX, kind: Deadline::Idle, until };
+        poll_fn(|context| {
+            let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Ended::Closed) };
+            while stream.poll_read_ready(context).is_ready() {
+                match peer_has_closed(stream) {
+                    Ok(false) => {}
+                    Ok(true) => return Poll::Ready(Ended::Closed),
+                    Err(error) => return Poll::Ready(error.into()),
+                }
+                // Bytes of the next request are here: put their readiness aside, or this would spin.
+                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            }
+            match self.pending(context, wait) {
+                Some(ended) => Poll::Ready(ended),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut Buffer, wait: Wait) -> Poll<Result<usize, Ended>> {
+        if self.entry.killed.get() {
+            return Poll::Ready(Err(Ended::Killed));
+        }
+        if let Some(result) = self.read_unregistered(buffer) {
+            return Poll::Ready(result);
+        }
+        if let Err(ended) = self.register() {
+            return Poll::Ready(Err(ended));
+        }
+        let Socket::Registered(stream) = &mut self.socket else { return Poll::Ready(Err(Ended::Closed)) };
+        match stream.poll_read_ready(context) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+            Poll::Pending => return self.pend_reading(context, buffer, wait),
+        }
+        let Some(room) = buffer.room() else { return Poll::Ready(Ok(0)) };
+        match pin!(stream.read_buf(room)).poll(context) {
+            Poll::Ready(Ok(count)) => {
+                self.received(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            Poll::Pending => self.pend_reading(context, buffer, wait),
+        }
+    }
+
+    fn pend_reading(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        wait: Wait,
+    ) -> Poll<Result<usize, Ended>> {
+        buffer.release();
+        match self.pending(context, wait) {
+            Some(ended) => Poll::Ready(Err(ended)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Reads from the socket directly where the reactor does not know it or may have forgotten what is there; `None` when
+    /// there is nothing yet.
+    fn read_unregistered(&mut self, buffer: &mut Buffer) -> Option<Result<usize, Ended>> {
+        let socket = match &self.socket {
+            Socket::Fresh(socket) => socket.as_fd(),
+            Socket::Registered(stream) if self.ask_socket => stream.as_fd(),
+            _ => return None,
+        };
+        let Some(room) = buffer.room() else { return Some(Ok(0)) };
+        match rustix::net::recv(socket, spare_capacity(room), RecvFlags::DONTWAIT) {
+            Ok((count, _)) => {
+                self.received(count);
+                Some(Ok(count))
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {
+                self.ask_socket = false;
+                None
+            }
+            Err(error) => Some(Err(io::Error::from(error).into())),
+        }
+    }
+
+    async fn write_some(&mut self, parts: &[&[u8]], since: Tick, moved: u64) -> Result<usize, Ended> {
+        match self.write_now(parts) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Ok(result?),
+        }
+        self.register()?;
+        let count = self
+            .when_writable(since, moved, |stream| match parts {
+                [part] => stream.try_write(part),
+                _ => stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)]),
+            })
+            .await?;
+        self.sent(count);
+        Ok(count)
+    }
+
+    fn write_now(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
+        let count = match (&self.socket, parts) {
+            (Socket::Fresh(socket), [part]) => rustix::net::send(socket, part, SendFlags::NOSIGNAL)?,
+            (Socket::Fresh(socket), _) => rustix::io::writev(socket, &slices(parts)[..parts.len().min(PARTS_AT_ONCE)])?,
+            (Socket::Registered(stream), [part]) => stream.try_write(part)?,
+            (Socket::Registered(stream), _) => {
+                stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)])?
+            }
+            (Socket::Gone, _) => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        self.sent(count);
+        Ok(count)
+    }
+
+    /// Repeats `attempt` until the socket takes something, for as long as a peer may keep us waiting.
+    async fn when_writable(
+        &mut self,
+        since: Tick,
+        moved: u64,
+        mut attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Result<usize, Ended> {
+        let deadlines = &self.entry.channel.deadlines;
+        let progress = self.registry.now().saturating_add(ticks(deadlines.write));
+        let due = progress.min(rate_due(deadlines, since, moved));
+        let wait = Wait { due, kind: Deadline::Write, until: Phase::Over };
+        let count = poll_fn(|context| {
+            if self.entry.killed.get() {
+                return Poll::Ready(Err(Ended::Killed));
+            }
+            let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Err(Ended::Closed)) };
+            while let Poll::Ready(ready) = stream.poll_write_ready(context) {
+                match ready.and_then(|()| attempt(stream)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result.map_err(Ended::from)),
+                }
+            }
+            match self.pending(context, wait) {
+                Some(ended) => Poll::Ready(Err(ended)),
+                None => Poll::Pending,
+            }
+        })
+        .await?;
+        self.entry.arrived(self.registry.now());
+        Ok(count)
+    }
+
+    /// What to do when nothing has come: end, or wait until `wait` is over.
+    fn pending(&self, context: &mut Context<'_>, wait: Wait) -> Option<Ended> {
+        if self.entry.killed.get() {
+            return Some(Ended::Killed);
+        }
+        if self.entry.is_expired() {
+            self.entry.arrived(self.registry.now());
+            return Some(Ended::TimedOut(wait.kind));
+        }
+        let phase = self.registry.phase();
+        if phase == Phase::Over || phase == wait.until {
+            return Some(Ended::Stopping);
+        }
+        self.entry.wait_until(wait.due, context.waker());
+        None
+    }
+
+    fn register(&mut self) -> Result<(), Ended> {
+        if let Socket::Registered(_) = self.socket {
+            return Ok(());
+        }
+        let Socket::Fresh(socket) = std::mem::replace(&mut self.socket, Socket::Gone) else {
+            return Err(Ended::Closed);
+        };
+        self.socket = Socket::Registered(TcpStream::from_std(socket.into())?);
+        Ok(())
+    }
+
+    fn shutdown(&self) -> io::Result<()> {
+        let socket = match &self.socket {
+            Socket::Fresh(socket) => socket.as_fd(),
+            Socket::Registered(stream) => stream.as_fd(),
+            Socket::Gone => return Err(io::ErrorKind::NotConnected.into()),
+        };
+        Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Write)?)
+    }
+
+    fn received(&self, count: usize) {
+        self.entry.arrived(self.registry.now());
+        self.entry.bytes_in.set(self.entry.bytes_in.get() + count as u64);
+        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
+            counters.bytes_in.add(count as u64);
+        }
+    }
+
+    fn sent(&self, count: usize) {
+        self.entry.bytes_out.set(self.entry.bytes_out.get() + count as u64);
+        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
+            counters.bytes_out.add(count as u64);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.registry.remove(self.key);
+        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
+            counters.closed.add(1);
+        }
+    }
+}
+
+/// Whether a request was answered with an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// It was.
+    Yes,
+    /// It was not.
+    No,
+}
+
+/// One wait: when it is over, what is then said, and which phase of stopping ends it early.
+#[derive(Clone, Copy)]
+struct Wait {
+    due: Tick,
+    kind: Deadline,
+    until: Phase,
+}
+
+/// Slices that one `writev` takes here.
+const PARTS_AT_ONCE: usize = 16;
+
+fn slices<'a>(parts: &[&'a [u8]]) -> [IoSlice<'a>; PARTS_AT_ONCE] {
+    let mut slices = [IoSlice::new(&[]); PARTS_AT_ONCE];
+    for (slice, part) in slices.iter_mut().zip(parts) {
+        *slice = IoSlice::new(part);
+    }
+    slices
+}
+
+/// Looks whether the peer has closed, without taking bytes: true at the end of the stream when nothing is left to read, or
+/// when the kernel says so by POLLRDHUP though bytes are left.
+fn peer_has_closed(stream: &TcpStream) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut polled = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut polled, Some(&Timespec::default()))?;
+    Ok(polled[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR))
+}

@@ -1,0 +1,59 @@
+//! What is counted. Each set has one writer, a worker, so adding is a load and a store without a locked instruction.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A count with one writer and any number of readers.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; to be called by the one writer only.
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// The total since the start.
+    pub fn total(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one worker counts on one channel, on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct ChannelCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections closed again, whoever closed.
+    pub closed: Counter,
+    /// Connections refused because their source holds too many.
+    pub refused: Counter,
+    /// Requests answered.
+    pub requests: Counter,
+    /// Requests answered with an error.
+    pub failures: Counter,
+    /// Bytes received.
+    pub bytes_in: Counter,
+    /// Bytes sent.
+    pub bytes_out: Counter,
+}
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub struct WorkerCounters {
+    /// One set per channel, by [`crate::Channel::index`].
+    pub channels: Vec<ChannelCounters>,
+    /// How often the worker was started again after it died.
+    pub restarts: Counter,
+}
+
+impl WorkerCounters {
+    pub(crate) fn new(channels: usize) -> Self {
+        Self { channels: (0..channels).map(|_| ChannelCounters::default()).collect(), restarts: Counter::default() }
+    }
+
+    /// Connections that this worker holds.
+    pub fn open(&self) -> u64 {
+        self.channels.iter().map(|counters| counters.accepted.total().saturating_sub(counters.closed.total())).sum()
+    }
+}

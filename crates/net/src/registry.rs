@@ -1,0 +1,312 @@
+//! What a worker knows of its open connections: enough to show, to time out and to close each.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::channel::Channel;
+use crate::counters::{ChannelCounters, WorkerCounters};
+use crate::deadline::{TICK, Tick};
+use crate::tcp_info::TcpInfo;
+
+/// One open connection, as its worker sees it from outside.
+#[derive(Clone, Debug)]
+pub struct ConnectionReport {
+    /// Its id, unique in this process.
+    pub id: u64,
+    /// Its channel.
+    pub channel: Arc<Channel>,
+    /// The worker that holds it, from 0.
+    pub worker: usize,
+    /// The client.
+    pub peer: SocketAddr,
+    /// Since when it is open.
+    pub age: Duration,
+    /// Since when no byte went either way.
+    pub idle: Duration,
+    /// What it is doing.
+    pub doing: String,
+    /// The name it gave itself.
+    pub name: String,
+    /// Requests answered on it.
+    pub requests: u64,
+    /// Bytes received.
+    pub bytes_in: u64,
+    /// Bytes sent.
+    pub bytes_out: u64,
+    /// What the kernel says of it.
+    pub tcp: Option<TcpInfo>,
+}
+
+/// How far the worker is in stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It accepts and serves.
+    Serving,
+    /// It finishes what is in flight.
+    Draining,
+    /// The grace is over: whoever waits is told so.
+    Over,
+}
+
+/// The part of a connection that its worker may look at and prod.
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) opened: Instant,
+    pub(crate) socket: RawFd,
+    pub(crate) name: RefCell<String>,
+    pub(crate) requests: Cell<u64>,
+    pub(crate) bytes_in: Cell<u64>,
+    pub(crate) bytes_out: Cell<u64>,
+    pub(crate) killed: Cell<bool>,
+    /// When the wait under way is over; 0 while there is none.
+    due: Cell<Tick>,
+    /// Whether `due` has passed.
+    expired: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+    active: Cell<Tick>,
+    doing: Cell<Doing>,
+}
+
+/// Up to 64 bytes of text, held in place so that setting it allocates nothing.
+#[derive(Clone, Copy)]
+struct Doing {
+    length: u8,
+    text: [u8; Doing::MOST],
+}
+
+impl Doing {
+    const MOST: usize = 64;
+    const NOTHING: Self = Self { length: 0, text: [0; Self::MOST] };
+
+    fn text(&self) -> String {
+        let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(id: u64, channel: Arc<Channel>, peer: SocketAddr, socket: RawFd, now: Tick) -> Self {
+        Self {
+            id,
+            channel,
+            peer,
+            opened: Instant::now(),
+            socket,
+            name: RefCell::default(),
+            requests: Cell::new(0),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            killed: Cell::new(false),
+            due: Cell::new(0),
+            expired: Cell::new(false),
+            waker: Cell::new(None),
+            active: Cell::new(now),
+            doing: Cell::new(Doing::NOTHING),
+        }
+    }
+
+    /// Begins a wait that is over at `due`, to be woken through `waker`.
+    pub(crate) fn wait_until(&self, due: Tick, waker: &Waker) {
+        self.due.set(due.max(1));
+        match self.waker.take() {
+            Some(kept) if kept.will_wake(waker) => self.waker.set(Some(kept)),
+            _ => self.waker.set(Some(waker.clone())),
+        }
+    }
+
+    /// Ends a wait. The waker stays: the same task will wait again.
+    pub(crate) fn arrived(&self, now: Tick) {
+        self.due.set(0);
+        self.expired.set(false);
+        self.active.set(now);
+    }
+
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    pub(crate) fn set_doing(&self, what: &[u8]) {
+        let mut doing = Doing::NOTHING;
+        let length = what.len().min(Doing::MOST);
+        for (into, from) in doing.text.iter_mut().zip(what) {
+            *into = *from;
+        }
+        doing.length = length as u8;
+        self.doing.set(doing);
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn report(&self, worker: usize, now: Tick) -> ConnectionReport {
+        ConnectionReport {
+            id: self.id,
+            channel: Arc::clone(&self.channel),
+            worker,
+            peer: self.peer,
+            age: self.opened.elapsed(),
+            idle: TICK * now.saturating_sub(self.active.get()),
+            doing: self.doing.get().text(),
+            name: self.name.borrow().clone(),
+            requests: self.requests.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            tcp: TcpInfo::of_raw(self.socket),
+        }
+    }
+}
+
+/// A worker's own state, shared by everything that lives on it.
+pub(crate) struct Registry {
+    pub(crate) worker: usize,
+    pub(crate) counters: Arc<WorkerCounters>,
+    /// Connections that this worker holds, for the others to compare.
+    load: Arc<AtomicUsize>,
+    began: Instant,
+    tick: Cell<Tick>,
+    phase: Cell<Phase>,
+    slots: RefCell<Slots>,
+    /// Told when the first connection comes and when the last one goes.
+    pub(crate) changed: Notify,
+}
+
+#[derive(Default)]
+struct Slots {
+    entries: Vec<Option<Rc<Entry>>>,
+    free: Vec<usize>,
+    open: usize,
+}
+
+impl Registry {
+    pub(crate) fn new(worker: usize, counters: Arc<WorkerCounters>, load: Arc<AtomicUsize>) -> Self {
+        load.store(0, Ordering::Relaxed);
+        Self {
+            worker,
+            counters,
+            load,
+            began: Instant::now(),
+            tick: Cell::new(1),
+            phase: Cell::new(Phase::Serving),
+            slots: RefCell::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The tick of the last sweep or accept; at most one tick old while a connection is open.
+    pub(crate) fn now(&self) -> Tick {
+        self.tick.get()
+    }
+
+    /// Looks at the clock.
+    pub(crate) fn refresh(&self) -> Tick {
+        let ticks = self.began.elapsed().as_millis() / TICK.as_millis();
+        let tick = Tick::try_from(ticks).unwrap_or(Tick::MAX).saturating_add(1);
+        self.tick.set(tick);
+        tick
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Goes on to `phase` and wakes every connection so that it sees it.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.for_each(Entry::wake);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.slots.borrow().open
+    }
+
+    pub(crate) fn insert(&self, entry: &Rc<Entry>) -> usize {
+        let mut slots = self.slots.borrow_mut();
+        slots.open += 1;
+        self.load.store(slots.open, Ordering::Relaxed);
+        if slots.open == 1 {
+            self.changed.notify_one();
+        }
+        if let Some(key) = slots.free.pop() {
+            if let Some(slot) = slots.entries.get_mut(key) {
+                *slot = Some(Rc::clone(entry));
+            }
+            return key;
+        }
+        slots.entries.push(Some(Rc::clone(entry)));
+        slots.entries.len() - 1
+    }
+
+    pub(crate) fn remove(&self, key: usize) {
+        let mut slots = self.slots.borrow_mut();
+        if slots.entries.get_mut(key).and_then(Option::take).is_some() {
+            slots.free.push(key);
+            slots.open -= 1;
+            self.load.store(slots.open, Ordering::Relaxed);
+            if slots.open == 0 {
+                slots.entries = Vec::new();
+                slots.free = Vec::new();
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// One tick: whoever waits past its deadline is woken and finds it expired.
+    pub(crate) fn sweep(&self) {
+        let now = self.refresh();
+        self.for_each(|entry| {
+            let due = entry.due.get();
+            if due != 0 && due <= now {
+                entry.due.set(0);
+                entry.expired.set(true);
+                entry.wake();
+            }
+        });
+    }
+
+    /// Closes a connection from outside; `false` when this worker does not hold it.
+    pub(crate) fn kill(&self, id: u64) -> bool {
+        let mut found = false;
+        self.for_each(|entry| {
+            if entry.id == id {
+                entry.killed.set(true);
+                entry.wake();
+                found = true;
+            }
+        });
+        found
+    }
+
+    /// The oldest `most` of its connections.
+    pub(crate) fn report(&self, most: usize) -> Vec<ConnectionReport> {
+        let now = self.refresh();
+        let slots = self.slots.borrow();
+        let mut entries: Vec<&Rc<Entry>> = slots.entries.iter().flatten().collect();
+        entries.sort_unstable_by_key(|entry| entry.id);
+        entries.into_iter().take(most).map(|entry| entry.report(self.worker, now)).collect()
+    }
+
+    pub(crate) fn channel(&self, index: usize) -> Option<&ChannelCounters> {
+        self.counters.channels.get(index)
+    }
+
+    fn for_each(&self, mut act: impl FnMut(&Entry)) {
+        for entry in self.slots.borrow().entries.iter().flatten() {
+            act(entry);
+        }
+    }
+}
