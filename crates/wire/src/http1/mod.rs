@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod body;
+pub mod client;
 pub mod condition;
 pub mod field;
 pub mod head;
