@@ -1,0 +1,168 @@
+use super::*;
+
+fn mail(sender: &str, size: Option<u64>, body: BodyType) -> Command {
+    let sender = ReversePath::parse(format!("<{sender}>").as_bytes()).unwrap().0;
+    Command::Mail(Mail { sender, size, body })
+}
+
+fn rcpt(recipient: &str) -> Command {
+    Command::Rcpt(ForwardPath::parse(format!("<{recipient}>").as_bytes()).unwrap().0)
+}
+
+fn check(line: &str, expect: Result<Command, Error>) {
+    assert_eq!(Command::parse(line.as_bytes()), expect, "{line:?}");
+}
+
+#[test]
+fn commands_that_are_good() {
+    use BodyType::{EightBitMime, SevenBit};
+    for (line, command) in [
+        ("EHLO client.example.com", Command::Ehlo("client.example.com".into())),
+        ("ehlo [127.0.0.1]", Command::Ehlo("[127.0.0.1]".into())),
+        ("EHLO my_machine", Command::Ehlo("my_machine".into())),
+        ("HELO x ", Command::Helo("x".into())),
+        ("DATA", Command::Data),
+        ("data \t ", Command::Data),
+        ("RSET", Command::Rset),
+        ("NOOP", Command::Noop),
+        ("NOOP anything at all", Command::Noop),
+        ("VRFY alice", Command::Vrfy),
+        ("HELP", Command::Help),
+        ("HELP MAIL", Command::Help),
+        ("QUIT", Command::Quit),
+        ("qUiT", Command::Quit),
+        ("MAIL FROM:<a@b>", mail("a@b", None, SevenBit)),
+        ("mail from:<a@b>", mail("a@b", None, SevenBit)),
+        ("MAIL FROM: <a@b>", mail("a@b", None, SevenBit)),
+        ("MAIL FROM:<a@b> ", mail("a@b", None, SevenBit)),
+        ("MAIL FROM:<>", mail("", None, SevenBit)),
+        ("MAIL FROM:<@x,@y:a@b>", mail("a@b", None, SevenBit)),
+        ("MAIL FROM:<\"a> SIZE=1\"@b>", mail("\"a> SIZE=1\"@b", None, SevenBit)),
+        ("MAIL FROM:<a@b> SIZE=1000", mail("a@b", Some(1000), SevenBit)),
+        ("MAIL FROM:<a@b> SIZE=0", mail("a@b", None, SevenBit)),
+        ("MAIL FROM:<a@b> SIZE=99999999999999999999", mail("a@b", Some(u64::MAX), SevenBit)),
+        ("MAIL FROM:<a@b> body=8bitmime size=7", mail("a@b", Some(7), EightBitMime)),
+        ("MAIL FROM:<a@b> BODY=7BIT", mail("a@b", None, SevenBit)),
+        ("RCPT TO:<a@b>", rcpt("a@b")),
+        ("rcpt to: <a@b>", rcpt("a@b")),
+        ("RCPT TO:<Postmaster>", rcpt("postmaster")),
+        ("RCPT TO:<a@[IPv6:::1]>", rcpt("a@[IPv6:::1]")),
+    ] {
+        check(line, Ok(command));
+    }
+}
+
+#[test]
+fn lines_that_are_none_are_refused() {
+    use crate::mail::address::Error as Bad;
+    let mail = Error::Syntax("MAIL FROM:<address>");
+    let rcpt = Error::Syntax("RCPT TO:<address>");
+    for (line, error) in [
+        ("", Error::Unknown),
+        (" ", Error::Unknown),
+        (" NOOP", Error::Unknown),
+        ("NOOPS", Error::Unknown),
+        ("NOOP\tx", Error::Unknown),
+        ("DATA:", Error::Unknown),
+        ("XCLIENT ADDR=1.2.3.4", Error::Unknown),
+        ("EHLO", Error::Syntax("EHLO domain")),
+        ("HELO ", Error::Syntax("HELO domain")),
+        ("EHLO two words", Error::Syntax("EHLO domain")),
+        ("EHLO tab\tin it", Error::Syntax("EHLO domain")),
+        ("EHLO ümlaut", Error::Syntax("EHLO domain")),
+        ("DATA x", Error::Syntax("DATA")),
+        ("RSET x", Error::Syntax("RSET")),
+        ("QUIT x", Error::Syntax("QUIT")),
+        ("VRFY", Error::Syntax("VRFY address")),
+        ("MAIL", mail),
+        ("MAIL FROM", mail),
+        ("MAIL FROM <a@b>", mail),
+        ("MAIL  FROM:<a@b>", mail),
+        ("MAIL TO:<a@b>", mail),
+        ("MAILFROM:<a@b>", Error::Unknown),
+        ("MAIL FROM:", Error::Sender(Bad::Brackets)),
+        ("MAIL FROM:a@b", Error::Sender(Bad::Brackets)),
+        ("MAIL FROM:  <a@b>", Error::Sender(Bad::Brackets)),
+        ("MAIL FROM:\t<a@b>", Error::Sender(Bad::Brackets)),
+        ("MAIL FROM:Alice <a@b>", Error::Sender(Bad::Brackets)),
+        ("MAIL FROM:<a b@c>", Error::Sender(Bad::Local)),
+        ("MAIL FROM:<alice>", Error::Sender(Bad::NoDomain)),
+        ("MAIL FROM:<ä@b>", Error::Sender(Bad::NonAscii)),
+        ("MAIL FROM:<a@b>SIZE=1", MALFORMED),
+        ("MAIL FROM:<a@b>  SIZE=1", MALFORMED),
+        ("MAIL FROM:<a@b> =1", MALFORMED),
+        ("MAIL FROM:<a@b> SIZE", Error::Syntax("SIZE=octets")),
+        ("MAIL FROM:<a@b> SIZE=", Error::Syntax("SIZE=octets")),
+        ("MAIL FROM:<a@b> SIZE=-1", Error::Syntax("SIZE=octets")),
+        ("MAIL FROM:<a@b> SIZE=1k", Error::Syntax("SIZE=octets")),
+        ("MAIL FROM:<a@b> SIZE=123456789012345678901", Error::Syntax("SIZE=octets")),
+        ("MAIL FROM:<a@b> SIZE=1 SIZE=2", Error::Syntax("a parameter is given once")),
+        ("MAIL FROM:<a@b> BODY=7BIT BODY=8BITMIME", Error::Syntax("a parameter is given once")),
+        ("MAIL FROM:<a@b> BODY=BINARYMIME", Error::Syntax("BODY=7BIT or BODY=8BITMIME")),
+        ("MAIL FROM:<a@b> SMTPUTF8", Error::Parameter),
+        ("MAIL FROM:<a@b> AUTH=<>", Error::Parameter),
+        ("MAIL FROM:<a@b> RET=HDRS", Error::Parameter),
+        ("RCPT", rcpt),
+        ("RCPT FROM:<a@b>", rcpt),
+        ("RCPT TO:<>", Error::Recipient(Bad::Empty)),
+        ("RCPT TO:<a@b> NOTIFY=NEVER", Error::Parameter),
+        ("RCPT TO:<a@b>,<c@d>", MALFORMED),
+        ("RCPT TO:<a@b> <c@d>", MALFORMED),
+        ("RCPT TO:<a@b", Error::Recipient(Bad::Brackets)),
+        ("STARTTLS", Error::NotBuilt),
+        ("AUTH PLAIN AGEAYg==", Error::NotBuilt),
+        ("EXPN list", Error::NotBuilt),
+        ("TURN", Error::NotBuilt),
+        ("ETRN example.org", Error::NotBuilt),
+        ("BDAT 10 LAST", Error::Bdat),
+        ("GET / HTTP/1.1", Error::Foreign),
+        ("POST /x HTTP/1.1", Error::Foreign),
+        ("OPTIONS * HTTP/1.1", Error::Foreign),
+        ("PRI * HTTP/2.0", Error::Foreign),
+        ("NOOP\0", Error::Control),
+        ("MAIL FROM:<a\0@b>", Error::Control),
+        ("RCPT TO:<a\x08@b>", Error::Control),
+        ("NOOP\rRSET", Error::LineEnd),
+        ("NOOP\r", Error::LineEnd),
+    ] {
+        check(line, Err(error));
+    }
+}
+
+#[test]
+fn a_name_at_the_limit_and_one_octet_beyond() {
+    let name = "n".repeat(255);
+    check(&format!("EHLO {name}"), Ok(Command::Ehlo(name.as_str().into())));
+    check(&format!("EHLO {name}n"), Err(Error::Syntax("EHLO domain")));
+}
+
+#[test]
+fn the_first_byte_tells_another_protocol() {
+    for first in 0..=u8::MAX {
+        let letter_or_space = first.is_ascii_alphabetic() || b" \t\r\n".contains(&first);
+        assert_eq!(is_foreign(first), !letter_or_space, "{first}");
+    }
+}
+
+#[test]
+fn every_reply_has_codes_of_one_class() {
+    use crate::mail::address::Error as Bad;
+    for error in [
+        Error::TooLong,
+        Error::LineEnd,
+        Error::Control,
+        Error::Foreign,
+        Error::Unknown,
+        Error::NotBuilt,
+        Error::Bdat,
+        Error::Syntax("x"),
+        Error::Parameter,
+        Error::Sender(Bad::Local),
+        Error::Sender(Bad::NonAscii),
+        Error::Recipient(Bad::Local),
+        Error::Recipient(Bad::NonAscii),
+    ] {
+        let reply = error.reply().to_string();
+        assert!(reply.starts_with('5') && reply.get(4..6) == Some("5."), "{reply}");
+    }
+}

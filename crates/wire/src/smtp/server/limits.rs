@@ -1,0 +1,37 @@
+//! What a session allows.
+
+/// The bounds of a session. Each is the last value that is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of a command line with its CR LF. RFC 5321 §4.5.3.1.4 asks for 512 and more for each extension that adds
+    /// parameters; 2,048 has room for all that are known.
+    pub command_line: usize,
+    /// Octets of a line of text with its CR LF, a doubled dot counted once. RFC 5321 §4.5.3.1.6 asks for 1,000. No memory
+    /// depends on it, since lines are not gathered, and applications do send long lines; what is stored must be what was sent,
+    /// so a line is neither broken nor cut: it is let through, up to the length at which no mail reader will show it.
+    pub text_line: u64,
+    /// Recipients of one message; RFC 5321 §4.5.3.1.8 asks for 100.
+    pub recipients: usize,
+    /// Octets of a message as RFC 1870 §3 counts them: line ends as two, doubled dots as one, the last dot not at all.
+    pub message: u64,
+    /// Replies 5xx to commands before the session is ended.
+    pub errors: u32,
+    /// Commands other than RCPT and DATA before a message must have been stored.
+    pub idle_commands: u32,
+    /// Received fields in the header of a message before it counts as running in a circle; RFC 5321 §6.3 asks for 100.
+    pub received: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            command_line: 2_048,
+            text_line: 1024 * 1024,
+            recipients: 1_000,
+            message: 100 * 1024 * 1024,
+            errors: 20,
+            idle_commands: 1_000,
+            received: 100,
+        }
+    }
+}

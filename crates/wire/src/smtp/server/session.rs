@@ -1,0 +1,381 @@
+//! The session: what is allowed when, and what is said to it (RFC 5321 §3 and §4.1.4).
+//!
+//! Knows no socket, store or clock; decides nothing about senders and recipients, but asks. See the module above.
+
+use std::fmt;
+
+use super::command::{self, Command, Mail};
+use super::data::{Fault, Step, Text};
+use super::limits::Limits;
+use super::reply::Reply;
+use crate::mail::ForwardPath;
+
+/// One session, from the greeting to its end.
+#[derive(Debug)]
+pub struct Session {
+    limits: Limits,
+    hostname: Box<str>,
+    hello: Option<Hello>,
+    phase: Phase,
+    errors: u32,
+    idle_commands: u32,
+}
+
+/// How the client greeted us; the name is one word of printable ASCII, and whatever it likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hello {
+    /// By EHLO.
+    Ehlo(Box<str>),
+    /// By HELO.
+    Helo(Box<str>),
+}
+
+impl Hello {
+    /// The name it gave.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ehlo(name) | Self::Helo(name) => name,
+        }
+    }
+}
+
+/// A mail transaction so far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// What MAIL said.
+    pub mail: Mail,
+    /// The recipients that were accepted, in their order, at most [`Limits::recipients`].
+    pub recipients: Vec<ForwardPath>,
+}
+
+/// Where the session is. The envelope is boxed, so that a session that waits for mail is small.
+#[derive(Debug)]
+enum Phase {
+    /// No transaction.
+    Ready,
+    /// MAIL has come and waits for the driver's word.
+    MailAsked(Box<Envelope>),
+    /// MAIL is accepted; recipients may follow.
+    Recipients(Box<Envelope>),
+    /// RCPT has come and waits for the driver's word.
+    RecipientAsked(Box<Envelope>, ForwardPath),
+    /// The text is coming.
+    Text(Box<Envelope>, Text),
+    /// The text is coming, and is thrown away; this will be said at its end.
+    Discarding(Text, Reply),
+    /// The text has ended and waits for the driver's word.
+    Ended(Box<Envelope>),
+    /// Nothing more is read.
+    Closed,
+}
+
+/// What came of some input.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// How many bytes at the front of the input are done with.
+    pub consumed: usize,
+    /// What is to be done now.
+    pub event: Event<'a>,
+}
+
+/// What the driver is to do. Replies so far are in its buffer; they need not be sent before [`Event::NeedMore`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// The input left over is no whole command: send the replies, read, and come again with what was left and what was read.
+    NeedMore,
+    /// A command was answered; come again with what is left.
+    Answered,
+    /// The client has greeted (see [`Session::hello`]); a transaction that was open is gone.
+    Hello,
+    /// RSET: a transaction that was open is gone.
+    Reset,
+    /// MAIL asks whether a transaction may begin (see [`Session::envelope`]): [`Session::accept`] or [`Session::refuse`].
+    Mail,
+    /// RCPT asks whether this recipient is taken: [`Session::accept`] or [`Session::refuse`].
+    Recipient,
+    /// DATA was answered with 354: the text follows.
+    Data,
+    /// The next bytes of the text, dots undoubled. [`Session::refuse`] is allowed: the rest is then thrown away.
+    Body(&'a [u8]),
+    /// The text is unacceptable: what has come of it may be forgotten. Its rest is read and thrown away.
+    Fault(Fault),
+    /// The text is whole: [`Session::stored`] or [`Session::refuse`].
+    BodyEnd,
+    /// A text that was thrown away has ended, and this was answered.
+    Refused(Reply),
+    /// Send the replies and close the connection.
+    Close,
+}
+
+impl Session {
+    /// A session of the server called `hostname`, which is a domain name.
+    pub fn new(hostname: &str, limits: Limits) -> Self {
+        let hostname = hostname.into();
+        Self { limits, hostname, hello: None, phase: Phase::Ready, errors: 0, idle_commands: 0 }
+    }
+
+    /// Appends the reply that opens the session (RFC 5321 §3.1).
+    pub fn greeting(&self, out: &mut Vec<u8>) {
+        let line = format!("220 {} ESMTP Sportello\r\n", self.hostname);
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    /// How the client greeted, once it has.
+    pub fn hello(&self) -> Option<&Hello> {
+        self.hello.as_ref()
+    }
+
+    /// The transaction, while one is asked for or open.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match &self.phase {
+            Phase::MailAsked(envelope)
+            | Phase::Recipients(envelope)
+            | Phase::RecipientAsked(envelope, _)
+            | Phase::Text(envelope, _)
+            | Phase::Ended(envelope) => Some(envelope),
+            Phase::Ready | Phase::Discarding(..) | Phase::Closed => None,
+        }
+    }
+
+    /// The recipient that [`Event::Recipient`] asks about.
+    pub fn recipient(&self) -> Option<&ForwardPath> {
+        match &self.phase {
+            Phase::RecipientAsked(_, recipient) => Some(recipient),
+            _ => None,
+        }
+    }
+
+    /// Goes on with `input`, which begins where the last call stopped consuming; appends replies to `out`. A question that
+    /// was not answered is asked again.
+    pub fn receive<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
+        match &mut self.phase {
+            Phase::Ready | Phase::Recipients(_) => self.receive_command(input, out),
+            Phase::Text(_, text) | Phase::Discarding(text, _) => {
+                let (consumed, step) = text.step(input, &self.limits);
+                Progress { consumed, event: self.receive_text(step, out) }
+            }
+            Phase::MailAsked(_) => Progress { consumed: 0, event: Event::Mail },
+            Phase::RecipientAsked(..) => Progress { consumed: 0, event: Event::Recipient },
+            Phase::Ended(_) => Progress { consumed: 0, event: Event::BodyEnd },
+            Phase::Closed => Progress { consumed: input.len(), event: Event::Close },
+        }
+    }
+
+    /// Yes, to the question of [`Event::Mail`] or [`Event::Recipient`]. Does nothing when none was asked.
+    pub fn accept(&mut self, out: &mut Vec<u8>) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::MailAsked(envelope) => {
+                Reply::new(250, "2.1.0", "Ok").write(out);
+                Phase::Recipients(envelope)
+            }
+            Phase::RecipientAsked(mut envelope, recipient) => {
+                Reply::new(250, "2.1.5", "Ok").write(out);
+                envelope.recipients.push(recipient);
+                Phase::Recipients(envelope)
+            }
+            other => other,
+        };
+    }
+
+    /// No, to the question of [`Event::Mail`], [`Event::Recipient`] or [`Event::BodyEnd`]; or, while the text comes, at its
+    /// end. Does nothing at another time.
+    pub fn refuse(&mut self, reply: Reply, out: &mut Vec<u8>) {
+        let phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::Text(_, mut text) => {
+                text.discard();
+                self.phase = Phase::Discarding(text, reply);
+                return;
+            }
+            Phase::MailAsked(_) | Phase::Ended(_) => Phase::Ready,
+            Phase::RecipientAsked(envelope, _) => Phase::Recipients(envelope),
+            other => {
+                self.phase = other;
+                return;
+            }
+        };
+        self.phase = phase;
+        self.say(&reply, out);
+    }
+
+    /// Yes, to [`Event::BodyEnd`]: the message is on disk and has this queue id. Does nothing when it was not asked.
+    pub fn stored(&mut self, id: impl fmt::Display, out: &mut Vec<u8>) {
+        if let Phase::Ended(_) = self.phase {
+            Reply::with_text(250, "2.0.0", format!("Ok: queued as {id}")).write(out);
+            self.phase = Phase::Ready;
+            self.idle_commands = 0;
+        }
+    }
+
+    /// Ends the session with a last reply: a 421 (RFC 5321 §3.8).
+    pub fn close(&mut self, reply: &Reply, out: &mut Vec<u8>) {
+        if !matches!(self.phase, Phase::Closed) {
+            reply.write(out);
+            self.phase = Phase::Closed;
+        }
+    }
+
+    fn receive_command<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
+        let limit = self.limits.command_line;
+        let within = input.get(..limit).unwrap_or(input);
+        let line = match (within.first(), memchr::memchr(b'\n', within)) {
+            (Some(&first), _) if command::is_foreign(first) => Err(command::Error::Foreign),
+            (_, Some(end)) => Ok((end + 1, within.get(..end).unwrap_or_default())),
+            (_, None) if within.len() == limit => Err(command::Error::TooLong),
+            (_, None) => return Progress { consumed: 0, event: Event::NeedMore },
+        };
+        let (consumed, command) = match line {
+            Ok((consumed, line)) => {
+                let line = line.strip_suffix(b"\r").ok_or(command::Error::LineEnd);
+                (consumed, line.and_then(Command::parse))
+            }
+            Err(error) => (0, Err(error)),
+        };
+        let event = match command {
+            Ok(command) => self.command(command, out),
+            Err(error) if error.ends_session() => {
+                self.close(&error.reply(), out);
+                Event::Close
+            }
+            Err(error) => self.say(&error.reply(), out),
+        };
+        Progress { consumed, event }
+    }
+
+    fn command(&mut self, command: Command, out: &mut Vec<u8>) -> Event<'static> {
+        if !matches!(command, Command::Rcpt(_) | Command::Data | Command::Quit) {
+            self.idle_commands = self.idle_commands.saturating_add(1);
+            if self.idle_commands > self.limits.idle_commands {
+                self.close(&Reply::new(421, "4.7.0", "Error: too many commands without a message"), out);
+                return Event::Close;
+            }
+        }
+        match command {
+            Command::Ehlo(name) => {
+                self.ehlo(out);
+                self.greeted(Hello::Ehlo(name))
+            }
+            Command::Helo(name) => {
+                out.extend_from_slice(format!("250 {}\r\n", self.hostname).as_bytes());
+                self.greeted(Hello::Helo(name))
+            }
+            Command::Mail(mail) => self.mail(mail, out),
+            Command::Rcpt(recipient) => self.rcpt(recipient, out),
+            Command::Data => self.data(out),
+            Command::Rset => {
+                self.phase = Phase::Ready;
+                Reply::new(250, "2.0.0", "Ok").write(out);
+                Event::Reset
+            }
+            Command::Noop => self.say(&Reply::new(250, "2.0.0", "Ok"), out),
+            // RFC 5321 §3.5.3: who has an address here is not told.
+            Command::Vrfy => self.say(&Reply::new(252, "2.0.0", "Cannot verify, but will take mail and try"), out),
+            Command::Help => {
+                self.say(&Reply::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"), out)
+            }
+            Command::Quit => {
+                self.close(&Reply::new(221, "2.0.0", "Bye"), out);
+                Event::Close
+            }
+        }
+    }
+
+    fn ehlo(&self, out: &mut Vec<u8>) {
+        let (hostname, size) = (&self.hostname, self.limits.message);
+        let reply = format!(
+            "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
+        );
+        out.extend_from_slice(reply.as_bytes());
+    }
+
+    /// RFC 5321 §4.1.4: a greeting in the midst of a session is a RSET as well.
+    fn greeted(&mut self, hello: Hello) -> Event<'static> {
+        self.hello = Some(hello);
+        self.phase = Phase::Ready;
+        Event::Hello
+    }
+
+    fn mail(&mut self, mail: Mail, out: &mut Vec<u8>) -> Event<'static> {
+        if self.hello.is_none() {
+            return self.say(&Reply::new(503, "5.5.1", "Error: EHLO or HELO first"), out);
+        }
+        if !matches!(self.phase, Phase::Ready) {
+            return self.say(&Reply::new(503, "5.5.1", "Error: a transaction is open; RSET ends it"), out);
+        }
+        if mail.size.is_some_and(|size| size > self.limits.message) {
+            return self.say(&Fault::TooLarge.reply(), out); // RFC 1870 §6.1
+        }
+        self.phase = Phase::MailAsked(Box::new(Envelope { mail, recipients: Vec::new() }));
+        Event::Mail
+    }
+
+    fn rcpt(&mut self, recipient: ForwardPath, out: &mut Vec<u8>) -> Event<'static> {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Recipients(envelope) if envelope.recipients.len() >= self.limits.recipients => {
+                self.phase = Phase::Recipients(envelope);
+                self.say(&Reply::new(452, "4.5.3", "Error: too many recipients"), out) // RFC 5321 §4.5.3.1.10
+            }
+            Phase::Recipients(envelope) => {
+                self.phase = Phase::RecipientAsked(envelope, recipient);
+                Event::Recipient
+            }
+            _ => self.say(&Reply::new(503, "5.5.1", "Error: MAIL first"), out),
+        }
+    }
+
+    fn data(&mut self, out: &mut Vec<u8>) -> Event<'static> {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Recipients(envelope) if envelope.recipients.is_empty() => {
+                self.phase = Phase::Recipients(envelope);
+                self.say(&Reply::new(554, "5.5.1", "Error: no valid recipients"), out)
+            }
+            Phase::Recipients(envelope) => {
+                self.phase = Phase::Text(envelope, Text::new());
+                Reply::new(354, "", "End data with <CR><LF>.<CR><LF>").write(out);
+                Event::Data
+            }
+            _ => self.say(&Reply::new(503, "5.5.1", "Error: MAIL first"), out),
+        }
+    }
+
+    fn receive_text<'a>(&mut self, step: Step<'a>, out: &mut Vec<u8>) -> Event<'a> {
+        match step {
+            Step::More => Event::NeedMore,
+            Step::Slice(slice) => Event::Body(slice),
+            Step::Fault(fault) => {
+                self.refuse(fault.reply(), out);
+                Event::Fault(fault)
+            }
+            Step::End => match std::mem::replace(&mut self.phase, Phase::Ready) {
+                Phase::Text(envelope, _) => {
+                    self.phase = Phase::Ended(envelope);
+                    Event::BodyEnd
+                }
+                Phase::Discarding(_, reply) => match self.say(&reply, out) {
+                    Event::Close => Event::Close,
+                    _ => Event::Refused(reply),
+                },
+                // No other phase reads text.
+                phase => {
+                    self.phase = phase;
+                    Event::NeedMore
+                }
+            },
+        }
+    }
+
+    /// Writes a reply; one 5xx too many ends the session instead.
+    fn say(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Event<'static> {
+        if reply.code() >= 500 {
+            self.errors = self.errors.saturating_add(1);
+        }
+        if self.errors > self.limits.errors {
+            self.close(&Reply::new(421, "4.7.0", "Error: too many errors"), out);
+            return Event::Close;
+        }
+        reply.write(out);
+        Event::Answered
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+use super::*;
+
+/// Says yes to everything, and notes what happened: events and bodies.
+struct Driver {
+    session: Session,
+    input: Vec<u8>,
+    out: Vec<u8>,
+    log: Vec<String>,
+    body: Vec<u8>,
+    stored: usize,
+}
+
+impl Driver {
+    fn new(limits: Limits) -> Self {
+        let session = Session::new("mx.example.org", limits);
+        Self { session, input: Vec::new(), out: Vec::new(), log: Vec::new(), body: Vec::new(), stored: 0 }
+    }
+
+    fn say(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.input.extend_from_slice(bytes.as_ref());
+        loop {
+            let Progress { consumed, event } = self.session.receive(&self.input, &mut self.out);
+            let stop = matches!(event, Event::NeedMore | Event::Close);
+            match &event {
+                Event::NeedMore => {}
+                Event::Body(slice) => self.body.extend_from_slice(slice),
+                Event::Close if self.log.last().is_some_and(|last| last == "Close") => {}
+                event => self.log.push(format!("{event:?}")),
+            }
+            let (question, end) = (matches!(event, Event::Mail | Event::Recipient), matches!(event, Event::BodyEnd));
+            if matches!(event, Event::Fault(_)) {
+                self.body.clear();
+            }
+            self.input.drain(..consumed);
+            if question {
+                self.session.accept(&mut self.out);
+            }
+            if end {
+                self.stored += 1;
+                self.log.push(self.body.escape_ascii().to_string());
+                self.body.clear();
+                self.session.stored(self.stored, &mut self.out);
+            }
+            if stop {
+                return self;
+            }
+        }
+    }
+
+    /// The replies since the last time.
+    fn replies(&mut self) -> String {
+        String::from_utf8(std::mem::take(&mut self.out)).unwrap()
+    }
+
+    fn codes(&mut self) -> Vec<u16> {
+        let replies = self.replies();
+        let last_lines = replies.lines().filter(|line| line.as_bytes().get(3) == Some(&b' '));
+        last_lines.map(|line| line[..3].parse().unwrap()).collect()
+    }
+}
+
+const ONE_MAIL: &str =
+    "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nSubject: x\r\n\r\n..text\r\n.\r\nQUIT\r\n";
+
+#[test]
+fn a_mail_with_its_events() {
+    let mut driver = Driver::new(Limits::default());
+    driver.session.greeting(&mut driver.out);
+    assert_eq!(driver.replies(), "220 mx.example.org ESMTP Sportello\r\n");
+    driver.say("EHLO c\r\nMAIL FROM:<a@b> SIZE=7\r\nRCPT TO:<c@d>\r\n");
+    assert_eq!(driver.session.hello(), Some(&Hello::Ehlo("c".into())));
+    let envelope = driver.session.envelope().unwrap();
+    assert_eq!((envelope.mail.size, envelope.recipients.len()), (Some(7), 1));
+    driver.say("DATA\r\n..a\r\n.\r\n");
+    assert_eq!(driver.session.envelope(), None);
+    driver.say("QUIT\r\n");
+    assert_eq!(driver.log, ["Hello", "Mail", "Recipient", "Data", "BodyEnd", ".a\\r\\n", "Close"]);
+    assert_eq!(
+        driver.replies(),
+        "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n\
+         250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as 1\r\n221 2.0.0 Bye\r\n"
+    );
+}
+
+#[test]
+fn a_question_is_asked_until_it_is_answered() {
+    let mut session = Session::new("h", Limits::default());
+    let mut out = Vec::new();
+    assert_eq!(session.receive(b"HELO c\r\n", &mut out).event, Event::Hello);
+    let input = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\nNOOP\r\n";
+    let mut rest = &input[..];
+    let mut ask = |session: &mut Session, expect: Event<'_>| {
+        let mut out = Vec::new();
+        let Progress { consumed, event } = session.receive(rest, &mut out);
+        assert!(event == expect && out.is_empty(), "{event:?}");
+        rest = &rest[consumed..];
+        let again = session.receive(rest, &mut out);
+        assert_eq!(again, Progress { consumed: 0, event: expect });
+    };
+    ask(&mut session, Event::Mail);
+    session.stored(1, &mut out); // an answer to another question changes nothing
+    ask(&mut session, Event::Mail);
+    session.accept(&mut out);
+    ask(&mut session, Event::Recipient);
+    assert_eq!(session.recipient().unwrap().to_string(), "c@d");
+    session.refuse(Reply::new(550, "5.1.1", "No"), &mut out);
+    assert_eq!(session.recipient(), None);
+    assert_eq!(session.receive(b"RCPT TO:<e@f>\r\n", &mut out).event, Event::Recipient);
+    session.accept(&mut out);
+    session.accept(&mut out);
+    let recipients = |session: &Session| session.envelope().unwrap().recipients.len();
+    assert_eq!(recipients(&session), 1);
+    assert_eq!(session.receive(b"DATA\r\n", &mut out).event, Event::Data);
+    assert_eq!(session.receive(b".\r\n", &mut out).event, Event::BodyEnd);
+    out.clear();
+    session.accept(&mut out);
+    assert_eq!((session.receive(b"NOOP\r\n", &mut out).event, out.len()), (Event::BodyEnd, 0));
+    session.refuse(Reply::new(451, "4.3.0", "Later"), &mut out);
+    assert_eq!(out, b"451 4.3.0 Later\r\n");
+    assert_eq!(session.envelope(), None);
+}
+
+#[test]
+fn a_text_refused_by_the_driver_is_read_to_its_end() {
+    let mut driver = Driver::new(Limits::default());
+    driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nfirst\r\n").replies();
+    let Driver { session, out, .. } = &mut driver;
+    session.refuse(Reply::new(452, "4.3.1", "Disk full"), out);
+    assert!(out.is_empty(), "nothing is said before the end");
+    driver.say("second\r\nQUIT\r\n.\r\nNOOP\r\n");
+    assert_eq!(driver.replies(), "452 4.3.1 Disk full\r\n250 2.0.0 Ok\r\n");
+    assert_eq!(driver.body, b"first\r\n");
+}
+
+#[test]
+fn a_command_line_at_the_limit_and_one_octet_beyond() {
+    let limits = Limits { command_line: 20, ..Limits::default() };
+    for (length, code) in [(20, 250), (21, 500)] {
+        let line = format!("NOOP {}\r\n", "x".repeat(length - 7));
+        let mut whole = Driver::new(limits.clone());
+        assert_eq!(whole.say(&line).codes(), [code]);
+        let mut pieces = Driver::new(limits.clone());
+        for byte in line.bytes() {
+            pieces.say([byte]);
+        }
+        assert_eq!(pieces.codes(), [code]);
+    }
+}
+
+#[test]
+fn recipients_at_the_limit_and_one_beyond() {
+    let mut driver = Driver::new(Limits { recipients: 100, ..Limits::default() });
+    driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\n").replies();
+    for number in 0..100 {
+        assert_eq!(driver.say(format!("RCPT TO:<r{number}@x>\r\n")).codes(), [250]);
+    }
+    assert_eq!(driver.say("RCPT TO:<beyond@x>\r\n").replies(), "452 4.5.3 Error: too many recipients\r\n");
+    assert_eq!(driver.session.envelope().unwrap().recipients.len(), 100);
+    assert_eq!(driver.say("DATA\r\n.\r\n").codes(), [354, 250]);
+}
+
+#[test]
+fn a_declared_size_at_the_limit_and_one_octet_beyond() {
+    let mut driver = Driver::new(Limits { message: 1_000, ..Limits::default() });
+    driver.say("EHLO c\r\n").replies();
+    assert_eq!(driver.say("MAIL FROM:<a@b> SIZE=1001\r\n").replies(), "552 5.3.4 Error: the message is too large\r\n");
+    assert_eq!(driver.say("MAIL FROM:<a@b> SIZE=1000\r\n").codes(), [250]);
+}
+
+#[test]
+fn errors_at_the_limit_and_one_beyond() {
+    let mut driver = Driver::new(Limits { errors: 3, ..Limits::default() });
+    assert_eq!(driver.say("X\r\nX\r\nX\r\nNOOP\r\n").codes(), [500, 500, 500, 250]);
+    assert_eq!(driver.say("X\r\nNOOP\r\n").replies(), "421 4.7.0 Error: too many errors\r\n");
+    assert_eq!(driver.log.last().unwrap(), "Close");
+}
+
+#[test]
+fn commands_without_a_message_at_the_limit_and_one_beyond() {
+    let limits = Limits { idle_commands: 6, ..Limits::default() };
+    let mut driver = Driver::new(limits.clone());
+    assert_eq!(driver.say("NOOP\r\n".repeat(7)).codes(), [250, 250, 250, 250, 250, 250, 421]);
+    let mut driver = Driver::new(limits);
+    driver.say("NOOP\r\nNOOP\r\nNOOP\r\nNOOP\r\nEHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n").replies();
+    assert_eq!(
+        driver.say("RSET\r\n".repeat(7)).codes(),
+        [250, 250, 250, 250, 250, 250, 421],
+        "a message starts the count anew"
+    );
+}
+
+#[test]
+fn after_its_end_a_session_says_nothing() {
+    let mut driver = Driver::new(Limits::default());
+    assert_eq!(driver.say("QUIT\r\nNOOP\r\n").codes(), [221]);
+    assert_eq!(driver.say("NOOP\r\n").codes(), []);
+    assert!(driver.input.is_empty());
+    let Driver { session, out, .. } = &mut driver;
+    session.close(&Reply::new(421, "4.3.2", "Shutting down"), out);
+    session.refuse(Reply::new(421, "4.3.2", "Shutting down"), out);
+    session.accept(out);
+    assert!(out.is_empty());
+}
+
+/// Sessions made of good and bad parts, cut at random places: events, bodies and replies must not depend on the cuts.
+#[test]
+fn the_same_bytes_in_any_pieces_give_the_same_events() {
+    let mut seed = 0xc0ffee_u64;
+    let mut random = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let long = format!("NOOP {}\r\n", "x".repeat(60));
+    let parts: [&str; 24] = [
+        ONE_MAIL,
+        "EHLO c\r\n",
+        "HELO c\r\n",
+        "MAIL FROM:<a@b>\r\n",
+        "MAIL FROM:<a@b> SIZE=10\r\n",
+        "RCPT TO:<c@d>\r\n",
+        "RCPT TO:<c d>\r\n",
+        "DATA\r\n",
+        "text\r\n",
+        "..text\r\n",
+        ".\r\n",
+        "\r\n.\r\n",
+        "line\nline\r\n.\r\n",
+        "\r\n.\r\r\n",
+        "RSET\r\n",
+        "NOOP\r\n",
+        "NOOP\n",
+        "no command\r\n",
+        "0123456789012345678901234567890123456789\r\n",
+        "GET / HTTP/1.1\r\n",
+        "\0\r\n",
+        "QUIT\r\n",
+        "\r\n",
+        &long,
+    ];
+    let limits =
+        Limits { command_line: 64, message: 60, text_line: 32, errors: 4, idle_commands: 9, ..Limits::default() };
+    let mut mails = 0;
+    for _ in 0..3_000 {
+        let mut input = if random(3) == 0 { String::new() } else { ONE_MAIL[..random(ONE_MAIL.len())].to_owned() };
+        (0..random(12)).for_each(|_| input.push_str(parts[random(parts.len())]));
+        let mut whole = Driver::new(limits.clone());
+        whole.say(&input);
+        for most in [1, 2, 7, 40] {
+            let mut pieces = Driver::new(limits.clone());
+            let mut rest = input.as_bytes();
+            while !rest.is_empty() {
+                let (piece, after) = rest.split_at((1 + random(most)).min(rest.len()));
+                pieces.say(piece);
+                rest = after;
+            }
+            assert_eq!(pieces.log, whole.log, "{input:?}");
+            assert_eq!(pieces.replies(), String::from_utf8_lossy(&whole.out), "{input:?}");
+        }
+        mails += whole.stored;
+    }
+    assert!(mails > 300, "the test must see mails: {mails}");
+}
+
+#[test]
+fn a_session_that_waits_is_small() {
+    assert!(size_of::<Session>() <= 256, "{}", size_of::<Session>());
+}

@@ -1,0 +1,108 @@
+//! The fields a server puts before a message: where it came from, by whom, when (RFC 5321 §4.4).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::session::{Envelope, Hello};
+use crate::date::mail_date;
+use crate::mail::Domain;
+use crate::mail::address::fmt_literal;
+
+/// What the fields say.
+#[derive(Clone, Copy, Debug)]
+pub struct Trace<'a> {
+    /// The client's greeting.
+    pub hello: &'a Hello,
+    /// The client's address.
+    pub peer: IpAddr,
+    /// Our name.
+    pub by: &'a str,
+    /// What our log calls this request, as `1f.3`.
+    pub id: &'a str,
+    /// Sender and recipients.
+    pub envelope: &'a Envelope,
+    /// Now, seconds since 1970.
+    pub seconds: u64,
+}
+
+impl Trace<'_> {
+    /// `Return-Path`, which the server of the final delivery writes, and `Received`, each with its CR LF.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_string().into_bytes()
+    }
+}
+
+impl fmt::Display for Trace<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Return-Path: <{}>\r\nReceived: from ", self.envelope.mail.sender)?;
+        let peer = self.peer.to_canonical();
+        // What is no domain could break the syntax of the field; the address says more anyway.
+        match Domain::parse(self.hello.name().as_bytes()) {
+            Ok(domain) => write!(formatter, "{domain}")?,
+            Err(_) => fmt_literal(formatter, peer)?,
+        }
+        formatter.write_str(" (")?;
+        fmt_literal(formatter, peer)?;
+        let with = match self.hello {
+            Hello::Ehlo(_) => "ESMTP",
+            Hello::Helo(_) => "SMTP",
+        };
+        // The id as a msg-id, since an atom has no dot.
+        write!(formatter, ")\r\n\tby {} with {with} id <{}@{}>", self.by, self.id, self.by)?;
+        // Of several recipients none is named: each would learn of the others.
+        if let [recipient] = self.envelope.recipients.as_slice() {
+            write!(formatter, "\r\n\tfor <{recipient}>")?;
+        }
+        write!(formatter, ";\r\n\t{}\r\n", mail_date(self.seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{ForwardPath, ReversePath};
+    use crate::smtp::server::{BodyType, Mail};
+
+    fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
+        let path = |text: &&str| ForwardPath::parse(text.as_bytes()).unwrap().0;
+        Envelope {
+            mail: Mail {
+                sender: ReversePath::parse(sender.as_bytes()).unwrap().0,
+                size: None,
+                body: BodyType::SevenBit,
+            },
+            recipients: recipients.iter().map(path).collect(),
+        }
+    }
+
+    fn check(hello: &Hello, peer: &str, envelope: &Envelope, expect: &str) {
+        let peer = peer.parse().unwrap();
+        let trace = Trace { hello, peer, by: "mx.example.org", id: "1f.3", envelope, seconds: 784_111_777 };
+        assert_eq!(trace.to_string(), expect);
+    }
+
+    #[test]
+    fn the_fields_as_they_are_written() {
+        check(
+            &Hello::Ehlo("client.example.com".into()),
+            "192.0.2.1",
+            &envelope("<alice@example.com>", &["<bob@example.org>"]),
+            "Return-Path: <alice@example.com>\r\nReceived: from client.example.com ([192.0.2.1])\r\n\tby mx.example.org \
+             with ESMTP id <1f.3@mx.example.org>\r\n\tfor <bob@example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+        );
+        check(
+            &Hello::Helo("(sly\"".into()),
+            "::ffff:192.0.2.1",
+            &envelope("<>", &["<bob@example.org>", "<carol@example.org>"]),
+            "Return-Path: <>\r\nReceived: from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example.org \
+             with SMTP id <1f.3@mx.example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+        );
+        check(
+            &Hello::Ehlo("[IPv6:2001:db8::1]".into()),
+            "2001:db8::1",
+            &envelope("<>", &["<postmaster>"]),
+            "Return-Path: <>\r\nReceived: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n\tby mx.example.org \
+             with ESMTP id <1f.3@mx.example.org>\r\n\tfor <postmaster>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+        );
+    }
+}
