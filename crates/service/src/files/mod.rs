@@ -1,1 +1,132 @@
-//! Not here yet.
+//! A folder, served.
+//!
+//! Knows no connection: it is asked for a path, and gives a small file from memory ([`HotFile`]), a large one to be sent
+//! from its descriptor ([`LargeFile`]), or a ready [`Answer`] (a listing, a redirection). What it never does is leave the
+//! root ([`Root`]), follow a path to something that is neither a file nor a folder, or show a hidden name.
+//!
+//! Small files are kept per worker and compared with the file system before they are used again: a change that was finished
+//! before the request was sent is seen. Two things the kernel cannot tell from no change: a write through a memory map
+//! before it is written back, and a served folder that was itself replaced by another one.
+//!
+//! Bounded by: [`Settings`] for memory, [`listing::MOST_ENTRIES`] for a listing, one disk operation per asking connection.
+
+mod hot;
+pub mod listing;
+mod load;
+mod media;
+mod resolve;
+mod validators;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sportello_wire::http1::target::TreePath;
+
+use crate::failure::{Class, Failure};
+use crate::web::Answer;
+use hot::HotFiles;
+use load::{Loaded, Settled};
+
+pub use hot::HotFile;
+pub use load::LargeFile;
+pub use media::{Form, preferred_form};
+pub use resolve::{OpenError, Root};
+
+/// What one worker may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The largest file that is kept in memory, bytes; a larger one is sent from its descriptor.
+    pub hot_file: u64,
+    /// All files kept in memory by one worker, bytes.
+    pub hot_files: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { hot_file: 256 * 1024, hot_files: 32 * 1024 * 1024 }
+    }
+}
+
+/// The files of one folder, as one worker serves them.
+pub struct Files {
+    root: Arc<Root>,
+    settings: Settings,
+    hot: RefCell<HotFiles>,
+    batches: Cell<u64>,
+}
+
+/// A moment after which a file must have been compared with the file system to be served: one batch of bytes read from one
+/// connection. Made by [`Files::batch`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Batch(u64);
+
+/// What a path leads to.
+pub enum Found {
+    /// A small file, in memory.
+    Hot(Rc<HotFile>),
+    /// A large file, open.
+    Large(LargeFile),
+    /// A listing or a redirection.
+    Answer(Answer),
+}
+
+impl Files {
+    /// Serves `root` on this worker.
+    pub fn new(root: Arc<Root>, settings: Settings) -> Self {
+        let hot = RefCell::new(HotFiles::new(settings.hot_files));
+        Self { root, settings, hot, batches: Cell::new(0) }
+    }
+
+    /// To be called after each read from a connection: what is served for the bytes read is compared after this moment.
+    pub fn batch(&self) -> Batch {
+        let next = self.batches.get() + 1;
+        self.batches.set(next);
+        Batch(next)
+    }
+
+    /// The file in memory for this raw path, if it is there and unchanged. Costs one `fstatat` per file and batch.
+    pub fn hot(&self, raw: &[u8], batch: Batch) -> Option<Rc<HotFile>> {
+        self.hot.borrow_mut().find(raw, batch, Batch(self.batches.get()), &self.root)
+    }
+
+    /// Looks on the disk, on a blocking thread. `form` is how a listing is to be written. Dropping the future leaves the
+    /// look-up to end by itself.
+    ///
+    /// # Errors
+    /// When nothing may be found there.
+    pub async fn find(&self, raw: &[u8], form: Form, batch: Batch) -> Result<Found, Failure> {
+        let path = TreePath::decode(raw).map_err(|bad| Failure::new(Class::BadRequest, bad.to_string()))?;
+        if path.is_hidden() {
+            return Err(resolve::not_found());
+        }
+        let mut loaded = self.load(&path, form).await?;
+        if let Loaded::Small(file, Settled::In(wait)) = &loaded {
+            // The kernel's clock for files is coarse: a file touched within its last tick may change once more and look
+            // the same. Wait a tick out, once, so that the entity tag can be relied upon.
+            let (wait, modified) = (*wait, file.identity);
+            tokio::time::sleep(wait).await;
+            loaded = self.load(&path, form).await?;
+            tracing::trace!(?modified, "waited for a file to settle");
+        }
+        Ok(match loaded {
+            Loaded::Small(file, settled) => {
+                let file = Rc::new(file);
+                if settled == Settled::Cacheable {
+                    self.hot.borrow_mut().keep(raw, Rc::clone(&file), batch);
+                }
+                Found::Hot(file)
+            }
+            Loaded::Large(file) => Found::Large(file),
+            Loaded::Answer(answer) => Found::Answer(answer),
+        })
+    }
+
+    async fn load(&self, path: &TreePath, form: Form) -> Result<Loaded, Failure> {
+        let (root, path, most) = (Arc::clone(&self.root), path.clone(), self.settings.hot_file);
+        tokio::task::spawn_blocking(move || load::load(&root, &path, form, most)).await.map_err(Failure::internal)?
+    }
+}
+
+#[cfg(test)]
+mod tests;

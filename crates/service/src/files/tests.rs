@@ -1,0 +1,207 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::web::Body;
+
+/// A folder of this test's own, removed at its end.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sportello-files-{name}-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        fs::write(self.0.join(name), content).unwrap();
+    }
+
+    /// As a worker serves it, with files beyond 100 bytes counted as large.
+    fn files(&self) -> Files {
+        let root = Arc::new(Root::open(&self.0).unwrap());
+        Files::new(root, Settings { hot_file: 100, ..Settings::default() })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn find(files: &Files, raw: &str) -> Result<Found, Class> {
+    files.find(raw.as_bytes(), Form::Html, files.batch()).await.map_err(|failure| failure.class)
+}
+
+async fn body(files: &Files, raw: &str) -> Vec<u8> {
+    match files.hot(raw.as_bytes(), files.batch()) {
+        Some(file) => file.body().to_vec(),
+        None => match find(files, raw).await {
+            Ok(Found::Hot(file)) => file.body().to_vec(),
+            _ => panic!("{raw}"),
+        },
+    }
+}
+
+fn kept(files: &Files, raw: &str) -> bool {
+    files.hot(raw.as_bytes(), files.batch()).is_some()
+}
+
+#[tokio::test]
+async fn what_is_there_is_found() {
+    let folder = Folder::new("found");
+    fs::create_dir_all(folder.path().join("a b/c")).unwrap();
+    fs::create_dir_all(folder.path().join(".well-known")).unwrap();
+    folder.write("a b/index.html", "index");
+    folder.write("x.txt", "small");
+    folder.write(".well-known/y", "known");
+    folder.write("100", &"x".repeat(100));
+    folder.write("101", &"x".repeat(101));
+    symlink("x.txt", folder.path().join("link")).unwrap();
+    let files = folder.files();
+    for (raw, expect) in [
+        ("/x.txt", "small"),
+        ("/%78.txt", "small"),
+        ("/a%20b/../x.txt", "small"),
+        ("/a%20b/", "index"),
+        ("/a%20b/index.html", "index"),
+        ("/.well-known/y", "known"),
+        ("/link", "small"),
+    ] {
+        assert_eq!(body(&files, raw).await, expect.as_bytes(), "{raw}");
+    }
+    assert!(matches!(find(&files, "/100").await, Ok(Found::Hot(_))));
+    assert!(matches!(find(&files, "/101").await, Ok(Found::Large(file)) if file.validators.length == 101));
+    assert!(matches!(find(&files, "/").await, Ok(Found::Answer(Answer { status: 200, .. }))));
+    assert!(matches!(find(&files, "/a%20b/c/").await, Ok(Found::Answer(Answer { status: 200, .. }))));
+    let Ok(Found::Answer(Answer { status: 301, fields, body: Body::Empty })) = find(&files, "/a%20b/c").await else {
+        panic!("no redirection")
+    };
+    assert_eq!(fields, [("location", "/a%20b/c/".into())]);
+}
+
+#[tokio::test]
+async fn what_is_outside_hidden_or_no_file_is_not_found() {
+    let folder = Folder::new("refused");
+    let root = folder.path().join("root");
+    fs::create_dir_all(root.join("sub")).unwrap();
+    fs::create_dir_all(root.join(".git")).unwrap();
+    folder.write("secret", "secret");
+    folder.write("root/.env", "secret");
+    folder.write("root/.git/config", "secret");
+    folder.write("root/file", "x");
+    symlink("../secret", root.join("relative")).unwrap();
+    symlink(folder.path().join("secret"), root.join("absolute")).unwrap();
+    symlink("..", root.join("parent")).unwrap();
+    symlink("/proc/self/fd", root.join("magic")).unwrap();
+    symlink("loop", root.join("loop")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, root.join("fifo"), 0o600.into()).unwrap();
+    let files = Files::new(Arc::new(Root::open(&root).unwrap()), Settings::default());
+    for raw in [
+        "/nothing",
+        "/relative",
+        "/absolute",
+        "/parent/secret",
+        "/parent/",
+        "/sub/../parent/secret",
+        "/magic/0",
+        "/loop",
+        "/fifo",
+        "/.env",
+        "/%2Eenv",
+        "/.git/config",
+        "/.git/",
+        "/file/",
+        "/file/x",
+        "/sub/x",
+    ] {
+        assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{raw}");
+    }
+    for raw in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "//secret", "/a\\b", "/%00", "/%zz"] {
+        assert_eq!(find(&files, raw).await.err(), Some(Class::BadRequest), "{raw}");
+    }
+    let long = format!("/{}", "x".repeat(300));
+    assert_eq!(find(&files, &long).await.err(), Some(Class::NotFound));
+}
+
+#[tokio::test]
+async fn every_finished_change_is_seen_at_once() {
+    let folder = Folder::new("changes");
+    let files = folder.files();
+    folder.write("f", "first");
+    assert_eq!(body(&files, "/f").await, b"first");
+    assert!(kept(&files, "/f"));
+    // The same size, in place, again and again: faster than the kernel's clock for files moves.
+    for round in 0..50 {
+        let content = format!("{round:05}");
+        folder.write("f", &content);
+        assert_eq!(body(&files, "/f").await, content.as_bytes());
+    }
+    // Another file of the same size and the same time, moved into its place.
+    let stamp = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+    for content in ["one", "two", "six"] {
+        folder.write("new", content);
+        fs::File::options().write(true).open(folder.path().join("new")).unwrap().set_modified(stamp).unwrap();
+        fs::rename(folder.path().join("new"), folder.path().join("f")).unwrap();
+        assert_eq!(body(&files, "/f").await, content.as_bytes());
+    }
+    fs::remove_file(folder.path().join("f")).unwrap();
+    assert!(!kept(&files, "/f"));
+    assert_eq!(find(&files, "/f").await.err(), Some(Class::NotFound));
+    fs::create_dir(folder.path().join("f")).unwrap();
+    assert!(matches!(find(&files, "/f").await, Ok(Found::Answer(Answer { status: 301, .. }))));
+}
+
+#[tokio::test]
+async fn one_batch_looks_once_and_a_later_one_again() {
+    let folder = Folder::new("batch");
+    folder.write("f", "first");
+    let files = folder.files();
+    body(&files, "/f").await;
+    let batch = files.batch();
+    assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
+    folder.write("f", "other");
+    // Requests that came in one piece with the first may get what it got.
+    assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
+    assert!(files.hot(b"/f", files.batch()).is_none());
+}
+
+#[tokio::test]
+async fn what_a_link_leads_to_is_not_kept() {
+    let folder = Folder::new("links");
+    fs::create_dir(folder.path().join("a")).unwrap();
+    folder.write("a/f", "first");
+    symlink("a", folder.path().join("current")).unwrap();
+    let files = folder.files();
+    assert_eq!(body(&files, "/current/f").await, b"first");
+    assert!(!kept(&files, "/current/f"));
+}
+
+#[tokio::test]
+async fn tags_tell_versions_apart() {
+    let folder = Folder::new("tags");
+    let files = folder.files();
+    let mut tags = Vec::new();
+    for content in ["one", "two", "six"] {
+        folder.write("f", content);
+        let Ok(Found::Hot(file)) = find(&files, "/f").await else { panic!("not found") };
+        let tag = file.validators().borrowed().etag.to_vec();
+        assert!(!tag.is_empty() && !tags.contains(&tag), "{content}");
+        let head = String::from_utf8(file.head().to_vec()).unwrap();
+        assert!(head.contains(&format!("etag: {}\r\n", String::from_utf8_lossy(&tag))), "{head}");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\ndate: ") && head.ends_with("\r\n\r\n"), "{head}");
+        assert!(head.contains("content-length: 3\r\n"), "{head}");
+        tags.push(tag);
+    }
+}
