@@ -1,0 +1,200 @@
+//! The contract: every operation of the store, on one page.
+//!
+//! Each is whole: one call, one transaction, done or not done. No type of the backend appears here, so that another one can stand behind the same
+//! page; `tests/conformance` is what it would have to pass.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use crate::blob::Bodies;
+use crate::blob::incoming::Incoming;
+use crate::error::{Error, OpenError};
+use crate::ids::{Ids, Supply};
+use crate::sqlite::apply::Row;
+use crate::sqlite::reader::Reader;
+use crate::sqlite::writer::{Request, Writer};
+use crate::threads::Pool;
+use crate::types::{
+    Accept, Accepted, Envelope, Figures, ListPage, Mailbox, MessageId, MessageRow, Seen, Settings, StoredBody, Summary,
+    Verdict,
+};
+use crate::{open, verify};
+
+/// A handle to the open store. Clones are the same store. Its futures need no particular runtime and may be awaited on any thread.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) writer: Writer,
+    pub(crate) readers: Pool<Reader>,
+    pub(crate) changes: watch::Receiver<u64>,
+}
+
+impl Store {
+    /// The most messages that one [`Store::delete`] takes.
+    pub const MOST_DELETED: usize = 1000;
+
+    /// Opens the store: makes or migrates it, takes the lock, sweeps what a crash left, starts the threads. Blocks.
+    ///
+    /// A store that is dropped without [`Store::close`] ends by itself, and keeps the lock until its threads have ended.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        open::open(settings).map(|inner| Self { inner: Arc::new(inner) })
+    }
+
+    /// Begins a message, at MAIL: gives it its number and promises it disk, for `declared` bytes or for a small body. Does not wait.
+    pub fn begin(&self, declared: Option<u64>) -> Result<Incoming, Error> {
+        self.writable()?;
+        let (id, supply) = self.inner.ids.next();
+        if supply == Supply::Low && !self.inner.writer.offer(Request::LeaseIds) {
+            self.inner.ids.not_leased();
+        }
+        Incoming::begin(&self.inner.bodies, id.ok_or(Error::Busy)?, declared)
+    }
+
+    /// Takes a message into the Inbox; returns when it is on disk: its body synced, its rows committed.
+    ///
+    /// Dropping this future before the rows are queued forgets the message; after that the message may still be stored.
+    pub async fn accept(&self, accept: Accept) -> Result<Accepted, Error> {
+        self.writable()?;
+        let Accept { envelope, origin, summary, body } = accept;
+        if !body.belongs_to(&self.inner.bodies) {
+            return Err(Error::Refused("the body was begun in another store".into()));
+        }
+        check(&envelope)?;
+        let id = body.id();
+        let body = body.finish().await?;
+        let recipients =
+            serde_json::to_string(&envelope.recipients).map_err(|why| Error::Refused(why.to_string().into()))?;
+        let row = Box::new(Row {
+            id,
+            body,
+            received_ms: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX)),
+            sender: envelope.sender,
+            recipients,
+            peer: origin.peer.to_string(),
+            helo: cut(origin.helo),
+            channel: cut(origin.channel),
+            connection: origin.connection.cast_signed(),
+            from: cut(summary.from),
+            to: cut(summary.to),
+            subject: cut(summary.subject),
+            date_unix: summary.date_unix,
+            message_id: cut(summary.message_id),
+        });
+        self.inner.writer.ask(|asker| Request::Accept(row, asker)).await?;
+        Ok(Accepted { id })
+    }
+
+    /// All mailboxes with their counters.
+    pub async fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
+        self.inner.readers.run(|reader| reader.mailboxes()).await?
+    }
+
+    /// One page of a mailbox, newest first. An unknown mailbox is empty.
+    pub async fn list(&self, page: ListPage) -> Result<Vec<MessageRow>, Error> {
+        self.inner.readers.run(move |reader| reader.list(page)).await?
+    }
+
+    /// One message without its body; `None` when it is not here (any more).
+    pub async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
+        self.inner.readers.run(move |reader| reader.message(id)).await?
+    }
+
+    /// One whole message, byte for byte.
+    pub async fn body(&self, id: MessageId) -> Result<Option<StoredBody>, Error> {
+        self.inner.readers.run(move |reader| reader.body(id)).await?
+    }
+
+    /// Reads a body again and compares it with the hash that was kept when it was accepted.
+    pub async fn verify(&self, id: MessageId) -> Result<Option<Verdict>, Error> {
+        let Some(row) = self.message(id).await? else { return Ok(None) };
+        let body = match self.body(id).await {
+            Ok(Some(body)) => body,
+            Ok(None) => return Ok(None),
+            Err(Error::Damaged(_)) => return Ok(Some(Verdict::Missing)),
+            Err(error) => return Err(error),
+        };
+        self.inner.bodies.blocking.run(move |()| verify::verify(&row, &body)).await?.map(Some)
+    }
+
+    /// Marks a message as read or not, wherever it is; `false` when it is not here. Dropping this future may still do it.
+    pub async fn set_seen(&self, id: MessageId, seen: Seen) -> Result<bool, Error> {
+        self.writable()?;
+        self.inner.writer.ask(|asker| Request::SetSeen(id, seen, asker)).await
+    }
+
+    /// Deletes messages, all in one transaction; how many of them were here. Dropping this future may still do it.
+    pub async fn delete(&self, ids: &[MessageId]) -> Result<usize, Error> {
+        self.writable()?;
+        if ids.len() > Self::MOST_DELETED {
+            return Err(Error::TooMany { what: "messages to delete at once", most: Self::MOST_DELETED });
+        }
+        self.inner.writer.ask(|asker| Request::Delete(ids.to_vec(), asker)).await
+    }
+
+    /// The figures of this moment; a few loads, no reading of the disk.
+    pub fn figures(&self) -> Figures {
+        let counters = &self.inner.bodies.counters;
+        Figures {
+            messages: counters.messages.load(Ordering::Relaxed),
+            bytes: counters.bytes.load(Ordering::Relaxed),
+            accepted: counters.accepted.load(Ordering::Relaxed),
+            commits: counters.commits.load(Ordering::Relaxed),
+            memory_bytes: self.inner.bodies.budget.taken(),
+            spooled: counters.spooled.load(Ordering::Relaxed),
+            failed: counters.failure(),
+        }
+    }
+
+    /// A number that grows after each commit that changed a mailbox. Await `changed()` on it and read again.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.inner.changes.clone()
+    }
+
+    /// Takes no more, commits what is queued, joins the threads, empties the log, lets go of the lock. Bodies that are still arriving are
+    /// lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this future leaves the store closing.
+    pub async fn close(&self) {
+        let Inner { bodies, writer, readers, .. } = &*self.inner;
+        bodies.closed.store(true, Ordering::Relaxed);
+        // Readers first: the log can be emptied only when nobody reads it.
+        readers.close().await;
+        writer.close().await;
+        bodies.blocking.close().await;
+        bodies.folder.unlock();
+    }
+
+    fn writable(&self) -> Result<(), Error> {
+        if self.inner.bodies.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        self.inner.bodies.counters.check()
+    }
+}
+
+/// RFC 5321 §4.5.3.1 bounds these; here the store says what it takes from anyone.
+fn check(envelope: &Envelope) -> Result<(), Error> {
+    if envelope.recipients.len() > Envelope::MOST_RECIPIENTS {
+        return Err(Error::TooMany { what: "recipients", most: Envelope::MOST_RECIPIENTS });
+    }
+    let mut addresses = envelope.recipients.iter().chain([&envelope.sender]);
+    if addresses.any(|address| address.len() > Envelope::LONGEST_ADDRESS) {
+        return Err(Error::TooMany { what: "bytes in an address", most: Envelope::LONGEST_ADDRESS });
+    }
+    Ok(())
+}
+
+/// At most [`Summary::LONGEST`] bytes, cut between two characters.
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(Summary::LONGEST));
+    text
+}

@@ -1,0 +1,43 @@
+//! What the store counts about itself, and whether it still takes writes.
+//!
+//! Each count has one writer (the `store-writer`, or the thread that spools) and is read without locks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::Error;
+
+/// The counts, and the first failure.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) messages: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) spooled: AtomicU64,
+    failed: OnceLock<Arc<str>>,
+}
+
+impl Counters {
+    /// From now on all writes are refused. Only the first reason is kept; every one is told in the log.
+    pub(crate) fn fail(&self, doing: &str, why: &dyn std::fmt::Display) -> Error {
+        tracing::error!(doing, %why, "the store failed: writes are refused until it is reopened");
+        let reason = self.failed.get_or_init(|| format!("{doing}: {why}").into());
+        Error::Failed(Arc::clone(reason))
+    }
+
+    /// `Err(Failed)` once the store has failed.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.failed.get().map_or(Ok(()), |reason| Err(Error::Failed(Arc::clone(reason))))
+    }
+
+    /// Why writes are refused, if they are.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failed.get().map(|reason| reason.to_string())
+    }
+
+    /// Adds to one of the counts.
+    pub(crate) fn add(count: &AtomicU64, amount: u64) {
+        count.fetch_add(amount, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,121 @@
+//! Opening: the folder, the database, the sweep, the threads, in this order.
+//!
+//! Nothing is changed before the lock is held, nothing of the database before its schema is known to be ours.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+use tokio::sync::watch;
+
+use crate::blob::budget::Budget;
+use crate::blob::disk::Disk;
+use crate::blob::{Bodies, sweep};
+use crate::contract::Inner;
+use crate::counters::Counters;
+use crate::error::OpenError;
+use crate::folder::Folder;
+use crate::ids::{BLOCK, Ids};
+use crate::migrate::{self, Found, STEPS};
+use crate::sqlite::checkpoint::Checkpointer;
+use crate::sqlite::reader::Reader;
+use crate::sqlite::writer::{Tools, Writer};
+use crate::sqlite::{Role, apply, open as connect, schema, use_wal};
+use crate::threads::Pool;
+use crate::types::{MessageId, Settings};
+
+/// Threads that write and sync bodies: as many large ones are synced at once.
+const BLOCKING: usize = 4;
+/// Threads that read rows.
+const READERS: usize = 2;
+/// Jobs that may wait for either of them.
+const QUEUE: usize = 1024;
+
+/// Opens everything.
+pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
+    let folder = Arc::new(Folder::open(&settings.folder)?);
+    let connection = open_database(&folder)?;
+    let ledgers = apply::load(&connection).map_err(database("reading the mailboxes"))?;
+    sweep_orphans(&folder, &connection)?;
+    let ids = Arc::new(lease(&connection)?);
+    // SQLite has made its files by now; their names must last as well.
+    folder.sync()?;
+
+    let counters = Arc::new(Counters::default());
+    for ledger in &ledgers {
+        Counters::add(&counters.messages, ledger.messages.unsigned_abs());
+        Counters::add(&counters.bytes, ledger.bytes.unsigned_abs());
+    }
+    let thread = |name: &'static str| {
+        let path = folder.path().to_path_buf();
+        move |source| OpenError::Io { doing: name, path, source }
+    };
+    let readers = (0..READERS)
+        .map(|_| Reader::open(&folder, settings.read_time))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(database("opening a connection for reading"))?;
+    let readers = Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of"))?;
+    let blocking = Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of"))?;
+    let checkpointer = Checkpointer::start(&folder.database(), &counters)
+        .map_err(database("opening a connection for checkpoints"))?
+        .map_err(thread("starting the checkpoints of"))?;
+    let bodies = Arc::new(Bodies {
+        budget: Budget::new(settings.memory_budget),
+        disk: Disk::new(folder.descriptor()?, settings.disk_reserve),
+        folder: Arc::clone(&folder),
+        counters,
+        blocking,
+        memory_body: settings.memory_body,
+        closed: AtomicBool::new(false),
+    });
+    let (changes, changed) = watch::channel(0);
+    let tools =
+        Tools { connection, checkpointer, ledgers, bodies: Arc::clone(&bodies), ids: Arc::clone(&ids), changes };
+    let writer = Writer::start(tools, settings.queue.max(1))
+        .map_err(database("preparing the writer"))?
+        .map_err(thread("starting the writer of"))?;
+    tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
+    Ok(Inner { bodies, ids, writer, readers, changes: changed })
+}
+
+fn open_database(folder: &Folder) -> Result<Connection, OpenError> {
+    let file = folder.database();
+    let mut connection = connect(&file, Role::Writer).map_err(database("opening the database"))?;
+    let found = migrate::look(&connection, &file, STEPS)?;
+    if found == Found::Empty && sweep::has_bodies(folder)? {
+        return Err(OpenError::Lost { folder: folder.path().to_path_buf() });
+    }
+    require_wal(&connection, &file)?;
+    migrate::migrate(&mut connection, &file, found, STEPS)?;
+    Ok(connection)
+}
+
+fn require_wal(connection: &Connection, file: &Path) -> Result<(), OpenError> {
+    if use_wal(connection).map_err(database("using a write-ahead log"))? {
+        return Ok(());
+    }
+    let why = format!("the file system of {} cannot hold one", file.display());
+    Err(OpenError::Database { doing: "using a write-ahead log", why })
+}
+
+fn sweep_orphans(folder: &Folder, connection: &Connection) -> Result<(), OpenError> {
+    let failed = database("listing the bodies in files");
+    let ids: Result<Vec<MessageId>, _> = connection
+        .prepare(schema::IN_FILES)
+        .and_then(|mut statement| statement.query_map((), |row| row.get(0).map(MessageId))?.collect());
+    sweep::sweep(folder, ids.map_err(failed)?.into_iter()).map(drop)
+}
+
+/// Leases the first block of ids: in the database, synced, before the first is given.
+fn lease(connection: &Connection) -> Result<Ids, OpenError> {
+    let first: i64 =
+        connection.query_row(schema::LEASED, (), |row| row.get(0)).map_err(database("reading the leased ids"))?;
+    let end = first.saturating_add(BLOCK);
+    apply::lease(connection, end).map_err(database("leasing ids"))?;
+    Ok(Ids::new(first, end))
+}
+
+fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> OpenError {
+    move |why| OpenError::Database { doing, why: why.to_string() }
+}

@@ -1,0 +1,171 @@
+//! Reads: each on a `store-reader-*` thread with a connection that cannot write, each bounded in time.
+//!
+//! SQLite looks at the clock every [`STEPS`] instructions of its machine and stops a read that is over its time; a single slow read of the
+//! disk is not interrupted. A read sees one committed state and makes no writer wait.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::error::Error;
+use crate::folder::Folder;
+use crate::sqlite::trouble::of_read;
+use crate::sqlite::{Role, open, schema};
+use crate::types::{
+    Envelope, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, Origin, StoredBody, Summary, Uid,
+};
+
+/// Instructions of SQLite's machine between two looks at the clock; some 10 to 100 µs.
+const STEPS: i32 = 1000;
+
+/// One reader's own.
+pub(crate) struct Reader {
+    connection: Connection,
+    folder: Arc<Folder>,
+    clock: Instant,
+    /// Microseconds after `clock` at which the present read is stopped.
+    stop_at: Arc<AtomicU64>,
+    time: Duration,
+}
+
+impl Reader {
+    /// A reader whose reads take at most `time`.
+    pub(crate) fn open(folder: &Arc<Folder>, time: Duration) -> rusqlite::Result<Self> {
+        let mut connection = open(&folder.database(), Role::Reader)?;
+        let clock = Instant::now();
+        let stop_at = Arc::new(AtomicU64::new(u64::MAX));
+        let limit = Arc::clone(&stop_at);
+        connection.progress_handler(STEPS, Some(move || micros(clock) >= limit.load(Ordering::Relaxed)))?;
+        Ok(Self { connection, folder: Arc::clone(folder), clock, stop_at, time })
+    }
+
+    /// All mailboxes.
+    pub(crate) fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
+        self.bounded(|connection| connection.prepare_cached(schema::MAILBOXES)?.query_map((), mailbox)?.collect())
+    }
+
+    /// One page of a mailbox.
+    pub(crate) fn list(&self, page: ListPage) -> Result<Vec<MessageRow>, Error> {
+        // Above every UID where no page came before: RFC 9051 has 32 bits for it.
+        let before = page.before.map_or(i64::from(u32::MAX) + 1, |uid| uid.0.into());
+        let limit = page.limit.min(ListPage::MOST) as i64;
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::LIST)?;
+            statement.query_map(params![page.mailbox.0, before, limit], message)?.collect()
+        })
+    }
+
+    /// One message.
+    pub(crate) fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
+        self.bounded(|connection| connection.prepare_cached(schema::MESSAGE)?.query_row([id.0], message).optional())
+    }
+
+    /// One message's body.
+    pub(crate) fn body(&self, id: MessageId) -> Result<Option<StoredBody>, Error> {
+        let Some((size, file)) = self.place(id)? else { return Ok(None) };
+        if file != 0 {
+            return self.body_in_file(id, size);
+        }
+        let bytes: Option<Vec<u8>> = self.bounded(|connection| {
+            connection.prepare_cached(schema::BODY)?.query_row([id.0], |row| row.get(0)).optional()
+        })?;
+        match bytes {
+            Some(bytes) => Ok(Some(StoredBody::Memory(Bytes::from(bytes)))),
+            None => self.gone(id),
+        }
+    }
+
+    fn body_in_file(&self, id: MessageId, length: u64) -> Result<Option<StoredBody>, Error> {
+        match self.folder.open_blob(id) {
+            Ok(file) => Ok(Some(StoredBody::File { file: Arc::new(file), length })),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => self.gone(id),
+            Err(why) => Err(Error::io("opening a body", why)),
+        }
+    }
+
+    /// Its body was not found: deleted between two looks, or lost.
+    fn gone(&self, id: MessageId) -> Result<Option<StoredBody>, Error> {
+        match self.place(id)? {
+            None => Ok(None),
+            Some(_) => Err(Error::Damaged(format!("the body of message {id} is missing").into())),
+        }
+    }
+
+    fn place(&self, id: MessageId) -> Result<Option<(u64, i64)>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::SIZE_AND_PLACE)?;
+            statement.query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+        })
+    }
+
+    fn bounded<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+        let time = u64::try_from(self.time.as_micros()).unwrap_or(u64::MAX);
+        self.stop_at.store(micros(self.clock).saturating_add(time), Ordering::Relaxed);
+        let result = read(&self.connection);
+        self.stop_at.store(u64::MAX, Ordering::Relaxed);
+        result.map_err(|why| of_read(&why))
+    }
+}
+
+fn micros(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
+    Ok(Mailbox {
+        id: MailboxId(row.get(0)?),
+        name: row.get(1)?,
+        uid_validity: row.get(2)?,
+        uid_next: Uid(row.get(3)?),
+        highest_modseq: ModSeq(row.get(4)?),
+        messages: row.get(5)?,
+        unseen: row.get(6)?,
+        bytes: row.get(7)?,
+    })
+}
+
+/// The columns of `schema::LIST` and `schema::MESSAGE`.
+fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+    let connection: i64 = row.get(13)?;
+    Ok(MessageRow {
+        id: MessageId(row.get(0)?),
+        mailbox: MailboxId(row.get(1)?),
+        uid: Uid(row.get(2)?),
+        modseq: ModSeq(row.get(3)?),
+        flags: Flags(row.get(4)?),
+        size: row.get(5)?,
+        hash: row.get(6)?,
+        received_ms: row.get(7)?,
+        envelope: Envelope { sender: row.get(8)?, recipients: parsed(row, 9, |text| serde_json::from_str(text))? },
+        origin: Origin {
+            peer: parsed(row, 10, str::parse)?,
+            helo: row.get(11)?,
+            channel: row.get(12)?,
+            connection: connection.cast_unsigned(),
+        },
+        summary: Summary {
+            from: row.get(14)?,
+            to: row.get(15)?,
+            subject: row.get(16)?,
+            date_unix: row.get(17)?,
+            message_id: row.get(18)?,
+        },
+    })
+}
+
+/// A column whose text has a shape of its own.
+fn parsed<T, E>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Result<T, E>) -> rusqlite::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    use rusqlite::types::{FromSqlError, Type};
+    let text = row.get_ref(column)?;
+    let text = text.as_str().map_err(|why: FromSqlError| {
+        rusqlite::Error::FromSqlConversionFailure(column, text.data_type(), Box::new(why))
+    })?;
+    parse(text).map_err(|why| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(why)))
+}

@@ -1,0 +1,339 @@
+//! The one thread that writes rows: group commit.
+//!
+//! It takes everything that is queued *now* into one transaction, a savepoint per request so that a bad one spoils no other, commits with one sync, and
+//! then answers all. While it syncs, the next group gathers. Bounded by: the queue's length (a full queue makes callers wait), requests per
+//! transaction.
+//!
+//! What can go wrong: no room rolls the group back and tries its requests one by one, so that each gets its own answer; anything that leaves the
+//! disk in doubt fails the store, and every later write is refused. At shutdown: takes no more, commits what is queued, empties the log.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::{io, mem};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::blob::Bodies;
+use crate::blob::incoming::Body;
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::ids::Ids;
+use crate::sqlite::apply::{self, Ledger, Row};
+use crate::sqlite::checkpoint::{self, Checkpointer};
+use crate::sqlite::schema;
+use crate::sqlite::trouble::Trouble;
+use crate::types::{MessageId, Seen};
+
+/// The most requests of one transaction.
+const GROUP: usize = 1024;
+
+/// Who waits for an answer.
+pub(crate) type Asker<T> = oneshot::Sender<Result<T, Error>>;
+
+/// What the writer can be asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Accept(Box<Row>, Asker<()>),
+    SetSeen(MessageId, Seen, Asker<bool>),
+    Delete(Vec<MessageId>, Asker<usize>),
+    /// Lease the next block of message ids.
+    LeaseIds,
+    Close,
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    requests: mpsc::Sender<Request>,
+    counters: Arc<Counters>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    ended: watch::Receiver<()>,
+}
+
+/// What the thread is given.
+pub(crate) struct Tools {
+    pub(crate) connection: Connection,
+    pub(crate) checkpointer: Checkpointer,
+    pub(crate) ledgers: Vec<Ledger>,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) ids: Arc<Ids>,
+    pub(crate) changes: watch::Sender<u64>,
+}
+
+impl Writer {
+    /// Starts the thread; at most `queue` requests wait for it.
+    pub(crate) fn start(mut tools: Tools, queue: usize) -> Result<io::Result<Self>, rusqlite::Error> {
+        let (requests, queued) = mpsc::channel(queue);
+        let (alive, ended) = watch::channel(());
+        let log = Arc::new(AtomicI64::new(0));
+        let told = Arc::clone(&log);
+        tools.connection.wal_hook(Some(move |_: &mut _, pages: i32| {
+            told.store(pages.into(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let counters = Arc::clone(&tools.bodies.counters);
+        let work = Work { tools, log, undo: Vec::new(), undo_all: Vec::new() };
+        let thread = Builder::new().name("store-writer".to_owned()).spawn(move || {
+            work.run(queued);
+            drop(alive);
+        });
+        Ok(thread.map(|thread| Self { requests, counters, thread: Mutex::new(Some(thread)), ended }))
+    }
+
+    /// Queues a request and waits for its answer. Dropped while it waits for room in the queue, the request is not made; later it may still be
+    /// committed.
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Asker<T>) -> Request) -> Result<T, Error> {
+        let (asker, answer) = oneshot::channel();
+        let room = self.requests.reserve().await.map_err(|_| self.gone())?;
+        room.send(request(asker));
+        answer.await.map_err(|_| self.gone())?
+    }
+
+    /// Queues a request that nobody waits for, if there is room at once.
+    pub(crate) fn offer(&self, request: Request) -> bool {
+        self.requests.try_send(request).is_ok()
+    }
+
+    /// Takes no more requests, commits those it has, empties the log, and joins the thread.
+    pub(crate) async fn close(&self) {
+        // An error says that somebody else closed it.
+        let _ = self.requests.send(Request::Close).await;
+        // Nothing is ever sent: this returns when the thread has dropped its end.
+        let _ = self.ended.clone().changed().await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            self.counters.fail("the writer", &"it panicked");
+        }
+    }
+
+    fn gone(&self) -> Error {
+        self.counters.check().err().unwrap_or(Error::Closed)
+    }
+}
+
+/// What came of a request, inside the transaction.
+#[derive(Debug)]
+enum Done {
+    Accepted,
+    Seen(bool),
+    Deleted(usize, Vec<MessageId>),
+    Leased(i64),
+}
+
+struct Work {
+    tools: Tools,
+    /// Pages in the write-ahead log after the last commit.
+    log: Arc<AtomicI64>,
+    /// The ledgers before the present request.
+    undo: Vec<Ledger>,
+    /// The ledgers before the present transaction.
+    undo_all: Vec<Ledger>,
+}
+
+impl Work {
+    fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        let mut group = Vec::with_capacity(GROUP);
+        while queue.blocking_recv_many(&mut group, GROUP) > 0 {
+            group.retain(|request| {
+                let close = matches!(request, Request::Close);
+                if close {
+                    queue.close();
+                }
+                !close
+            });
+            // The loop ends once the queue is closed and empty.
+            if !group.is_empty() {
+                self.commit(&mut group);
+            }
+        }
+        self.end();
+    }
+
+    /// Commits a group and answers it.
+    fn commit(&mut self, group: &mut Vec<Request>) {
+        let counters = Arc::clone(&self.tools.bodies.counters);
+        if let Err(error) = counters.check() {
+            group.drain(..).for_each(|request| self.refuse(request, &error));
+            return;
+        }
+        // From here to a clean rollback nobody may remove a body: not an error in doubt, not even a panic.
+        group.iter_mut().for_each(keep_body);
+        match self.attempt(group) {
+            Ok(done) => self.answer(group, done),
+            Err(Trouble::Full) if group.len() > 1 => {
+                for request in mem::take(group) {
+                    self.commit(&mut vec![request]);
+                }
+            }
+            Err(Trouble::Full) => group.drain(..).for_each(|request| self.refuse(request, &Error::DiskFull)),
+            Err(Trouble::Busy) => group.drain(..).for_each(|request| self.refuse(request, &Error::Busy)),
+            Err(Trouble::Request(error)) => group.drain(..).for_each(|request| self.refuse(request, &error)),
+            Err(Trouble::Fatal(why)) => {
+                let error = counters.fail("a commit", &why);
+                group.drain(..).for_each(|request| self.refuse(request, &error));
+            }
+        }
+    }
+
+    /// One transaction: all of it is committed, or nothing.
+    fn attempt(&mut self, group: &[Request]) -> Result<Vec<Result<Done, Error>>, Trouble> {
+        self.undo_all.clone_from(&self.tools.ledgers);
+        let result = self.transaction(group);
+        if result.is_err() {
+            self.tools.ledgers.clone_from(&self.undo_all);
+            // SQLite has already rolled back after some errors.
+            if !self.tools.connection.is_autocommit() {
+                self.execute(schema::ROLLBACK).map_err(fatal)?;
+            }
+        }
+        result
+    }
+
+    fn transaction(&mut self, group: &[Request]) -> Result<Vec<Result<Done, Error>>, Trouble> {
+        self.execute(schema::BEGIN)?;
+        let mut done = Vec::with_capacity(group.len());
+        for request in group {
+            done.push(self.isolated(request)?);
+        }
+        apply::save(&self.tools.connection, &mut self.tools.ledgers)?;
+        self.execute(schema::COMMIT)?;
+        Ok(done)
+    }
+
+    /// One request in its savepoint.
+    fn isolated(&mut self, request: &Request) -> Result<Result<Done, Error>, Trouble> {
+        self.undo.clone_from(&self.tools.ledgers);
+        self.execute(schema::SAVEPOINT)?;
+        match self.apply(request) {
+            Ok(done) => {
+                self.execute(schema::RELEASE)?;
+                Ok(Ok(done))
+            }
+            Err(Trouble::Request(error)) => {
+                // These fail when SQLite has rolled back everything by itself; then the whole transaction has failed.
+                self.execute(schema::ROLLBACK_TO).map_err(fatal)?;
+                self.execute(schema::RELEASE).map_err(fatal)?;
+                self.tools.ledgers.clone_from(&self.undo);
+                Ok(Err(error))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn apply(&mut self, request: &Request) -> Result<Done, Trouble> {
+        let Tools { connection, ledgers, ids, .. } = &mut self.tools;
+        match request {
+            Request::Accept(row, _) => apply::accept(connection, ledgers, row).map(|()| Done::Accepted),
+            Request::SetSeen(id, seen, _) => apply::set_seen(connection, ledgers, *id, *seen).map(Done::Seen),
+            Request::Delete(messages, _) => {
+                apply::delete(connection, ledgers, messages).map(|(deleted, files)| Done::Deleted(deleted, files))
+            }
+            Request::LeaseIds | Request::Close => {
+                let end = ids.wanted_end();
+                apply::lease(connection, end)?;
+                Ok(Done::Leased(end))
+            }
+        }
+    }
+
+    /// After the commit: counts, removes the bodies of deleted messages, answers everyone.
+    fn answer(&mut self, group: &mut Vec<Request>, done: Vec<Result<Done, Error>>) {
+        let changed = self.tools.ledgers != self.undo_all;
+        // Counted before anyone is answered: who reads the figures after an answer finds itself in them.
+        self.count(&done, changed);
+        for (request, done) in group.drain(..).zip(done) {
+            match (request, done) {
+                // When the client has gone, its message stays.
+                (Request::Accept(_, asker), Ok(Done::Accepted)) => drop(asker.send(Ok(()))),
+                (Request::SetSeen(_, _, asker), Ok(Done::Seen(found))) => drop(asker.send(Ok(found))),
+                (Request::Delete(_, asker), Ok(Done::Deleted(deleted, files))) => {
+                    self.remove(files);
+                    drop(asker.send(Ok(deleted)));
+                }
+                (Request::LeaseIds, Ok(Done::Leased(end))) => self.tools.ids.leased(end),
+                (request, done) => {
+                    let error = done.err().unwrap_or(Error::Closed);
+                    self.refuse(request, &error);
+                }
+            }
+        }
+        if changed {
+            self.tools.changes.send_modify(|number| *number = number.wrapping_add(1));
+        }
+        let Tools { connection, checkpointer, bodies, .. } = &mut self.tools;
+        checkpointer.after_commit(self.log.load(Ordering::Relaxed), connection, &bodies.counters);
+    }
+
+    fn count(&self, done: &[Result<Done, Error>], changed: bool) {
+        let counters = &self.tools.bodies.counters;
+        let accepted = done.iter().filter(|done| matches!(done, Ok(Done::Accepted))).count();
+        Counters::add(&counters.accepted, accepted as u64);
+        Counters::add(&counters.commits, 1);
+        if changed {
+            let sum = |of: fn(&Ledger) -> i64| self.tools.ledgers.iter().map(of).sum::<i64>().unsigned_abs();
+            counters.messages.store(sum(|ledger| ledger.messages), Ordering::Relaxed);
+            counters.bytes.store(sum(|ledger| ledger.bytes), Ordering::Relaxed);
+        }
+    }
+
+    /// Says why not. The body of a message goes when its rows were rolled back for certain. After a failure they were not: the log may hold
+    /// them, and a restart that finds them must find their body; if it finds none, it sweeps the body.
+    fn refuse(&self, request: Request, error: &Error) {
+        let error = error.clone();
+        match request {
+            Request::Accept(mut row, asker) => {
+                if let (Body::File(placed), false) = (&mut row.body, matches!(error, Error::Failed(_))) {
+                    placed.remove();
+                }
+                drop(asker.send(Err(error)));
+            }
+            Request::SetSeen(_, _, asker) => drop(asker.send(Err(error))),
+            Request::Delete(_, asker) => drop(asker.send(Err(error))),
+            Request::LeaseIds => self.tools.ids.not_leased(),
+            Request::Close => {}
+        }
+    }
+
+    fn remove(&self, files: Vec<MessageId>) {
+        if files.is_empty() {
+            return;
+        }
+        let folder = Arc::clone(&self.tools.bodies.folder);
+        let remove = move |(): &mut ()| files.into_iter().for_each(|id| folder.remove_blob(id));
+        if let Err(refused) = self.tools.bodies.blocking.offer(remove) {
+            refused.run(&mut ());
+        }
+    }
+
+    /// Gives back the ids that were leased and not given, and empties the log. Not after a failure: then nothing may move.
+    fn end(self) {
+        let first_free = self.tools.ids.stop();
+        let counters = Arc::clone(&self.tools.bodies.counters);
+        self.tools.checkpointer.stop();
+        if counters.check().is_err() {
+            return;
+        }
+        if let Err(why) = apply::lease(&self.tools.connection, first_free) {
+            tracing::warn!(%why, "the rest of the leased ids is skipped");
+        }
+        checkpoint::truncate(&self.tools.connection, &counters);
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.tools.connection.prepare_cached(sql)?.execute(()).map(drop)
+    }
+}
+
+fn fatal(why: rusqlite::Error) -> Trouble {
+    Trouble::Fatal(why)
+}
+
+fn keep_body(request: &mut Request) {
+    if let Request::Accept(row, _) = request
+        && let Body::File(placed) = &mut row.body
+    {
+        placed.keep();
+    }
+}
