@@ -17,7 +17,7 @@ pub struct Trace<'a> {
     pub peer: IpAddr,
     /// Our name.
     pub by: &'a str,
-    /// What our log calls this request, as `1f.3`.
+    /// The queue id that the 250 will name; an atom (RFC 5322 §3.2.3).
     pub id: &'a str,
     /// Sender and recipients.
     pub envelope: &'a Envelope,
@@ -47,8 +47,7 @@ impl fmt::Display for Trace<'_> {
             Hello::Ehlo(_) => "ESMTP",
             Hello::Helo(_) => "SMTP",
         };
-        // The id as a msg-id, since an atom has no dot.
-        write!(formatter, ")\r\n\tby {} with {with} id <{}@{}>", self.by, self.id, self.by)?;
+        write!(formatter, ")\r\n\tby {} with {with} id {}", self.by, self.id)?;
         // Of several recipients none is named: each would learn of the others.
         if let [recipient] = self.envelope.recipients.as_slice() {
             write!(formatter, "\r\n\tfor <{recipient}>")?;
@@ -77,7 +76,7 @@ mod tests {
 
     fn check(hello: &Hello, peer: &str, envelope: &Envelope, expect: &str) {
         let peer = peer.parse().unwrap();
-        let trace = Trace { hello, peer, by: "mx.example.org", id: "1f.3", envelope, seconds: 784_111_777 };
+        let trace = Trace { hello, peer, by: "mx.example.org", id: "4711", envelope, seconds: 784_111_777 };
         assert_eq!(trace.to_string(), expect);
     }
 
@@ -88,21 +87,21 @@ mod tests {
             "192.0.2.1",
             &envelope("<alice@example.com>", &["<bob@example.org>"]),
             "Return-Path: <alice@example.com>\r\nReceived: from client.example.com ([192.0.2.1])\r\n\tby mx.example.org \
-             with ESMTP id <1f.3@mx.example.org>\r\n\tfor <bob@example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+             with ESMTP id 4711\r\n\tfor <bob@example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
         );
         check(
             &Hello::Helo("(sly\"".into()),
             "::ffff:192.0.2.1",
             &envelope("<>", &["<bob@example.org>", "<carol@example.org>"]),
             "Return-Path: <>\r\nReceived: from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example.org \
-             with SMTP id <1f.3@mx.example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+             with SMTP id 4711;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
         );
         check(
             &Hello::Ehlo("[IPv6:2001:db8::1]".into()),
             "2001:db8::1",
             &envelope("<>", &["<postmaster>"]),
             "Return-Path: <>\r\nReceived: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n\tby mx.example.org \
-             with ESMTP id <1f.3@mx.example.org>\r\n\tfor <postmaster>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+             with ESMTP id 4711\r\n\tfor <postmaster>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
         );
     }
 }
