@@ -1,0 +1,135 @@
+import os
+import socket
+import subprocess
+import time
+
+from sportello import (BINARY, Server, _die_with_parent, check, children, connect, contains, finish, folder, program, same,
+                       step, until, write)
+
+web = folder("sportello-web-")
+
+
+def free_ports(count):
+    held = [socket.socket() for _ in range(count)]
+    for each in held:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def refused(*words, code=1):
+    """Starts it, and gives the sentence with which it ends."""
+    started = time.monotonic()
+    process = subprocess.Popen([BINARY, "serve", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True, preexec_fn=_die_with_parent)
+    try:
+        out, err = process.communicate(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise AssertionError(f"{words}: it started") from None
+    same(process.returncode, code, f"{words}: {out}{err}")
+    same(out, "", "nothing is announced")
+    check(time.monotonic() - started < 10, "at once")
+    same(sorted(children(os.getpid())), BEFORE, "nothing is left running")
+    sentences = [line for line in err.splitlines() if line.strip()]
+    check(len(sentences) <= 3, f"one sentence, not: {err}")
+    for ugly in ("panicked", "Os {", "Error {", "RUST_BACKTRACE"):
+        check(ugly not in err, f"for people: {err}")
+    return err
+
+
+def quick(state=None, **ports):
+    state = state or folder("sportello-state-")
+    words = [web, "--state", state]
+    for name in ("web", "mail", "commands", "desk"):
+        words += [f"--{name}", ports.get(name, 0)]
+    return words
+
+
+BEFORE = sorted(children(os.getpid()))
+
+with step("a port taken by another program: the sentence names channel, port and flag; no other port stays bound"):
+    taker = socket.socket()
+    taker.bind(("127.0.0.1", 0))
+    taker.listen()
+    taken = taker.getsockname()[1]
+    for name in ("web", "mail", "commands", "desk"):
+        others = dict(zip(("web", "mail", "commands", "desk"), free_ports(4)))
+        others[name] = taken
+        said = refused(*quick(**others))
+        for piece in (name, str(taken), f"--{name}"):
+            contains(said, piece)
+        for other, port in others.items():
+            if other != name:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+    taker.close()
+
+with step("a port taken by another Sportello of the same user: refused, and the first one keeps all connections"):
+    with Server(web) as first:
+        BEFORE = sorted(children(os.getpid()))
+        said = refused(*quick(web=first.web))
+        contains(said, "web")
+        contains(said, str(first.web))
+        for _ in range(20):
+            connect(first.web).close()
+    BEFORE = sorted(children(os.getpid()))
+
+with step("two channels on one port are refused"):
+    port = free_ports(1)[0]
+    contains(refused(*quick(web=port, desk=port)), str(port))
+
+with step("a missing folder, and a file in its place"):
+    said = refused("/no/such/folder", *quick()[1:])
+    contains(said, "/no/such/folder")
+    file = write(folder() / "file.txt", "x")
+    contains(refused(file, *quick()[1:]), str(file))
+
+with step("a state folder in use, and one that cannot be"):
+    with Server(web) as first:
+        BEFORE = sorted(children(os.getpid()))
+        said = refused(*quick(state=first.state))
+        contains(said, str(first.state))
+        contains(said, "--state")
+    BEFORE = sorted(children(os.getpid()))
+    file = write(folder() / "file", "x")
+    contains(refused(*quick(state=file)), str(file))
+    contains(refused(*quick(state=file / "below")), str(file))
+
+with step("a state folder can be used again at once after its server is gone"):
+    state = folder("sportello-state-")
+    for _ in range(3):
+        with Server(web, state=state):
+            pass
+    crashed = Server(web, state=state)
+    crashed.kill()
+    with Server(web, state=state):
+        pass
+
+with step("an address of another machine"):
+    said = refused(*quick(), "--address", "192.0.2.1")
+    contains(said, "192.0.2.1")
+    contains(said, "--address")
+    refused(*quick(), "--address", "nonsense", code=2)
+
+with step("a program that cannot be run"):
+    plain = write(folder() / "plain.txt", "x")
+    good = program(folder() / "good", "true")
+    for written, piece in [("a=/no/such/program", "/no/such/program"), (f"a={plain}", str(plain)), ("a=relative", "relative"),
+                           (f"PING={good}", "PING"), (f"bad name={good}", "bad name"), ("a=/tmp", "/tmp")]:
+        said = refused(*quick(), "--command", written)
+        contains(said, piece)
+    contains(refused(*quick(), "--command", f"a={good}", "--command", f"A={good}"), "twice")
+    refused(*quick(), "--command", "nonsense", code=2)
+
+with step("a port that only root may take" if os.getuid() else "a port beyond 65535 is wrong usage"):
+    if os.getuid():
+        contains(refused(*quick(web=80)), "80")
+    refused(*quick(web=70000), code=2)
+    refused(*quick(), "--workers", "0", code=2)
+    refused(*quick(), "--nonsense", code=2)
+
+finish()

@@ -1,0 +1,191 @@
+import os
+import time
+
+import redis
+from resp import Error, Resp
+from sportello import (Lines, Server, alive, check, contains, exchange, finish, folder, program, run, same, step, until)
+
+bin_ = folder("sportello-bin-")
+marks = folder("sportello-marks-")
+PROGRAMS = {
+    "greet": 'echo "Hello, $1."',
+    "argv": 'printf "%s" "$#"; for word in "$@"; do printf "|%s" "$word"; done',
+    "leave": 'echo "these words are for the log" >&2; exit "$1"',
+    "killed": "kill -9 $$",
+    "environment": "env | cut -d= -f1 | grep -v -e ^_$ -e ^SHLVL$ -e ^PWD$ -e ^OLDPWD$ | sort",
+    "fds": "ls /proc/self/fd | wc -l",
+    "input": "cat | wc -c",
+    "flood": "exec yes 0123456789012345678901234567890123456789",
+    "bytes": 'head -c "$1" /dev/zero',
+    "forever": f'echo $$ > {marks}/$1; sleep 1000 & echo $! > {marks}/$1.child; trap "" TERM; while :; do sleep 1; done',
+    "nap": 'sleep "$1"; echo rested',
+}
+flags = []
+for name, lines in PROGRAMS.items():
+    flags += ["--command", f"{name}={program(bin_ / name, lines)}"]
+server = Server(folder("sportello-web-"), *flags)
+PORT = server.commands
+
+
+def cli(*words, stdin=None):
+    return run("redis-cli", "-p", PORT, *words, stdin=stdin).stdout.rstrip("\n")
+
+
+with step("redis-cli: built-ins and a program, in RESP2 and RESP3"):
+    for version in ("-2", "-3"):
+        same(cli(version, "PING"), "PONG")
+        same(cli(version, "ECHO", "two words"), "two words")
+        same(cli(version, "greet", "Ada"), "Hello, Ada.\n".rstrip("\n"))
+        contains(cli(version, "nonsense"), "ERR unknown command")
+    contains(cli("HELP"), "PING")
+    contains(cli("INFO"), "version")
+    check(abs(int(cli("TIME").splitlines()[0]) - time.time()) < 5, "TIME is now")
+    same(cli("SELECT", "0"), "OK")
+    contains(cli("SELECT", "1"), "ERR")
+    contains(cli("AUTH", "password"), "ERR")
+
+with step("redis-py: both protocols, a pipeline, the client commands"):
+    for version in (2, 3):
+        with redis.Redis(port=PORT, protocol=version, socket_timeout=20) as client:
+            same(client.ping(), True)
+            same(client.echo("x"), b"x")
+            same(client.execute_command("greet", "Grace"), b"Hello, Grace.\n")
+            client.client_setname("tester")
+            same(client.client_getname() in ("tester", b"tester"), True)
+            check(any(each["name"] == "tester" for each in client.client_list()), "it is on the list")
+            with client.pipeline(transaction=False) as pipeline:
+                for number in range(100):
+                    pipeline.echo(str(number))
+                same(pipeline.execute(), [str(number).encode() for number in range(100)])
+
+with step("nc: lines of text, answers as Redis gives them"):
+    answer = run("nc", "-q", "5", "127.0.0.1", PORT, stdin='PING\r\nECHO "two words"\r\ngreet Ada\r\nQUIT\r\n').stdout
+    same(answer, "+PONG\n$9\ntwo words\n$12\nHello, Ada.\n\n+OK\n")
+    same(exchange(PORT, b"ping\nquit\n"), b"+PONG\r\n+OK\r\n")
+
+with step("one connection may change between lines and RESP at each request"):
+    with Resp(PORT) as client:
+        same(client.ask("PING"), "PONG")
+        same(client.line("PING"), "PONG")
+        same(client.ask("PING", "x"), b"x")
+        hello = client.ask("HELLO", "3")
+        same((type(hello), hello["proto"]), (dict, 3))
+        same(client.line("ECHO y"), b"y")
+        contains(client.ask("HELLO", "4"), "NOPROTO")
+        same(client.ask("RESET"), "RESET")
+        same(type(client.ask("HELLO")), list, "RESET goes back to RESP2")
+
+with step("a thousand pipelined requests are answered in order"):
+    with Resp(PORT) as client:
+        client.socket.sendall(b"".join(b"*2\r\n$4\r\nECHO\r\n$4\r\n%04d\r\n" % number for number in range(1000)))
+        same([client.read() for _ in range(1000)], [b"%04d" % number for number in range(1000)])
+
+with step("how a program ended is told as the table says"):
+    with Resp(PORT) as client:
+        same(client.ask("leave", 0), b"")
+        for code, beginning in [(75, "TRYAGAIN"), (1, "EXIT 1"), (2, "EXIT 2"), (255, "EXIT 255")]:
+            answer = client.ask("leave", code)
+            check(isinstance(answer, Error) and answer.startswith(beginning), f"exit {code}: {answer!r}")
+        answer = client.ask("killed")
+        check(isinstance(answer, Error) and "9" in answer, f"killed by a signal: {answer!r}")
+        check(client.ask("nonsense").startswith("ERR unknown command"), "unknown")
+        same(client.ask("PING"), "PONG")
+
+with step("arguments are an argv, not a shell's; a leading dash and a NUL are refused"):
+    with Resp(PORT) as client:
+        words = ["a b", "$(touch /tmp/x)", "`id`", ";", "|", "&&", "'", '"', "*", "\\", "è", "line\nbreak", "", "$HOME"]
+        same(client.ask("argv", *words), ("|".join([str(len(words))] + words)).encode())
+        same(client.ask("argv"), b"0")
+        same(client.ask("argv", b"\xff\xfe"), b"1|\xff\xfe", "bytes as they are")
+        for wrong in ("-rf", "--help", "-"):
+            check(isinstance(client.ask("argv", wrong), Error), wrong)
+        check(isinstance(client.ask("argv", b"a\0b"), Error), "NUL")
+        same(client.ask("GREET", "x"), b"Hello, x.\n", "names in letters of either case")
+        check(isinstance(client.ask("argv", "x" * 200_000), Error), "too long for one argument")
+        same(client.ask("PING"), "PONG")
+
+with step("the environment is of fixed names, no descriptor of the server is open, standard input is empty"):
+    os.environ["SECRET_OF_THE_SERVER"] = "x"
+    with Server(folder("sportello-web-"), *flags) as other, Resp(other.commands) as client:
+        names = client.ask("environment").decode().split()
+        check("SECRET_OF_THE_SERVER" not in names and "PATH" in names, names)
+        check(len(names) <= 12, names)
+        check(int(client.ask("fds")) <= 4, "0, 1, 2 and the folder it lists")
+        same(client.ask("input").strip(), b"0")
+
+with step("output up to the bound arrives whole; more kills the program and says so"):
+    with Resp(PORT) as client:
+        same(len(client.ask("bytes", 1 << 20)), 1 << 20)
+        for words in (("bytes", (1 << 20) + 1), ("flood",)):
+            answer = client.ask(*words)
+            check(isinstance(answer, Error) and "large" in answer, f"{words}: {answer!r}")
+        same(client.ask("PING"), "PONG")
+
+with step("a client that leaves takes its program with it, and that program's children"):
+    client = Resp(PORT)
+    client.send("forever", "leaver")
+    pid = int(until(lambda: (marks / "leaver").exists() and (marks / "leaver").read_text(), "the program starts"))
+    child = int(until(lambda: (marks / "leaver.child").exists() and (marks / "leaver.child").read_text(), "its child starts"))
+    check(alive(pid) and alive(child), "both run")
+    client.close()
+    until(lambda: not alive(pid) and not alive(child), "both are gone")
+
+with step("CLIENT LIST shows it, CLIENT KILL ends it with its program"):
+    client = Resp(PORT)
+    client.ask("CLIENT", "SETNAME", "victim")
+    client.send("forever", "victim")
+    pid = int(until(lambda: (marks / "victim").exists() and (marks / "victim").read_text(), "the program starts"))
+    with Resp(PORT) as other:
+        line = next(line for line in other.ask("CLIENT", "LIST").decode().splitlines() if "name=victim" in line)
+        number = dict(pair.split("=", 1) for pair in line.split() if "=" in pair)["id"]
+        contains(line.lower(), "forever", "what it is doing")
+        same(other.ask("CLIENT", "KILL", "ID", number), 1)
+    check(client.ended(), "the victim's connection ends")
+    until(lambda: not alive(pid), "the program is gone")
+
+with step("programs run at once: eight naps of one second take about one"):
+    clients = [Resp(PORT) for _ in range(8)]
+    started = time.monotonic()
+    for client in clients:
+        client.send("nap", 1)
+    same([client.read() for client in clients], [b"rested\n"] * 8)
+    took = time.monotonic() - started
+    check(1.0 <= took < 2.5, f"{took:.2f} s")
+    for client in clients:
+        client.close()
+
+with step("out of time: the program is killed and the answer is TIMEOUT"):
+    with Resp(PORT, 60) as client:
+        started = time.monotonic()
+        answer = client.ask("forever", "late")
+        check(isinstance(answer, Error) and answer.startswith("TIMEOUT"), repr(answer))
+        check(25 < time.monotonic() - started < 45, "after its thirty seconds")
+        until(lambda: not alive(int((marks / "late").read_text())), "it is gone, though it ignores TERM")
+        same(client.ask("PING"), "PONG")
+
+with step("what is no command is closed with a word; limits hold"):
+    for request, word in [(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP"), (b"POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n", b"HTTP"),
+                          (b"EHLO client\r\n", b"SMTP"), (b"SSH-2.0-x\r\n", b"SSH"), (b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1", b"TLS"),
+                          (b"*-2\r\n", b"Protocol error"), (b"*1000000\r\n", b"Protocol error"), (b"*1\r\n$999999999\r\n", b"Protocol error"),
+                          (b"*1\r\n:1\r\n", b"Protocol error"), (b"*1\r\n$1\r\nxPING\r\n", b"Protocol error"), (b"x" * 100_000, b"Protocol error"),
+                          (b'ECHO "open\r\n', b"Protocol error")]:
+        answer = exchange(PORT, request)
+        check(answer.startswith(b"-ERR") and word in answer and answer.count(b"\r\n") == 1, f"{request[:40]}: {answer[:200]}")
+
+with step("mail over the command channel: list, read, delete"):
+    run("swaks", "--server", f"127.0.0.1:{server.mail}", "--from", "s@example.org", "--to", "r@example.org", "--header",
+        "Subject: by command", "--body", "the body")
+    listing = until(lambda: cli("MAIL", "LIST"), "the message is listed")
+    contains(listing, "by command")
+    with Resp(PORT) as client:
+        number = server.api("/api/v1/messages")["messages"][0]["id"]
+        contains(client.ask("MAIL", "READ", number), b"the body")
+        check(not isinstance(client.ask("MAIL", "DELETE", number), Error), "deleted")
+        check(isinstance(client.ask("MAIL", "READ", number), Error), "it is gone")
+
+with step("STATUS, CONNECTIONS and THREADS tell what is happening"):
+    contains(cli("THREADS"), "worker-0")
+    contains(cli("STATUS"), "web")
+    contains(cli("CONNECTIONS"), "commands")
+
+finish()
