@@ -4,13 +4,23 @@
 //! everything else to [`run`]. The clients are blocking `std::net` programs with a deadline on every wait. They know the
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
+mod call;
+mod conversation;
+mod get;
+mod paper;
+mod place;
+mod send;
 mod serve;
+mod status;
 
-pub use serve::{LogLevel, NamedProgram, Serve};
+#[allow(unused_imports)] // Not all of them are named where the settings are made.
+pub use self::serve::{LogLevel, NamedProgram, Serve};
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use self::paper::{Failed, Paper};
 
 /// All that can be typed.
 #[derive(Debug, Parser)]
@@ -23,9 +33,30 @@ struct Line {
 /// A sub-command with its arguments.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Listen: serve a folder, catch mail, run programs (the default)
+    /// Listen: serve a folder, catch mail, run programs (the default: `sportello` alone is `sportello serve .`)
     Serve(Serve),
+    /// Fetch a URL into a file, and go on where it stopped
+    Get(get::Get),
+    /// Send a mail, its text from standard input
+    Send(send::Send),
+    /// Run a command of a server and print its answer
+    Call(call::Call),
+    /// Show what the running server does
+    Status(status::Status),
 }
+
+const ABOUT: &str = "One server for a domain: web, mail and commands on one address";
+
+const EXAMPLES: &str = "\
+Examples:
+  sportello                                          serve this folder and catch mail, on 127.0.0.1
+  sportello get http://127.0.0.1:8080/big.iso        fetch a file
+  echo Hello | sportello send --to ada@example.org   send a mail
+  sportello call HELP                                what the command channel understands
+  sportello status                                   what the server does
+
+Each sub-command explains itself with --help. What prints for people prints JSON with --json.
+Exit codes: 0 done, 1 failed (one sentence on standard error says why), 2 wrong usage.";
 
 /// Reads the arguments of this process. Prints and exits by itself for `--help` (0), `--version` (0) and wrong usage (2).
 /// Without a sub-command it is `serve .`.
@@ -33,10 +64,26 @@ pub fn parse() -> Command {
     Line::parse().command.unwrap_or_else(|| Command::Serve(Serve::default()))
 }
 
-const ABOUT: &str = "One server for a domain: web, mail and commands on one address";
-const EXAMPLES: &str = "";
-
-pub fn run(command: Command) -> ExitCode {
-    let _ = command;
-    ExitCode::SUCCESS
+/// Runs a client. `Serve` is not one: whoever matches on it starts the server instead.
+pub fn run(command: &Command) -> ExitCode {
+    let outcome = match command {
+        Command::Get(get) => get::run(get),
+        Command::Send(send) => send::run(send),
+        Command::Call(call) => call::run(call),
+        Command::Status(status) => status::run(status),
+        Command::Serve(_) => Err(Failed::new("the server is not started from here")),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(failed) => {
+            if !failed.message.is_empty() {
+                // When even standard error is gone, only the exit code is left to say it.
+                let _ = Paper::stderr().line(format_args!("sportello: {}", failed.message));
+            }
+            ExitCode::from(failed.code)
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
