@@ -1,1 +1,289 @@
-//! Not here yet.
+//! The desk: the pages where a person sees the server at work and reads the mail it caught, and the JSON beneath them.
+//!
+//! A service behind an ordinary HTTP channel: it is given requests and gives answers, and holds no connection. It knows the
+//! server only as a [`Picture`](crate::picture::Picture) and mail only through the store. Everything that came from a stranger
+//! is escaped (maud), bounded (`mailbox::Limits`) and, where it is HTML, shut in a frame that can do nothing.
+//! Bounded by: 64 watchers, 200 messages of a list, and what `mailbox` bounds. It asks for no password: it belongs on loopback.
+
+mod api;
+mod assets;
+mod counter;
+mod events;
+mod format;
+mod guard;
+mod inbox;
+mod layout;
+mod linked;
+mod message;
+mod neutral;
+mod reference;
+mod route;
+mod saved;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody, Uid};
+
+use self::events::{Events, Wants};
+use self::guard::{Pictures, framed, guarded, is_cross_site, locked, refuse_forgery};
+use self::layout::{Place, sorry};
+use self::message::{MOST_SOURCE, Opened, Remote};
+use self::route::{Route, View, query};
+use crate::failure::{Class, Failure};
+use crate::mailbox::{self, Letter, Limits};
+use crate::picture::{Observer, Picture};
+use crate::web::{Answer, Body, Request};
+
+/// The desk. A handle: clones share one store and one set of watchers; give each worker a clone.
+#[derive(Clone)]
+pub struct Desk {
+    store: Store,
+    observer: Observer,
+    events: Events,
+}
+
+impl Desk {
+    /// A desk that shows this store and this server.
+    pub fn new(store: Store, observer: Observer) -> Self {
+        let events = Events::new(store.clone(), observer.clone());
+        Self { store, observer, events }
+    }
+
+    /// Ends all event streams and takes no new ones, so that a drain need not wait for those who watch.
+    pub fn stop(&self) {
+        self.events.stop();
+    }
+
+    /// Answers one request. Dropping the future leaves nothing half done: each change is one operation of the store.
+    pub async fn answer(&self, request: Request) -> Answer {
+        match self.carry_out(&request).await {
+            Ok(answer) => answer,
+            Err(failure) => guarded(refusal(&request.path, &failure)),
+        }
+    }
+
+    async fn carry_out(&self, request: &Request) -> Result<Answer, Failure> {
+        refuse_forgery(request)?;
+        let route = Route::of(request).ok_or(NOTHING_HERE)?;
+        if !route.allow().split(", ").any(|method| method == request.method) {
+            // RFC 9110 §15.5.6: a 405 names what is allowed.
+            let answer = sorry(405, Place::Server, "This cannot be done here.");
+            return Ok(guarded(answer.with("allow", route.allow())));
+        }
+        match route {
+            Route::Raw { id } => self.raw(id).await,
+            Route::Part { id, number } => self.part(id, number).await,
+            Route::Frame { id } => self.frame(request, id).await,
+            Route::Delete { .. } | Route::Unread { .. } | Route::DeleteAll => self.form(route).await.map(guarded),
+            Route::ApiStatus | Route::ApiEvents | Route::ApiMessages | Route::ApiMessage { .. } => {
+                self.api(request, route).await.map(guarded)
+            }
+            _ => self.page(request, route).await.map(guarded),
+        }
+    }
+
+    async fn page(&self, request: &Request, route: Route) -> Result<Answer, Failure> {
+        match route {
+            Route::First => Ok(counter::answer(&self.picture().await)),
+            Route::Reference => Ok(reference::answer(&self.picture().await)),
+            Route::Inbox { before } => self.inbox(before).await,
+            Route::Message { id, view } => self.message(request, id, view).await,
+            Route::Asset { version, name } => assets::answer(request, &version, &name).ok_or(NOTHING_HERE),
+            _ => Err(NOTHING_HERE),
+        }
+    }
+
+    async fn api(&self, request: &Request, route: Route) -> Result<Answer, Failure> {
+        match (route, request.method.as_str()) {
+            (Route::ApiStatus, _) => Ok(api::json(200, &self.picture().await)),
+            (Route::ApiEvents, "HEAD") => Ok(Answer::bytes(200, EVENT_STREAM, Bytes::new())),
+            (Route::ApiEvents, _) => self.watch(request),
+            (Route::ApiMessages, "DELETE") => Ok(api::json(200, &api::Deleted { deleted: self.delete_all().await? })),
+            (Route::ApiMessages, _) => {
+                let listing = self.listing(query(request, "before"), query(request, "limit").unwrap_or(PAGE)).await?;
+                let messages = listing.rows.iter().map(api::MessageSummary::of).collect();
+                let (total, unread, next) = (listing.messages, listing.unread, listing.next);
+                Ok(api::json(200, &api::MessageList { messages, total, unread, next }))
+            }
+            (Route::ApiMessage { id }, "DELETE") => {
+                let deleted = self.store.delete(&[id]).await.map_err(store_failure)?;
+                if deleted == 0 { Err(NO_MESSAGE) } else { Ok(api::json(200, &api::Deleted { deleted })) }
+            }
+            (Route::ApiMessage { id }, _) => {
+                let (row, letter) = self.letter(id).await?;
+                Ok(api::json(200, &api::MessageDetail::of(&row, letter)))
+            }
+            _ => Err(NOTHING_HERE),
+        }
+    }
+
+    /// What a form asks for; RFC 9110 §15.4.4: the answer sends the browser to a page it may load again.
+    async fn form(&self, route: Route) -> Result<Answer, Failure> {
+        match route {
+            Route::Delete { id } => self.store.delete(&[id]).await.map(|_| ()).map_err(store_failure)?,
+            Route::Unread { id } => self.store.set_seen(id, Seen::No).await.map(|_| ()).map_err(store_failure)?,
+            Route::DeleteAll => self.delete_all().await.map(|_| ())?,
+            _ => return Err(NOTHING_HERE),
+        }
+        Ok(Answer { status: 303, fields: Vec::new(), body: Body::Empty }.with("location", "/inbox"))
+    }
+
+    fn watch(&self, request: &Request) -> Result<Answer, Failure> {
+        let only_mail = query::<String>(request, "only").is_some_and(|only| only == "mail");
+        let wants = if only_mail { Wants::Mail } else { Wants::Everything };
+        let events = self.events.watch(wants).ok_or(Failure::new(Class::Busy, "too many are watching already"))?;
+        let answer = Answer { status: 200, fields: vec![("content-type", EVENT_STREAM.into())], body: Body::Stream(events) };
+        Ok(answer)
+    }
+
+    /// The picture of this moment; an empty one when the workers do not answer in time.
+    async fn picture(&self) -> Picture {
+        tokio::time::timeout(OBSERVING, (self.observer)()).await.unwrap_or_default()
+    }
+
+    async fn inbox(&self, before: Option<u64>) -> Result<Answer, Failure> {
+        let before = before.and_then(|uid| u32::try_from(uid).ok());
+        let listing = self.listing(before, PAGE).await?;
+        let picture = if listing.messages == 0 { self.picture().await } else { Picture::default() };
+        Ok(inbox::answer(&listing, &picture))
+    }
+
+    async fn listing(&self, before: Option<u32>, limit: usize) -> Result<inbox::Listing, Failure> {
+        let limit = limit.clamp(1, ListPage::MOST);
+        let page = ListPage { mailbox: MailboxId::INBOX, before: before.map(Uid), limit };
+        let rows = self.store.list(page).await.map_err(store_failure)?;
+        let mailboxes = self.store.mailboxes().await.map_err(store_failure)?;
+        let inbox = mailboxes.iter().find(|mailbox| mailbox.id == MailboxId::INBOX);
+        Ok(inbox::Listing {
+            messages: inbox.map_or(0, |inbox| inbox.messages),
+            unread: inbox.map_or(0, |inbox| inbox.unseen),
+            next: rows.last().filter(|last| rows.len() == limit && last.uid.0 > 1).map(|last| last.uid.0),
+            at: if before.is_some() { inbox::At::Older } else { inbox::At::Newest },
+            rows,
+        })
+    }
+
+    async fn letter(&self, id: MessageId) -> Result<(MessageRow, Letter), Failure> {
+        let row = self.store.message(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)?;
+        let letter = mailbox::read(&self.store, id).await?.ok_or(NO_MESSAGE)?;
+        Ok((row, letter))
+    }
+
+    async fn message(&self, request: &Request, id: MessageId, view: View) -> Result<Answer, Failure> {
+        let row = self.store.message(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)?;
+        let read = mailbox::look(&self.store, id, move |message| {
+            let letter = Letter::of(message, &Limits::default());
+            let html = letter.html.as_ref().filter(|_| view == View::Main);
+            let remote = html.map_or(0, |html| neutral::neutral(&html.text, &HashMap::new()).remote);
+            let source = if view == View::Source { message.get(..MOST_SOURCE).unwrap_or(message) } else { &[] };
+            (letter, remote, String::from_utf8_lossy(source).into_owned())
+        });
+        let (letter, remote, source) = read.await?.ok_or(NO_MESSAGE)?;
+        if !row.flags.seen() && request.method == "GET" {
+            self.store.set_seen(id, Seen::Yes).await.map_err(store_failure)?;
+        }
+        let remote = match pictures(request) {
+            Pictures::Inline => Remote::Blocked(remote),
+            Pictures::Remote => Remote::Loaded,
+        };
+        Ok(message::answer(&Opened { row: &row, letter: &letter, source: &source, remote }, view))
+    }
+
+    async fn frame(&self, request: &Request, id: MessageId) -> Result<Answer, Failure> {
+        let read = mailbox::look(&self.store, id, |message| {
+            let letter = Letter::of(message, &Limits::default());
+            let html = letter.html.as_ref()?;
+            Some(neutral::neutral(&html.text, &saved::pictures(message, &letter)).html)
+        });
+        let html = read.await?.ok_or(NO_MESSAGE)?.ok_or(Failure::new(Class::NotFound, "This message has no HTML."))?;
+        Ok(framed(Answer::bytes(200, "text/html; charset=utf-8", html), pictures(request)))
+    }
+
+    async fn raw(&self, id: MessageId) -> Result<Answer, Failure> {
+        let body = match self.store.body(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)? {
+            StoredBody::Memory(bytes) => Body::Bytes(bytes),
+            StoredBody::File { file, length } => Body::File { file, start: 0, length },
+        };
+        let answer = Answer { status: 200, fields: vec![("content-type", "message/rfc822".into())], body };
+        Ok(locked(answer.with("content-disposition", saved::disposition(&format!("message-{id}.eml")))))
+    }
+
+    async fn part(&self, id: MessageId, number: usize) -> Result<Answer, Failure> {
+        let (part, body) = mailbox::part(&self.store, id, number).await?.ok_or(NO_MESSAGE)?;
+        let answer = Answer::bytes(200, saved::media_type(&part), body);
+        Ok(locked(answer.with("content-disposition", saved::disposition(&mailbox::saved_name(&part)))))
+    }
+
+    /// Deletes what is there now, page by page; what arrives meanwhile stays.
+    async fn delete_all(&self) -> Result<usize, Failure> {
+        let mut deleted = 0usize;
+        let mut before = None;
+        loop {
+            let page = ListPage { mailbox: MailboxId::INBOX, before, limit: ListPage::MOST };
+            let rows = self.store.list(page).await.map_err(store_failure)?;
+            let Some(last) = rows.last() else { return Ok(deleted) };
+            before = Some(last.uid);
+            let ids: Vec<MessageId> = rows.iter().map(|row| row.id).collect();
+            deleted = deleted.saturating_add(self.store.delete(&ids).await.map_err(store_failure)?);
+        }
+    }
+}
+
+/// Whether the reader asked for remote pictures, here and not on another site.
+fn pictures(request: &Request) -> Pictures {
+    let asked = query::<u8>(request, "remote") == Some(1) && !is_cross_site(request);
+    if asked { Pictures::Remote } else { Pictures::Inline }
+}
+
+fn store_failure(error: sportello_store::Error) -> Failure {
+    match error {
+        sportello_store::Error::Busy | sportello_store::Error::TimedOut => {
+            Failure::new(Class::Busy, "The store is busy; try again.").because(error)
+        }
+        sportello_store::Error::Failed(_) => {
+            Failure::new(Class::StoreFailed, "The store takes no changes until the server is started again.").because(error)
+        }
+        error => Failure::internal(error),
+    }
+}
+
+/// A failure as JSON or as a page, its cause in the log.
+fn refusal(path: &str, failure: &Failure) -> Answer {
+    if let Some(source) = &failure.source {
+        tracing::error!(path, class = ?failure.class, %source, "the desk could not answer");
+    }
+    let status = match failure.class {
+        Class::BadRequest => 400,
+        Class::Unauthenticated => 401,
+        Class::Forbidden => 403,
+        Class::NotFound => 404,
+        Class::TooLarge => 413,
+        Class::Unsupported => 501,
+        Class::Busy | Class::TryAgain | Class::StoreFailed => 503,
+        Class::TimedOut => 504,
+        Class::DiskFull => 507,
+        Class::Internal => 500,
+    };
+    if Route::is_api(path) {
+        return api::json(status, &api::Refusal { error: &failure.public });
+    }
+    sorry(status, if path.starts_with("/inbox") { Place::Inbox } else { Place::Server }, &failure.public)
+}
+
+const NOTHING_HERE: Failure =
+    Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("There is nothing here."), source: None };
+
+const NO_MESSAGE: Failure =
+    Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("There is no such message."), source: None };
+
+/// Messages on one page of the list.
+const PAGE: usize = 50;
+
+/// How long the workers may take to say what they do.
+const OBSERVING: Duration = Duration::from_secs(2);
+
+const EVENT_STREAM: &str = "text/event-stream";
