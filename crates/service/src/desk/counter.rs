@@ -20,8 +20,15 @@ pub(super) fn answer(picture: &Picture) -> Answer {
         (connections(picture))
         p.foot { "Sportello " (picture.version) " · process " (picture.pid) " · state in " code { (picture.state) } }
     };
-    Page { title: "Server", place: Place::Server, style: Some("server.css"), script: "server.js", reload: Some(5), content }
-        .answer(200)
+    Page {
+        title: "Server",
+        place: Place::Server,
+        style: Some("server.css"),
+        script: "server.js",
+        reload: Some(5),
+        content,
+    }
+    .answer(200)
 }
 
 /// The class that gives a channel its colour.

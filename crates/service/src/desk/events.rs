@@ -106,12 +106,6 @@ impl Events {
         state.producer = Producer::Stopped;
         state.watchers.clear();
     }
-
-    /// How many watch now.
-    #[cfg(test)]
-    pub(super) fn watchers(&self) -> usize {
-        self.inner.state().watchers.iter().filter(|watcher| !watcher.sender.is_closed()).count()
-    }
 }
 
 /// If the producer is dropped or panics, nobody waits for it in vain.
@@ -145,15 +139,14 @@ impl Inner {
     async fn produce(&self) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut mail = self.mail().await;
-        let mut quiet = 0;
+        let mut changes = self.store.changes();
+        let mut quiet = 0u32;
         loop {
             ticks.tick().await;
             let Some(wanted) = self.wanted() else { return };
-            let now = self.mail().await;
-            if now != mail {
-                mail = now;
-                self.send(Wants::Mail, event("mail", &mail));
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                self.send(Wants::Mail, event("mail", &self.mail().await));
                 quiet = 0;
             }
             if wanted == Wants::Everything
@@ -163,7 +156,7 @@ impl Inner {
                 picture.connections.truncate(SHOWN_CONNECTIONS);
                 self.send(Wants::Everything, event("picture", &picture));
             }
-            quiet += 1;
+            quiet = quiet.saturating_add(1);
             if quiet >= TICKS_OF_QUIET {
                 // A comment: keeps the connection from idling out, and finds out who has left.
                 self.send(Wants::Mail, ": still here\n\n".to_owned());

@@ -57,7 +57,8 @@ pub(super) fn answer(listing: &Listing, picture: &Picture) -> Answer {
     };
     let title = if listing.unread > 0 { format!("Inbox ({})", listing.unread) } else { "Inbox".to_owned() };
     let reload = (listing.at == At::Newest).then_some(10);
-    Page { title: &title, place: Place::Inbox, style: Some("mail.css"), script: "inbox.js", reload, content }.answer(200)
+    Page { title: &title, place: Place::Inbox, style: Some("mail.css"), script: "inbox.js", reload, content }
+        .answer(200)
 }
 
 fn mail(row: &MessageRow) -> Markup {

@@ -51,7 +51,8 @@ pub(super) fn answer(opened: &Opened<'_>, view: View) -> Answer {
             (actions(row))
         }
     };
-    Page { title: &subject, place: Place::Inbox, style: Some("mail.css"), script: "page.js", reload: None, content }.answer(200)
+    Page { title: &subject, place: Place::Inbox, style: Some("mail.css"), script: "page.js", reload: None, content }
+        .answer(200)
 }
 
 fn envelope(row: &MessageRow) -> Markup {
@@ -219,7 +220,9 @@ fn files(opened: &Opened<'_>, shape: Files) -> Markup {
 /// The end of a name as a small label.
 fn kind(part: &Part) -> String {
     let name = saved_name(part);
-    name.rsplit_once('.').map(|(_, end)| end.chars().take(4).collect::<String>().to_ascii_uppercase()).unwrap_or_default()
+    name.rsplit_once('.')
+        .map(|(_, end)| end.chars().take(4).collect::<String>().to_ascii_uppercase())
+        .unwrap_or_default()
 }
 
 /// About how many bytes a part has once decoded.

@@ -136,7 +136,8 @@ impl Desk {
         let only_mail = query::<String>(request, "only").is_some_and(|only| only == "mail");
         let wants = if only_mail { Wants::Mail } else { Wants::Everything };
         let events = self.events.watch(wants).ok_or(Failure::new(Class::Busy, "too many are watching already"))?;
-        let answer = Answer { status: 200, fields: vec![("content-type", EVENT_STREAM.into())], body: Body::Stream(events) };
+        let answer =
+            Answer { status: 200, fields: vec![("content-type", EVENT_STREAM.into())], body: Body::Stream(events) };
         Ok(answer)
     }
 
@@ -245,7 +246,8 @@ fn store_failure(error: sportello_store::Error) -> Failure {
             Failure::new(Class::Busy, "The store is busy; try again.").because(error)
         }
         sportello_store::Error::Failed(_) => {
-            Failure::new(Class::StoreFailed, "The store takes no changes until the server is started again.").because(error)
+            Failure::new(Class::StoreFailed, "The store takes no changes until the server is started again.")
+                .because(error)
         }
         error => Failure::internal(error),
     }

@@ -85,7 +85,10 @@ impl Writer<'_> {
 
     fn attribute(&mut self, name: &str, value: &str, link: bool) {
         let gone = name.starts_with("on")
-            || matches!(name, "srcdoc" | "action" | "formaction" | "ping" | "target" | "rel" | "autofocus" | "manifest")
+            || matches!(
+                name,
+                "srcdoc" | "action" | "formaction" | "ping" | "target" | "rel" | "autofocus" | "manifest"
+            )
             || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_:".contains(&byte));
         if gone {
             return;
@@ -218,7 +221,8 @@ fn is_safe_link(url: &str) -> bool {
     if url.starts_with('#') {
         return true;
     }
-    let plain: String = url.chars().take(12).filter(|letter| !letter.is_control()).collect::<String>().to_ascii_lowercase();
+    let plain: String =
+        url.chars().take(12).filter(|letter| !letter.is_control()).collect::<String>().to_ascii_lowercase();
     ["http://", "https://", "mailto:", "tel:"].iter().any(|scheme| plain.starts_with(scheme))
 }
 
@@ -263,10 +267,12 @@ const HEAD: &str = "<!doctype html><meta charset=\"utf-8\"><meta name=\"color-sc
      img{max-width:100%}</style>";
 
 /// Elements that go with all that is in them.
-const GONE_WHOLE: &[&str] = &["script", "noscript", "iframe", "object", "applet", "template", "noembed", "noframes", "title"];
+const GONE_WHOLE: &[&str] =
+    &["script", "noscript", "iframe", "object", "applet", "template", "noembed", "noframes", "title"];
 
 /// Tags that go while what is between them stays.
-const GONE: &[&str] = &["base", "meta", "link", "form", "embed", "frame", "frameset", "portal", "param", "html", "head"];
+const GONE: &[&str] =
+    &["base", "meta", "link", "form", "embed", "frame", "frameset", "portal", "param", "html", "head"];
 
 /// Attributes of one tag that are kept.
 const MOST_ATTRIBUTES: usize = 100;

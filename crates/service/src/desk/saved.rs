@@ -69,8 +69,16 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// Types that a browser only ever shows or saves. SVG and HTML are not among them: they can hold scripts.
-const HARMLESS: &[&str] =
-    &["image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf", "application/zip", "message/rfc822", "text/plain"];
+const HARMLESS: &[&str] = &[
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "application/pdf",
+    "application/zip",
+    "message/rfc822",
+    "text/plain",
+];
 
 /// Pictures that may stand in the frame.
 const PICTURES: &[&str] = &["image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/avif"];
@@ -89,7 +97,10 @@ mod tests {
             ("a b.txt", "attachment; filename=\"a b.txt\""),
             ("a\"b\\c.txt", "attachment; filename=\"a_b_c.txt\"; filename*=UTF-8''a%22b%5Cc.txt"),
             ("ré.pdf", "attachment; filename=\"r_.pdf\"; filename*=UTF-8''r%C3%A9.pdf"),
-            ("a\r\nSet-Cookie: x", "attachment; filename=\"a__Set-Cookie: x\"; filename*=UTF-8''a%0D%0ASet-Cookie%3A%20x"),
+            (
+                "a\r\nSet-Cookie: x",
+                "attachment; filename=\"a__Set-Cookie: x\"; filename*=UTF-8''a%0D%0ASet-Cookie%3A%20x",
+            ),
             ("100%41.txt", "attachment; filename=\"100_41.txt\"; filename*=UTF-8''100%2541.txt"),
         ] {
             assert_eq!(disposition(name), field, "{name:?}");
@@ -98,7 +109,9 @@ mod tests {
 
     #[test]
     fn base64_is_as_rfc_4648_lists_it() {
-        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")] {
+        for (bytes, text) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE=")]
+        {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
     }

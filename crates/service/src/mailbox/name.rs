@@ -44,7 +44,11 @@ pub fn file_name(sent: Option<&str>, fallback: &str) -> String {
     let clean: String = last
         .chars()
         .filter(|&letter| !is_deceptive(letter) && !letter.is_control())
-        .map(|letter| if r#"<>:"|?*"#.contains(letter) || letter.is_whitespace() && letter != ' ' { '_' } else { letter })
+        .map(
+            |letter| {
+                if r#"<>:"|?*"#.contains(letter) || letter.is_whitespace() && letter != ' ' { '_' } else { letter }
+            },
+        )
         .collect();
     let clean = clean.trim_start_matches(['.', ' ']).trim_end_matches(['.', ' ']);
     if clean.is_empty() {

@@ -60,7 +60,8 @@ fn a_letter_is_read() {
     let text = letter.text.as_ref().unwrap();
     assert_eq!((text.text.as_str(), text.origin), ("café done", Origin::Sent));
     assert_eq!(letter.html.as_ref().unwrap().text, "<p>café</p>");
-    let saved: Vec<String> = letter.attachments.iter().map(|&number| saved_name(letter.part(number).unwrap())).collect();
+    let saved: Vec<String> =
+        letter.attachments.iter().map(|&number| saved_name(letter.part(number).unwrap())).collect();
     assert_eq!(saved, ["réport.pdf", "part-5.eml"]);
     assert!(!letter.cut);
     let crlf = ALTERNATIVE.replace('\n', "\r\n");
@@ -97,10 +98,7 @@ fn structures() {
             "Content-Type: multipart/digest; boundary=x\n\n--x\n\nSubject: y\n\na\n--x--",
             "multipart/digest >message/rfc822 >>text/plain",
         ),
-        (
-            "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeA==",
-            "message/rfc822",
-        ),
+        ("Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nU3ViamVjdDogeA==", "message/rfc822"),
     ] {
         assert_eq!(outline(message, &Limits::default()), (expect.to_owned(), false), "{message:?}");
     }
@@ -130,7 +128,8 @@ fn nesting_is_followed_to_the_limit_and_no_further() {
 
 #[test]
 fn parts_are_counted_to_the_limit_and_no_further() {
-    let wide = |parts: usize| format!("Content-Type: multipart/mixed; boundary=x\n\n{}--x--\n", "--x\n\na\n".repeat(parts));
+    let wide =
+        |parts: usize| format!("Content-Type: multipart/mixed; boundary=x\n\n{}--x--\n", "--x\n\na\n".repeat(parts));
     let limits = Limits { parts: 10, ..Limits::default() };
     for (parts, listed, cut) in [(9, 10, false), (10, 10, true), (100_000, 10, true)] {
         let structure = Structure::of(wide(parts).replace('\n', "\r\n").as_bytes(), &limits);
