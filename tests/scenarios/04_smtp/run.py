@@ -39,7 +39,7 @@ def content(text):
 with step("the greeting, HELO, EHLO and what it offers"):
     with Session() as session:
         words = {line[4:].split()[0].upper() for line in session.extensions[1:]}
-        for extension in ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES", "HELP"):
+        for extension in ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"):
             check(extension in words, f"{extension} in {words}")
         same(session.ask("NOOP")[0], 250)
         same(session.ask("VRFY someone")[0], 252)
@@ -70,19 +70,27 @@ with step("commands out of order and out of form are refused, and the session go
         same(session.ask("EHLO client.example")[0], 250)
         same(session.ask("RCPT TO:<a@b.c>")[0], 503)
         same(session.ask("DATA")[0], 503)
-        for command, codes in [("EHLO", (501,)), ("MAIL", (501, 500)), ("MAIL FROM: a@b.c", (501, 553)), ("MAIL FROM:<a@b", (501, 553)),
-                               ("MAIL FROM:<a@b.c> NONSENSE=1", (555,)), ("MAIL FROM:<a@b.c> SIZE=x", (501,)),
-                               ("FROB", (500, 502)), ("", (500,)), ("STARTTLS", (502, 500, 503)), ("AUTH PLAIN x", (502, 500, 503)),
-                               ("BDAT 3 LAST", (502, 500, 503)), ("EXPN list", (502,)), ("NOOP " + "x" * 500, (250, 500, 501)),
-                               ("NOOP " + "x" * 5000, (500,)), ("NO\0OP", (500, 501))]:
-            code, lines = session.ask(command)
-            check(code in codes, f"{command[:40]!r}: {lines}, not one of {codes}")
         same(session.ask("MAIL FROM:<>")[0], 250, "the null sender")
+        same(session.ask("DATA")[0] // 100, 5, "no recipient yet")
         same(session.ask("MAIL FROM:<a@b.c>")[0], 503, "nested MAIL")
         same(session.ask("RCPT TO:<>")[0] // 100, 5)
         same(session.ask("RCPT TO:<postmaster>")[0], 250, "RFC 5321 §4.5.1")
         same(session.ask("RSET")[0], 250)
         same(session.ask("DATA")[0], 503, "RSET forgets")
+    for command, expected, lives in [("EHLO", 501, True), ("EHLO two words", 501, True), ("MAIL", 501, True), ("MAIL FROM:a@b.c", 501, True),
+                                     ("MAIL FROM:<a@b", 501, True), ("MAIL FROM:<a b@c.d>", 501, True), ("RCPT TO:<a@@b>", 501, True),
+                                     ("MAIL FROM:<a@b.c> NONSENSE=1", 555, True), ("MAIL FROM:<a@b.c> SIZE=x", 501, True),
+                                     ("FROB", 500, True), ("", 500, True), ("STARTTLS", 502, True), ("AUTH PLAIN AGEAYg==", 502, True),
+                                     ("EXPN list", 502, True), ("TURN", 502, True), ("NO\0OP", 500, True), ("NOOP " + "x" * 2041, 250, True),
+                                     ("NOOP " + "x" * 2042, 500, False), ("BDAT 3 LAST", 502, False)]:
+        with Session() as session:
+            code, lines = session.ask(command)
+            same(code, expected, f"{command[:40]!r}: {lines}")
+            same(len(lines), 1)
+            if lives:
+                same(session.ask("NOOP")[0], 250, f"after {command[:40]!r}")
+            else:
+                check(session.ended(), f"it ends after {command[:40]!r}")
 
 with step("a message whose end could be read in two ways is refused, and nothing after it is taken for commands"):
     smuggled = "MAIL FROM:<evil@example.org>\r\nRCPT TO:<box@example.org>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n.\r\n"
@@ -93,9 +101,8 @@ with step("a message whose end could be read in two ways is refused, and nothing
             session.send("Subject: outer\r\n\r\nbody" + end + smuggled)
             code, lines = session.reply()
             same(code // 100, 5, f"{end!r}: {lines}")
-    time_of_check = inbox(server)
-    same([m.get("subject") for m in time_of_check].count("smuggled"), 0, "a smuggled message")
-    same(len(time_of_check), before, "nothing is stored of a refused message")
+    same([message["subject"] for message in inbox(server)].count("smuggled"), 0, "a smuggled message")
+    same(count(), before, "nothing is stored of a refused message")
     for wrong in ("bare\nLF", "bare\rCR", "ends in CR\r"):
         with Session() as session:
             session.envelope()
@@ -152,11 +159,10 @@ with step("sizes: too large by declaration is refused at MAIL, too large in fact
         same(session.ask(f"MAIL FROM:<a@example.org> SIZE={limit}")[0], 250, "exactly the limit is allowed")
     with Session() as session:
         same(session.ask("MAIL FROM:<a@example.org>")[0], 250)
-        accepted = 0
         for number in range(10_000):
             code, lines = session.ask(f"RCPT TO:<r{number}@example.org>")
             if code != 250:
-                check(code in (452, 550, 552) and number >= 100, f"recipient {number}: {lines}")
+                same((code, number), (452, 1000), lines)
                 break
         else:
             raise AssertionError("recipients have no bound")
