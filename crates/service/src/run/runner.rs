@@ -1,0 +1,194 @@
+//! The handle by which every worker runs programs.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::audit::Audit;
+use super::invocation::Invocation;
+use super::link::Link;
+use super::outcome::Outcome;
+use super::program::Program;
+use super::running;
+use super::spawner::SpawnerHandle;
+use crate::failure::{Class, Failure};
+use crate::picture::ProgramsView;
+
+/// Runs the configured programs. A handle: clones share one spawner.
+#[derive(Clone, Debug)]
+pub struct Runner(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// By name in lower case.
+    places: HashMap<String, Place>,
+    names: Vec<String>,
+    link: Link,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    running: AtomicU64,
+    finished: AtomicU64,
+}
+
+/// One program and who waits for it.
+#[derive(Debug)]
+struct Place {
+    program: Program,
+    permits: Semaphore,
+    queued: AtomicUsize,
+}
+
+impl Runner {
+    /// Takes over the spawner. No two programs may have names that differ by the case of letters only; of such, the last counts.
+    pub fn start(spawner: SpawnerHandle, programs: Vec<Program>) -> io::Result<Self> {
+        let (link, thread) = Link::start(spawner)?;
+        let names = programs.iter().map(|program| program.name().to_owned()).collect();
+        let place = |program: Program| {
+            let permits = Semaphore::new(program.limits.parallel);
+            (program.name().to_ascii_lowercase(), Place { program, permits, queued: AtomicUsize::new(0) })
+        };
+        Ok(Self(Arc::new(Shared {
+            places: programs.into_iter().map(place).collect(),
+            names,
+            link,
+            thread: Mutex::new(Some(thread)),
+            running: AtomicU64::new(0),
+            finished: AtomicU64::new(0),
+        })))
+    }
+
+    /// Runs a program to its end. Dropping the future kills its process group.
+    ///
+    /// A program that ran is an [`Outcome`] whatever its exit; a [`Failure`] is one that could not, or was killed for its output.
+    pub async fn run(&self, invocation: Invocation) -> Result<Outcome, Failure> {
+        let mut audit = Audit::begin(&invocation);
+        let result = self.admit_and_run(invocation, &mut audit).await;
+        match &result {
+            Ok(outcome) => audit.exited(outcome.exit, outcome.stdout.len()),
+            Err(failure) => audit.failed(&failure.public),
+        }
+        result
+    }
+
+    /// Whether there is a program of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.places.contains_key(&name.to_ascii_lowercase())
+    }
+
+    /// The configured names, in the order they were given.
+    pub fn names(&self) -> &[String] {
+        &self.0.names
+    }
+
+    /// The figures of this moment.
+    pub fn view(&self) -> ProgramsView {
+        let queued: usize = self.0.places.values().map(|place| place.queued.load(Ordering::Relaxed)).sum();
+        ProgramsView {
+            names: self.0.names.clone(),
+            running: self.0.running.load(Ordering::Relaxed),
+            queued: u64::try_from(queued).unwrap_or(u64::MAX),
+            finished: self.0.finished.load(Ordering::Relaxed),
+            spawner_pid: self.0.link.spawner(),
+        }
+    }
+
+    /// Ends the spawner, which kills all that still runs, and waits for it. Blocks: not for a worker. Later runs fail.
+    pub fn close(&self) {
+        self.0.link.close();
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the spawner panicked");
+        }
+    }
+
+    async fn admit_and_run(&self, invocation: Invocation, audit: &mut Audit) -> Result<Outcome, Failure> {
+        let place = self.0.places.get(&invocation.program.to_ascii_lowercase());
+        let place = place.ok_or_else(|| Failure::new(Class::NotFound, "no program has this name"))?;
+        let limits = &place.program.limits;
+        invocation.check(limits)?;
+        let _permit = place.admit().await?;
+        let queued = audit.admitted();
+        let _counted = Counted::new(&self.0.running, &self.0.finished);
+        let began = Instant::now();
+        let (argv, environment) = vectors(&place.program, &invocation);
+        // Rare and large: kept off the future of each connection.
+        let ended = Box::pin(running::run(&self.0.link, limits, argv, environment, invocation.stdin)).await?;
+        Ok(Outcome { exit: ended.exit, stdout: ended.stdout, stderr: ended.stderr, queued, took: began.elapsed() })
+    }
+}
+
+impl Place {
+    /// Waits for a permit, among a bounded number of others and for a bounded time.
+    async fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return Ok(permit);
+        }
+        let busy = |text: &'static str| Failure::new(Class::Busy, text);
+        let waiting = Waiting::new(&self.queued);
+        if waiting.before >= self.program.limits.queue {
+            return Err(busy("too many wait for this program, try later"));
+        }
+        match tokio::time::timeout(self.program.limits.queue_wait, self.permits.acquire()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(busy("no place became free in time, try later")),
+        }
+    }
+}
+
+/// What the program is given: its argument vector and an environment of fixed names.
+fn vectors(program: &Program, invocation: &Invocation) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    use std::os::unix::ffi::OsStrExt;
+    let mut argv = vec![program.path().as_os_str().as_bytes().to_vec()];
+    argv.extend(invocation.arguments.iter().cloned());
+    let environment = [
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("LANG", "C.UTF-8"),
+        ("HOME", "/nonexistent"),
+        ("SPORTELLO_COMMAND", program.name()),
+        ("SPORTELLO_REQUEST", &invocation.request),
+        ("SPORTELLO_PEER", &invocation.peer.to_string()),
+    ];
+    (argv, environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect())
+}
+
+/// One that waits, counted as long as it lives.
+struct Waiting<'a> {
+    queued: &'a AtomicUsize,
+    before: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(queued: &'a AtomicUsize) -> Self {
+        Self { queued, before: queued.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One that runs, counted as long as it lives, and then as finished.
+struct Counted<'a> {
+    running: &'a AtomicU64,
+    finished: &'a AtomicU64,
+}
+
+impl<'a> Counted<'a> {
+    fn new(running: &'a AtomicU64, finished: &'a AtomicU64) -> Self {
+        running.fetch_add(1, Ordering::Relaxed);
+        Self { running, finished }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.finished.fetch_add(1, Ordering::Relaxed);
+    }
+}
