@@ -197,7 +197,9 @@ impl Connection {
             (deadlines.idle, Deadline::Idle)
         };
         let wait = Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining };
+        self.entry.between.set(true);
         let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
+        self.entry.between.set(false);
         self.request_since = self.registry.now();
         self.request_bytes = count as u64;
         Ok(count)
@@ -324,6 +326,7 @@ impl Connection {
     /// Says to the peer that nothing more will come, then swallows briefly what it still sends, so that our last answer is not
     /// lost to a reset.
     pub async fn close(mut self) {
+        self.entry.between.set(true);
         if self.shutdown().is_err() {
             return;
         }

@@ -32,6 +32,8 @@ pub struct ConnectionReport {
     pub age: Duration,
     /// Since when no byte went either way.
     pub idle: Duration,
+    /// Whether a request is under way on it.
+    pub in_request: bool,
     /// What it is doing.
     pub doing: String,
     /// The name it gave itself.
@@ -74,6 +76,8 @@ pub(crate) struct Entry {
     /// Whether `due` has passed.
     expired: Cell<bool>,
     waker: Cell<Option<Waker>>,
+    /// Whether it waits for a next request, or only for its end.
+    pub(crate) between: Cell<bool>,
     active: Cell<Tick>,
     doing: Cell<Doing>,
 }
@@ -111,6 +115,7 @@ impl Entry {
             due: Cell::new(0),
             expired: Cell::new(false),
             waker: Cell::new(None),
+            between: Cell::new(true),
             active: Cell::new(now),
             doing: Cell::new(Doing::NOTHING),
         }
@@ -160,7 +165,8 @@ impl Entry {
             peer: self.peer,
             age: self.opened.elapsed(),
             idle: TICK * now.saturating_sub(self.active.get()),
-            doing: self.doing.get().text(),
+            in_request: !self.between.get(),
+            doing: if self.between.get() { "idle".to_owned() } else { self.doing.get().text() },
             name: self.name.borrow().clone(),
             requests: self.requests.get(),
             bytes_in: self.bytes_in.get(),

@@ -124,7 +124,7 @@ fn many_connections_are_served_and_counted() {
     let reports = house.runtime.block_on(house.workers.report(100));
     assert_eq!(reports.len(), 50);
     assert!(reports.iter().all(|report| report.requests == 1 && report.bytes_in == 6 && report.bytes_out == 7));
-    assert!(reports.iter().all(|report| report.doing == "echo" && report.tcp.is_some()));
+    assert!(reports.iter().all(|report| report.doing == "idle" && report.tcp.is_some()));
     for worker in 0..2 {
         let held = reports.iter().filter(|report| report.worker == worker).count();
         assert!(held >= 15, "worker {worker} holds {held} of 50");

@@ -1,2 +1,93 @@
-//! Placeholder.
-fn main() {}
+//! Sportello: the web, mail and command server of a domain, in one process on one address.
+//!
+//! `main` only decides what this process is: the spawner, the server, or a client of one.
+
+#![forbid(unsafe_code)]
+
+mod announce;
+mod cli;
+mod config;
+mod observe;
+mod protocol;
+mod server;
+mod stop;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use sportello_service::run::spawner;
+use tracing::metadata::LevelFilter;
+
+use crate::announce::Ready;
+use crate::cli::{Command, LogLevel, Serve};
+use crate::config::Settings;
+use crate::observe::log::{Form, Log};
+
+fn main() -> ExitCode {
+    if spawner::asked_for() {
+        return spawner::main();
+    }
+    match cli::parse() {
+        Command::Serve(flags) => match serve(&flags) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // Standard error may be closed; the exit code tells all the same.
+                let _ = writeln!(io::stderr(), "sportello: {}", chain(&*error));
+                ExitCode::FAILURE
+            }
+        },
+        client => cli::run(client),
+    }
+}
+
+fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
+    let settings = Settings::from_flags(flags, &[])?;
+    // The spawner comes before every thread and before every descriptor that a program must not see.
+    let spawner = spawner::start()?;
+    let log = Log::start(level(flags.log), if flags.log_json { Form::Json } else { Form::Text })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let signals = stop::Signals::listen()?;
+        let server = server::start(&settings, spawner, &log)?;
+        server.accepts().await;
+        let ready = Ready::new(&settings, &server.doors);
+        ready.leave()?;
+        let mut output = io::stdout().lock();
+        if flags.json {
+            writeln!(output, "{}", ready.line())?;
+            output.flush()?;
+        } else {
+            announce::table(&mut output, &settings, &server.doors)?;
+        }
+        drop(output);
+        stop::when_asked(signals, server, settings.grace).await;
+        ready.take_away();
+        log.flush();
+        Ok(())
+    })
+}
+
+fn level(written: LogLevel) -> LevelFilter {
+    match written {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// An error and its causes in one sentence.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,122 @@
+//! What is said when the server is ready: a table for people, one line of JSON for programs, and the same line in the state
+//! folder so that our own clients find the server.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Door, Protocol, Settings};
+
+/// The ready line. Also the content of [`Ready::FILE`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    /// The one address.
+    pub address: IpAddr,
+    /// The channels, in the order people see them.
+    pub channels: Vec<ReadyChannel>,
+    /// The state folder.
+    pub state: String,
+    /// Worker threads.
+    pub workers: usize,
+    /// The server's process id.
+    pub pid: u32,
+}
+
+/// One channel of the ready line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadyChannel {
+    /// Its name.
+    pub name: String,
+    /// Its protocol.
+    pub protocol: String,
+    /// The address it listens on.
+    pub address: IpAddr,
+    /// The port it really has.
+    pub port: u16,
+}
+
+impl Ready {
+    /// The file in the state folder that holds the ready line while the server runs.
+    pub const FILE: &str = "listening.json";
+
+    /// The ready line of a server that listens on `doors`.
+    pub fn new(settings: &Settings, doors: &[Door]) -> Self {
+        let channel = |door: &Door| ReadyChannel {
+            name: door.channel.name.clone(),
+            protocol: door.protocol.name().to_owned(),
+            address: door.channel.address.ip(),
+            port: door.channel.address.port(),
+        };
+        Self {
+            address: settings.address,
+            channels: doors.iter().map(channel).collect(),
+            state: settings.state.display().to_string(),
+            workers: settings.workers,
+            pid: std::process::id(),
+        }
+    }
+
+    /// The line of JSON, without its end.
+    pub fn line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Leaves the line in the state folder; whoever reads it finds it whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn leave(&self) -> io::Result<()> {
+        let state = Path::new(&self.state);
+        let new = state.join("listening.json.new");
+        fs::write(&new, self.line() + "\n")?;
+        fs::rename(new, state.join(Self::FILE))
+    }
+
+    /// Takes the line out of the state folder again.
+    pub fn take_away(&self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(Path::new(&self.state).join(Self::FILE));
+    }
+}
+
+/// The table for people.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn table(into: &mut impl Write, settings: &Settings, doors: &[Door]) -> io::Result<()> {
+    writeln!(into, "Sportello listens on {}", settings.address)?;
+    for door in doors {
+        let address = door.channel.address;
+        let url = format!("{}://{address}", scheme(door.protocol));
+        writeln!(into, "  {:<10} {url:<30} {}", door.channel.name, purpose(door.protocol, address, settings))?;
+    }
+    let workers = if settings.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", settings.workers) };
+    writeln!(
+        into,
+        "  {workers} · state in {} · stop with Ctrl-C · see it work: sportello tour",
+        settings.state.display()
+    )?;
+    into.flush()
+}
+
+/// What a channel does, in a few words.
+pub fn purpose(protocol: Protocol, address: SocketAddr, settings: &Settings) -> String {
+    let port = address.port();
+    match protocol {
+        Protocol::Web => format!("serving {}", settings.folder.display()),
+        Protocol::Mail => "every message is caught, none leaves this machine".to_owned(),
+        Protocol::Commands => format!("try: redis-cli -p {port} HELP   or: nc {} {port}", address.ip()),
+        Protocol::Desk => "what is happening, inbox".to_owned(),
+    }
+}
+
+const fn scheme(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Web | Protocol::Desk => "http",
+        Protocol::Mail => "smtp",
+        Protocol::Commands => "tcp",
+    }
+}

@@ -1,0 +1,163 @@
+//! Makes the [`Picture`] of one moment from what every crate counts.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use sportello_net::counters::ChannelCounters;
+use sportello_net::{ConnectionReport, TcpInfo, Workers};
+use sportello_service::picture::{
+    ChannelView, ConnectionView, Observer, Picture, RequestView, StoreView, TcpView, ThreadView,
+};
+use sportello_service::run::Runner;
+use sportello_store::Store;
+
+use super::request::Samples;
+use super::threads;
+
+/// What a picture is made from. Shared by all who look.
+pub struct Observatory {
+    /// The one address, as given.
+    pub address: IpAddr,
+    /// The state folder.
+    pub state: PathBuf,
+    /// Each channel's protocol and what it does, in the channels' order.
+    pub channels: Vec<(&'static str, String)>,
+    /// The latest requests of each worker.
+    pub samples: Vec<Samples>,
+    /// The store.
+    pub store: Store,
+    /// The programs.
+    pub runner: Runner,
+    /// When the server began to accept.
+    pub began: Instant,
+}
+
+impl Observatory {
+    /// Gives everyone who looks the same picture-maker.
+    pub fn observer(self: Arc<Self>, workers: &Workers) -> Observer {
+        let workers = workers.clone();
+        Arc::new(move || {
+            let (observatory, workers) = (Arc::clone(&self), workers.clone());
+            Box::pin(async move { observatory.look(&workers).await })
+        })
+    }
+
+    async fn look(&self, workers: &Workers) -> Picture {
+        let reports = workers.report(Picture::MOST_CONNECTIONS).await;
+        let connections: Vec<_> = reports.into_iter().take(Picture::MOST_CONNECTIONS).map(connection).collect();
+        let figures = self.store.figures();
+        Picture {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            address: Some(self.address),
+            state: self.state.display().to_string(),
+            now_ms: milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+            uptime_ms: milliseconds(self.began.elapsed()),
+            resident_bytes: threads::resident_bytes(),
+            channels: self.channels(workers),
+            threads: worker_threads(workers),
+            connections_open: workers.counters().iter().map(|counters| counters.open()).sum(),
+            connections,
+            requests: latest(&self.samples),
+            store: StoreView {
+                messages: figures.messages,
+                bytes: figures.bytes,
+                accepted: figures.accepted,
+                commits: figures.commits,
+                memory_bytes: figures.memory_bytes,
+                spooled: figures.spooled,
+                failed: figures.failed,
+            },
+            programs: self.runner.view(),
+        }
+    }
+
+    fn channels(&self, workers: &Workers) -> Vec<ChannelView> {
+        let said = self.channels.iter();
+        workers
+            .channels()
+            .iter()
+            .zip(said)
+            .map(|(channel, (protocol, purpose))| {
+                let sum = |count: fn(&ChannelCounters) -> u64| -> u64 {
+                    workers.counters().iter().filter_map(|worker| worker.channels.get(channel.index)).map(count).sum()
+                };
+                let accepted = sum(|counters| counters.accepted.total());
+                ChannelView {
+                    name: channel.name.clone(),
+                    protocol: (*protocol).to_owned(),
+                    address: Some(channel.address),
+                    purpose: purpose.clone(),
+                    accepted,
+                    refused: sum(|counters| counters.refused.total()),
+                    open: accepted.saturating_sub(sum(|counters| counters.closed.total())),
+                    requests: sum(|counters| counters.requests.total()),
+                    failures: sum(|counters| counters.failures.total()),
+                    bytes_in: sum(|counters| counters.bytes_in.total()),
+                    bytes_out: sum(|counters| counters.bytes_out.total()),
+                }
+            })
+            .collect()
+    }
+}
+
+fn worker_threads(workers: &Workers) -> Vec<ThreadView> {
+    let mut threads = threads::threads();
+    for (index, counters) in workers.counters().iter().enumerate() {
+        let name = format!("worker-{index}");
+        if let Some(thread) = threads.iter_mut().find(|thread| thread.name == name) {
+            thread.connections = Some(counters.open());
+            thread.requests = Some(counters.channels.iter().map(|channel| channel.requests.total()).sum());
+        }
+    }
+    threads
+}
+
+/// All samples together, oldest first.
+fn latest(samples: &[Samples]) -> Vec<RequestView> {
+    let of_worker = |sample: &Mutex<VecDeque<RequestView>>| {
+        sample.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect::<Vec<_>>()
+    };
+    let mut all: Vec<_> = samples.iter().flat_map(|sample| of_worker(sample)).collect();
+    all.sort_by_key(|request| request.at_ms);
+    all
+}
+
+fn connection(report: ConnectionReport) -> ConnectionView {
+    ConnectionView {
+        id: report.id,
+        channel: report.channel.name.clone(),
+        worker: format!("worker-{}", report.worker),
+        peer: Some(report.peer),
+        age_ms: milliseconds(report.age),
+        idle_ms: milliseconds(report.idle),
+        doing: report.doing,
+        name: report.name,
+        requests: report.requests,
+        bytes_in: report.bytes_in,
+        bytes_out: report.bytes_out,
+        tcp: report.tcp.map(tcp),
+    }
+}
+
+fn tcp(info: TcpInfo) -> TcpView {
+    TcpView {
+        rtt_us: info.rtt_us,
+        rtt_variance_us: info.rtt_variance_us,
+        min_rtt_us: info.min_rtt_us,
+        retransmits: info.retransmits,
+        congestion_window: info.congestion_window,
+        segment_size: info.segment_size,
+        delivery_rate: info.delivery_rate,
+        bytes_sent: info.bytes_sent,
+        bytes_received: info.bytes_received,
+        send_window: info.send_window,
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

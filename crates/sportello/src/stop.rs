@@ -1,0 +1,106 @@
+//! How the server stops: no new work, what is in flight finishes within the grace, and it is said what was waited for.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+
+use sportello_net::{ConnectionReport, Workers};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::server::Server;
+
+/// The signals that ask the server to stop.
+pub struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// Listens for SIGINT and SIGTERM from now on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for one of them. Dropping the future loses none.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// How long those whose grace is over may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Waits for a signal, then stops the server: at once when nothing is in flight, at the latest after `grace`, and sooner when
+/// a second signal comes.
+pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
+    signals.next().await;
+    let workers = server.workers.clone();
+    workers.drain().await;
+    let (ended, mut all_ended) = oneshot::channel();
+    let threads = server.threads;
+    thread::spawn(move || {
+        let panicked = threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count();
+        let _ = ended.send(panicked);
+    });
+    let waited_for = in_flight(&workers).await;
+    if !waited_for.is_empty() {
+        say(&format!(
+            "stopping: waiting for {}, at most {} s (Ctrl-C again: now)",
+            requests(waited_for.len()),
+            grace.as_secs()
+        ));
+        waited_for.iter().for_each(|report| say(&one(report)));
+    }
+    let finished = tokio::select! {
+        _ = &mut all_ended => true,
+        () = tokio::time::sleep(grace) => false,
+        () = signals.next() => false,
+    };
+    if finished {
+        if !waited_for.is_empty() {
+            say("all finished");
+        }
+    } else {
+        let cut = in_flight(&workers).await;
+        workers.end_grace().await;
+        if !cut.is_empty() {
+            say(&format!("the grace is over: {} cut short", requests(cut.len())));
+            cut.iter().for_each(|report| say(&one(report)));
+        }
+        let _ = tokio::time::timeout(LAST_WORDS, all_ended).await;
+    }
+    server.shared.close().await;
+    say("Sportello stopped");
+}
+
+/// The connections that are within a request.
+async fn in_flight(workers: &Workers) -> Vec<ConnectionReport> {
+    // The first look only gives those who idle the time to hear that it is over.
+    let _ = workers.report(1).await;
+    let mut reports = workers.report(MOST_NAMED).await;
+    reports.retain(|report| report.in_request);
+    reports
+}
+
+/// The most connections that are named one by one.
+const MOST_NAMED: usize = 20;
+
+fn one(report: &ConnectionReport) -> String {
+    format!("  {:<10} {:<22} {}", report.channel.name, report.peer.to_string(), report.doing)
+}
+
+fn requests(count: usize) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+fn say(text: &str) {
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "{text}");
+}
