@@ -37,7 +37,7 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        client => cli::run(client),
+        client => cli::run(&client),
     }
 }
 
