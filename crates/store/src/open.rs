@@ -32,8 +32,27 @@ const READERS: usize = 2;
 /// Jobs that may wait for either of them.
 const QUEUE: usize = 1024;
 
+/// All but the writer's thread.
+pub(crate) struct Prepared {
+    pub(crate) tools: Tools,
+    pub(crate) readers: Pool<Reader>,
+    pub(crate) changed: watch::Receiver<u64>,
+}
+
 /// Opens everything.
 pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
+    let queue = settings.queue.max(1);
+    let Prepared { tools, readers, changed } = prepare(settings)?;
+    let (bodies, ids) = (Arc::clone(&tools.bodies), Arc::clone(&tools.ids));
+    let writer = Writer::start(tools, queue)
+        .map_err(database("preparing the writer"))?
+        .map_err(thread("starting the writer of", &bodies.folder))?;
+    tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
+    Ok(Inner { bodies, ids, writer, readers, changes: changed })
+}
+
+/// Opens everything but does not start the writer.
+pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     let folder = Arc::new(Folder::open(&settings.folder)?);
     let connection = open_database(&folder)?;
     let ledgers = apply::load(&connection).map_err(database("reading the mailboxes"))?;
@@ -47,36 +66,27 @@ pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
         Counters::add(&counters.messages, ledger.messages.unsigned_abs());
         Counters::add(&counters.bytes, ledger.bytes.unsigned_abs());
     }
-    let thread = |name: &'static str| {
-        let path = folder.path().to_path_buf();
-        move |source| OpenError::Io { doing: name, path, source }
-    };
     let readers = (0..READERS)
         .map(|_| Reader::open(&folder, settings.read_time))
         .collect::<Result<Vec<_>, _>>()
         .map_err(database("opening a connection for reading"))?;
-    let readers = Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of"))?;
-    let blocking = Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of"))?;
+    let readers = Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of", &folder))?;
+    let blocking =
+        Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of", &folder))?;
     let checkpointer = Checkpointer::start(&folder.database(), &counters)
         .map_err(database("opening a connection for checkpoints"))?
-        .map_err(thread("starting the checkpoints of"))?;
+        .map_err(thread("starting the checkpoints of", &folder))?;
     let bodies = Arc::new(Bodies {
         budget: Budget::new(settings.memory_budget),
         disk: Disk::new(folder.descriptor()?, settings.disk_reserve),
-        folder: Arc::clone(&folder),
+        folder,
         counters,
         blocking,
         memory_body: settings.memory_body,
         closed: AtomicBool::new(false),
     });
     let (changes, changed) = watch::channel(0);
-    let tools =
-        Tools { connection, checkpointer, ledgers, bodies: Arc::clone(&bodies), ids: Arc::clone(&ids), changes };
-    let writer = Writer::start(tools, settings.queue.max(1))
-        .map_err(database("preparing the writer"))?
-        .map_err(thread("starting the writer of"))?;
-    tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
-    Ok(Inner { bodies, ids, writer, readers, changes: changed })
+    Ok(Prepared { tools: Tools { connection, checkpointer, ledgers, bodies, ids, changes }, readers, changed })
 }
 
 fn open_database(folder: &Folder) -> Result<Connection, OpenError> {
@@ -118,4 +128,9 @@ fn lease(connection: &Connection) -> Result<Ids, OpenError> {
 
 fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> OpenError {
     move |why| OpenError::Database { doing, why: why.to_string() }
+}
+
+fn thread(doing: &'static str, folder: &Folder) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = folder.path().to_path_buf();
+    move |source| OpenError::Io { doing, path, source }
 }

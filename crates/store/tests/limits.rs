@@ -238,3 +238,36 @@ async fn a_group_that_does_not_fit_is_taken_one_by_one() {
     deliver(&store, b"there is room again", "s").await.unwrap();
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_read_that_is_over_its_time_is_stopped_and_the_next_goes_on() {
+    let place = Place::new();
+    let store = Store::open(Settings { read_time: std::time::Duration::ZERO, ..place.settings() }).unwrap();
+    let mut ids = Vec::new();
+    for number in 0..150 {
+        ids.push(deliver(&store, b"x", &number.to_string()).await.unwrap());
+    }
+    let page = sportello_store::ListPage { mailbox: sportello_store::MailboxId::INBOX, before: None, limit: 200 };
+    for _ in 0..4 {
+        assert!(matches!(store.list(page).await, Err(Error::TimedOut)));
+    }
+    assert!(store.message(ids[0]).await.unwrap().is_some(), "a read that ends before the first look at the clock");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_full_queue_makes_callers_wait_and_loses_none() {
+    let place = Place::new();
+    let store = Store::open(Settings { queue: 1, ..place.settings() }).unwrap();
+    let tasks: Vec<_> = (0..50)
+        .map(|seed| {
+            let store = store.clone();
+            tokio::spawn(async move { deliver(&store, &bytes(1000, seed), "s").await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    assert_eq!(list(&store, None, 200).await.len(), 50);
+    store.close().await;
+}

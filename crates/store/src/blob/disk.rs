@@ -6,7 +6,7 @@
 //! fills the disk between our look and our write makes the allocation fail, not the write in the middle. The promise shrinks only
 //! after the blocks are taken: for a moment both count, which errs on the safe side.
 //!
-//! `statvfs` is asked at most every [`FRESH`], and always again before anybody is refused. Knows nothing of messages.
+//! `statvfs` is asked at most every [`FRESH`], always again before anybody is refused, and again once somebody met a full disk. Knows nothing of messages.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -50,6 +50,11 @@ impl Disk {
         Ok(promise)
     }
 
+    /// Somebody met a full disk: the last answer of `statvfs` is not to be believed.
+    pub(crate) fn look_again(&self) {
+        self.fresh_until.store(0, Ordering::Release);
+    }
+
     fn has_room(&self, promised: u64) -> Result<bool, Error> {
         let Some(needed) = promised.checked_add(self.reserve) else { return Ok(false) };
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -90,6 +95,11 @@ impl Promise {
         }
         self.bytes = self.bytes.saturating_add(more);
         Ok(())
+    }
+
+    /// See [`Disk::look_again`].
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
     }
 
     /// `less` bytes of it are now blocks of a file.

@@ -131,7 +131,10 @@ impl SpoolFile {
             match retry_on_intr(|| rustix::fs::fallocate(file, flags, self.taken, step)) {
                 Ok(()) => self.promise.shrink_by(step),
                 Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.ahead = Ahead::Cannot,
-                Err(why) => return Err(Error::io("taking disk for a spool file", why)),
+                Err(why) => {
+                    self.promise.disk().look_again();
+                    return Err(Error::io("taking disk for a spool file", why));
+                }
             }
         }
         self.taken = self.taken.saturating_add(step);

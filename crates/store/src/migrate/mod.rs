@@ -107,3 +107,6 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 fn database(doing: &'static str, why: &rusqlite::Error) -> OpenError {
     OpenError::Database { doing, why: why.to_string() }
 }
+
+#[cfg(test)]
+mod tests;

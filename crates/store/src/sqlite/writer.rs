@@ -64,17 +64,11 @@ pub(crate) struct Tools {
 
 impl Writer {
     /// Starts the thread; at most `queue` requests wait for it.
-    pub(crate) fn start(mut tools: Tools, queue: usize) -> Result<io::Result<Self>, rusqlite::Error> {
+    pub(crate) fn start(tools: Tools, queue: usize) -> Result<io::Result<Self>, rusqlite::Error> {
         let (requests, queued) = mpsc::channel(queue);
         let (alive, ended) = watch::channel(());
-        let log = Arc::new(AtomicI64::new(0));
-        let told = Arc::clone(&log);
-        tools.connection.wal_hook(Some(move |_: &mut _, pages: i32| {
-            told.store(pages.into(), Ordering::Relaxed);
-            Ok(())
-        }))?;
         let counters = Arc::clone(&tools.bodies.counters);
-        let work = Work { tools, log, undo: Vec::new(), undo_all: Vec::new() };
+        let work = Work::new(tools)?;
         let thread = Builder::new().name("store-writer".to_owned()).spawn(move || {
             work.run(queued);
             drop(alive);
@@ -133,6 +127,16 @@ struct Work {
 }
 
 impl Work {
+    fn new(mut tools: Tools) -> rusqlite::Result<Self> {
+        let log = Arc::new(AtomicI64::new(0));
+        let told = Arc::clone(&log);
+        tools.connection.wal_hook(Some(move |_: &mut _, pages: i32| {
+            told.store(pages.into(), Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { tools, log, undo: Vec::new(), undo_all: Vec::new() })
+    }
+
     fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut group = Vec::with_capacity(GROUP);
         while queue.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -167,7 +171,10 @@ impl Work {
                     self.commit(&mut vec![request]);
                 }
             }
-            Err(Trouble::Full) => group.drain(..).for_each(|request| self.refuse(request, &Error::DiskFull)),
+            Err(Trouble::Full) => {
+                self.tools.bodies.disk.look_again();
+                group.drain(..).for_each(|request| self.refuse(request, &Error::DiskFull));
+            }
             Err(Trouble::Busy) => group.drain(..).for_each(|request| self.refuse(request, &Error::Busy)),
             Err(Trouble::Request(error)) => group.drain(..).for_each(|request| self.refuse(request, &error)),
             Err(Trouble::Fatal(why)) => {
@@ -337,3 +344,6 @@ fn keep_body(request: &mut Request) {
         placed.keep();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::blob::incoming::Incoming;
+use crate::open::{Prepared, prepare};
+use crate::sqlite::reader::Reader;
+use crate::threads::Pool;
+use crate::types::{ListPage, MailboxId, Settings, StoredBody};
+
+/// A writer without its thread, so that a test decides what is in one group.
+struct Bench {
+    work: Option<Work>,
+    readers: Pool<Reader>,
+    folder: PathBuf,
+}
+
+impl Bench {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("sportello-writer-{}-{name}", std::process::id()));
+        let Prepared { tools, readers, .. } = prepare(Settings::new(&folder)).unwrap();
+        Self { work: Some(Work::new(tools).unwrap()), readers, folder }
+    }
+
+    fn work(&mut self) -> &mut Work {
+        self.work.as_mut().unwrap()
+    }
+
+    async fn row(&mut self, id: MessageId, length: usize) -> Box<Row> {
+        let bodies = Arc::clone(&self.work().tools.bodies);
+        let mut body = Incoming::begin(&bodies, id, None).unwrap();
+        body.write(&vec![b'x'; length]).await.unwrap();
+        Box::new(Row {
+            id,
+            body: body.finish().await.unwrap(),
+            received_ms: 1,
+            sender: String::new(),
+            recipients: "[]".to_owned(),
+            peer: "192.0.2.1:25".to_owned(),
+            helo: String::new(),
+            channel: String::new(),
+            connection: 1,
+            from: String::new(),
+            to: String::new(),
+            subject: String::new(),
+            date_unix: None,
+            message_id: String::new(),
+        })
+    }
+
+    async fn accept(&mut self, id: i64, length: usize) -> (Request, oneshot::Receiver<Result<(), Error>>) {
+        let row = self.row(MessageId(id), length).await;
+        let (asker, answer) = oneshot::channel();
+        (Request::Accept(row, asker), answer)
+    }
+
+    async fn stored(&self) -> Vec<(i64, u32, u64)> {
+        let page = ListPage { mailbox: MailboxId::INBOX, before: None, limit: 200 };
+        let rows = self.readers.run(move |reader| reader.list(page)).await.unwrap().unwrap();
+        rows.iter().map(|row| (row.id.0, row.uid.0, row.modseq.0)).collect()
+    }
+
+    fn blobs(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.join("blobs")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            work.end();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_request_spoils_no_other_in_its_group() {
+    let mut bench = Bench::new("isolation");
+    let (first, first_answer) = bench.accept(10, 100).await;
+    // The same number again: the row of the message is refused, after the counters of the mailbox were moved.
+    let (twin, twin_answer) = bench.accept(10, 70_000).await;
+    let (last, last_answer) = bench.accept(11, 70_000).await;
+    let mut group = vec![first, twin, last];
+    bench.work().commit(&mut group);
+    assert!(group.is_empty());
+    first_answer.await.unwrap().unwrap();
+    assert!(matches!(twin_answer.await.unwrap(), Err(Error::Refused(_))));
+    last_answer.await.unwrap().unwrap();
+    assert_eq!(bench.stored().await, [(11, 2, 3), (10, 1, 2)], "no UID and no MODSEQ is lost to the bad one");
+    assert_eq!(bench.blobs(), ["11"], "the body of the bad one went with its rows");
+    let ledger = bench.work().tools.ledgers[0];
+    assert_eq!((ledger.messages, ledger.unseen, ledger.bytes), (2, 2, 70_100));
+    let figures = &bench.work().tools.bodies.counters;
+    assert_eq!((figures.accepted.load(Ordering::Relaxed), figures.commits.load(Ordering::Relaxed)), (2, 1));
+    assert_eq!(figures.bytes.load(Ordering::Relaxed), 70_100);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_stops_all_writes_and_no_reads() {
+    let mut bench = Bench::new("fails");
+    let (request, answer) = bench.accept(20, 100).await;
+    bench.work().commit(&mut vec![request]);
+    answer.await.unwrap().unwrap();
+
+    // The database may no longer be written, as if its disk had gone read-only.
+    bench.work().tools.connection.pragma_update(None, "query_only", "ON").unwrap();
+    let (request, answer) = bench.accept(21, 70_000).await;
+    bench.work().commit(&mut vec![request]);
+    assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
+    assert_eq!(
+        bench.blobs(),
+        ["21"],
+        "whether its row is on the disk is not known, so its body stays for the next start to judge"
+    );
+
+    // Nothing is tried any more, even if it would go well.
+    bench.work().tools.connection.pragma_update(None, "query_only", "OFF").unwrap();
+    let (request, answer) = bench.accept(22, 100).await;
+    bench.work().commit(&mut vec![request]);
+    assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
+    let (asker, answer) = oneshot::channel();
+    bench.work().commit(&mut vec![Request::Delete(vec![MessageId(20)], asker)]);
+    assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
+
+    assert_eq!(bench.stored().await, [(20, 1, 2)]);
+    let body = bench.readers.run(|reader| reader.body(MessageId(20))).await.unwrap().unwrap();
+    assert!(matches!(body, Some(StoredBody::Memory(bytes)) if bytes.len() == 100));
+    assert!(bench.work().tools.bodies.counters.failure().is_some());
+    let bodies = Arc::clone(&bench.work().tools.bodies);
+    assert!(matches!(bodies.counters.check(), Err(Error::Failed(_))));
+}
+
+#[tokio::test]
+async fn a_mailbox_whose_uids_are_used_up_refuses_and_keeps_what_it_has() {
+    let mut bench = Bench::new("uids");
+    bench.work().tools.ledgers[0].uid_next = u32::MAX - 1;
+    let (last, last_answer) = bench.accept(30, 1).await;
+    let (over, over_answer) = bench.accept(31, 1).await;
+    bench.work().commit(&mut vec![last, over]);
+    last_answer.await.unwrap().unwrap();
+    assert!(matches!(over_answer.await.unwrap(), Err(Error::Refused(_))));
+    assert_eq!(bench.stored().await, [(30, u32::MAX - 1, 2)]);
+}
+
+#[tokio::test]
+async fn leases_move_the_end_in_the_database_before_the_ids_are_given() {
+    let mut bench = Bench::new("lease");
+    let before: i64 = bench.work().tools.connection.query_row(schema::LEASED, (), |row| row.get(0)).unwrap();
+    bench.work().commit(&mut vec![Request::LeaseIds]);
+    let after: i64 = bench.work().tools.connection.query_row(schema::LEASED, (), |row| row.get(0)).unwrap();
+    assert_eq!(after, before + crate::ids::BLOCK);
+    assert_eq!(bench.work().tools.ids.wanted_end(), after + crate::ids::BLOCK);
+}
+
+#[tokio::test]
+async fn the_log_is_bounded_while_commits_go_on() {
+    let mut bench = Bench::new("log");
+    // Some 20 pages per message, 120 MiB in all: without checkpoints the log would hold every one of them.
+    let mut most = 0;
+    for round in 0..30 {
+        let mut group = Vec::new();
+        for number in 0..60 {
+            group.push(bench.accept(1000 + round * 60 + number, 64 << 10).await.0);
+        }
+        bench.work().commit(&mut group);
+        most = most.max(bench.work().log.load(Ordering::Relaxed));
+    }
+    let one_group = 60 * 20;
+    assert!(most <= checkpoint::HARD + one_group, "{most} pages");
+    assert_eq!(bench.work().tools.bodies.counters.failure(), None);
+}
