@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use sportello_net::limit::Limit;
 use sportello_net::{BindError, Connection, Listener, Serve, Workers};
+use sportello_service::desk::Desk;
+use sportello_service::files::{self, Files, Root};
 use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
 use sportello_service::run::spawner::SpawnerHandle;
@@ -20,6 +22,7 @@ use crate::announce;
 use crate::config::{Door, Protocol, Settings};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
+use crate::protocol::http;
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -37,6 +40,9 @@ pub enum StartError {
     /// The state folder is not to be had.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The folder to serve is not to be had.
+    #[error(transparent)]
+    Folder(#[from] files::OpenError),
     /// The machine refuses something.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -64,13 +70,18 @@ pub struct Shared {
 /// What the sessions of one worker use; made on its thread.
 struct Services {
     protocols: Rc<[Protocol]>,
+    folder: Rc<http::Site>,
+    desk: Rc<http::Site>,
 }
 
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let protocol = self.protocols.get(connection.channel().index).copied();
+        let (folder, desk) = (Rc::clone(&self.folder), Rc::clone(&self.desk));
         async move {
             match protocol {
+                Some(Protocol::Web) => http::serve(connection, folder).await,
+                Some(Protocol::Desk) => http::serve(connection, desk).await,
                 Some(_) => connection.close().await,
                 None => {}
             }
@@ -92,7 +103,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     let shared = Shared { store: open_store(&settings.state)?, runner: start_runner(spawner, settings)? };
     let parts = Parts {
         protocols: doors.iter().map(|door| door.protocol).collect(),
-        folder: settings.folder.clone(),
+        folder: Arc::new(Root::open(&settings.folder)?),
         observatory: observatory(settings, &doors, &shared),
         shared: shared.clone(),
         log: log.clone(),
@@ -124,7 +135,7 @@ impl Shared {
 /// What the workers' services are made from.
 struct Parts {
     protocols: Vec<Protocol>,
-    folder: PathBuf,
+    folder: Arc<Root>,
     observatory: Arc<Observatory>,
     shared: Shared,
     log: Log,
@@ -135,8 +146,14 @@ impl Parts {
         if let Some(samples) = self.observatory.samples.get(index) {
             Recorder::install(index, self.log.clone(), Arc::clone(samples));
         }
-        let _observer: Observer = Arc::clone(&self.observatory).observer(workers);
-        Services { protocols: self.protocols.clone().into() }
+        let observer: Observer = Arc::clone(&self.observatory).observer(workers);
+        let files = Files::new(Arc::clone(&self.folder), files::Settings::default());
+        let desk = Desk::new(self.shared.store.clone(), observer);
+        Services {
+            protocols: self.protocols.clone().into(),
+            folder: Rc::new(http::Site::Folder(files)),
+            desk: Rc::new(http::Site::Desk(desk)),
+        }
     }
 }
 

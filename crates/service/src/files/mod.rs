@@ -32,6 +32,7 @@ pub use hot::HotFile;
 pub use load::LargeFile;
 pub use media::{Form, preferred_form};
 pub use resolve::{OpenError, Root};
+pub use validators::FileValidators;
 
 /// What one worker may hold.
 #[derive(Clone, Copy, Debug)]

@@ -1,0 +1,188 @@
+//! A request that cannot be answered at once: a file that is not in memory, the desk, anything but a plain GET.
+//!
+//! The head is copied out of the buffer, so that the body can be read through it.
+
+use std::rc::Rc;
+
+use sportello_net::Ended;
+use sportello_service::files::{Files, Found, HotFile, LargeFile, preferred_form};
+use sportello_service::web::{Answer, Body, Request};
+use sportello_wire::http1::body::Framing;
+use sportello_wire::http1::field::Known;
+use sportello_wire::http1::head::parse;
+use sportello_wire::http1::target::Target;
+use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
+
+use super::intake::{self, Expectation, IntakeError, Keep};
+use super::memory::{self, Arrival, answered};
+use super::representation::{self, Representation};
+use super::session::{End, Next, Session};
+use super::{BODY_MOST, COPY_BELOW, Site, UNREAD_MOST, clock, fault, guard};
+
+impl Session {
+    /// Answers the one request at the beginning of the input.
+    pub(super) async fn ask(&mut self, arrival: Arrival) -> Result<Next, Ended> {
+        let limits = Limits::default();
+        let length = parse(self.input.filled(), &limits).ok().flatten().map_or(0, |head| head.length);
+        let raw: Box<[u8]> = self.input.filled().get(..length).unwrap_or_default().into();
+        // Invariant: what was whole in the buffer is whole in its copy.
+        let Ok(Some(head)) = parse(&raw, &limits) else { return Ok(Next::End(End::Linger)) };
+        self.input.consume(length);
+        // What was asked before must not wait for this.
+        self.flush().await?;
+        self.connection.set_doing(&doing(&head));
+        match self.carry_out(&head, arrival).await {
+            Ok(next) => Ok(next),
+            Err(IntakeError::Ended(ended)) => Err(ended),
+            Err(IntakeError::Refused(refusal)) => {
+                // The framing of what follows is lost.
+                let page = fault::page(&head, refusal.status(), &refusal.to_string());
+                self.send(&head, page, Next::End(End::Linger), arrival).await
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, head: &Head<'_>, arrival: Arrival) -> Result<Next, IntakeError> {
+        let site = Rc::clone(&self.site);
+        if let Err(foreign) = guard::admit(head, memory::reach(&self.connection)) {
+            let next = self.skip_body(head).await?;
+            return Ok(self.send(head, fault::foreign(head, foreign), next, arrival).await?);
+        }
+        let Target::Path { path, query } = head.target else {
+            let next = self.skip_body(head).await?;
+            return Ok(self.send(head, options(), next, arrival).await?);
+        };
+        match &*site {
+            Site::Folder(files) => self.from_folder(files, head, path, arrival).await,
+            Site::Desk(desk) => {
+                let request = self.request(head, path, query).await?;
+                let answer = desk.answer(request).await;
+                let next = self.next(head);
+                Ok(self.send(head, answer, next, arrival).await?)
+            }
+        }
+    }
+
+    async fn from_folder(
+        &mut self,
+        files: &Files,
+        head: &Head<'_>,
+        path: &[u8],
+        arrival: Arrival,
+    ) -> Result<Next, IntakeError> {
+        let next = self.skip_body(head).await?;
+        let answer = match head.method {
+            Method::Get | Method::Head => {
+                let form = preferred_form(head.fields.values("accept"));
+                match files.find(path, form, arrival.batch).await {
+                    Ok(Found::Hot(file)) => return Ok(self.send_hot(head, &file, next, arrival).await?),
+                    Ok(Found::Large(file)) => return Ok(self.send_large(head, &file, next, arrival).await?),
+                    Ok(Found::Answer(answer)) => answer,
+                    Err(failure) => fault::failed(head, &failure),
+                }
+            }
+            Method::Options => options(),
+            _ => fault::page(head, 405, "this folder can only be read").with("allow", ALLOWED),
+        };
+        Ok(self.send(head, answer, next, arrival).await?)
+    }
+
+    async fn send_hot(&mut self, head: &Head<'_>, file: &HotFile, next: Next, arrival: Arrival) -> Result<Next, Ended> {
+        let out = self.outbox.open();
+        let before = out.len();
+        let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
+        // A body in memory is addressable.
+        let body = file.part(decided.body.start as usize..decided.body.end as usize);
+        let bytes = (out.len() - before + body.len()) as u64;
+        if body.len() < COPY_BELOW {
+            out.extend_from_slice(body);
+        } else {
+            self.connection.write_parts(&[self.outbox.bytes(), body]).await?;
+            self.outbox.clear();
+        }
+        answered(&self.connection, head, decided.status, bytes, arrival.at);
+        Ok(next)
+    }
+
+    async fn send_large(
+        &mut self,
+        head: &Head<'_>,
+        file: &LargeFile,
+        next: Next,
+        arrival: Arrival,
+    ) -> Result<Next, Ended> {
+        let representation = Representation { validators: &file.validators, media_type: file.media_type };
+        let out = self.outbox.open();
+        let before = out.len();
+        let decided = representation::begin(out, head, &representation, next.said(head), &clock::second());
+        let length = decided.body.end - decided.body.start;
+        let bytes = (out.len() - before) as u64 + length;
+        if length > 0 {
+            self.flush().await?;
+            // A file that was cut short meanwhile ends the connection: less than was promised is never passed off as all.
+            self.connection.send_file(&file.file, decided.body.start, length).await?;
+        }
+        answered(&self.connection, head, decided.status, bytes, arrival.at);
+        Ok(next)
+    }
+
+    /// Reads past a body that no one wants, and says what becomes of the connection. One that is too long, or that the client
+    /// holds back until it is asked for (RFC 9110 §10.1.1), is not read: then the connection ends with the answer.
+    async fn skip_body(&mut self, head: &Head<'_>) -> Result<Next, IntakeError> {
+        if head.framing == Framing::Length(0) {
+            return Ok(self.next(head));
+        }
+        if head.present.has(Known::Expect) {
+            return Ok(Next::End(End::Linger));
+        }
+        let (connection, input) = (&mut self.connection, &mut self.input);
+        let read = intake::read(connection, input, head.framing, Expectation::None, Keep::Nothing, UNREAD_MOST);
+        match read.await {
+            Ok(_) => Ok(self.next(head)),
+            Err(IntakeError::Refused(Refusal::LargeBody)) => Ok(Next::End(End::Linger)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The request as a service takes it, its body read whole.
+    async fn request(&mut self, head: &Head<'_>, path: &[u8], query: Option<&[u8]>) -> Result<Request, IntakeError> {
+        let expectation = if head.present.has(Known::Expect) { Expectation::Continue } else { Expectation::None };
+        let (connection, input) = (&mut self.connection, &mut self.input);
+        let body = intake::read(connection, input, head.framing, expectation, Keep::All, BODY_MOST).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let field = |(name, value): (&[u8], &[u8])| {
+            let name = text(name).to_ascii_lowercase();
+            // RFC 9112 §3.2.2: the authority of an absolute target takes the place of Host.
+            let value = if name == "host" { head.host } else { value };
+            (name, value.to_vec())
+        };
+        Ok(Request {
+            method: text(head.verb),
+            path: text(path),
+            query: query.map(text),
+            fields: head.fields.map(field).collect(),
+            body,
+            peer: self.connection.peer(),
+        })
+    }
+
+    /// What becomes of the connection when this request's body is read.
+    fn next(&self, head: &Head<'_>) -> Next {
+        match memory::persistence(&self.connection, head) {
+            Persistence::KeepAlive => Next::Request,
+            Persistence::Close => Next::End(self.last()),
+        }
+    }
+}
+
+/// What may be asked of a folder.
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
+
+fn options() -> Answer {
+    Answer { status: 204, fields: Vec::new(), body: Body::Empty }.with("allow", ALLOWED)
+}
+
+/// What people read of a request under way.
+fn doing(head: &Head<'_>) -> String {
+    format!("{} {}", String::from_utf8_lossy(head.verb), String::from_utf8_lossy(head.raw_target))
+}

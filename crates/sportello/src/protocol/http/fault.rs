@@ -1,0 +1,139 @@
+//! What a client reads when its request was not carried out: a small page, JSON where it prefers that, plain text where its
+//! request could not be read.
+
+use sportello_service::failure::{Class, Failure};
+use sportello_service::files::{Form, preferred_form};
+use sportello_service::web::Answer;
+use sportello_wire::http1::answer::{AnswerHead, Said, reason};
+use sportello_wire::http1::{Head, Refusal};
+use tracing::{debug, error};
+
+use super::clock;
+use super::guard::Foreign;
+use crate::protocol::status::said;
+
+/// A request that cannot be read; the connection ends with this.
+pub(super) fn refused(out: &mut Vec<u8>, refusal: Refusal) {
+    plain(out, refusal.status(), &format!("{refusal}\n"));
+}
+
+/// The rest of a request did not come in time.
+pub(super) fn timed_out(out: &mut Vec<u8>) {
+    plain(out, 408, "the request did not arrive in time\n");
+}
+
+fn plain(out: &mut Vec<u8>, status: u16, text: &str) {
+    let mut head = AnswerHead::begin(out, status, &clock::second().date);
+    head.lines("content-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n");
+    head.length(text.len() as u64);
+    head.end(Said::Close);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// A request that failed, in the form the client prefers. Logs the cause, once.
+pub(super) fn failed(head: &Head<'_>, failure: &Failure) -> Answer {
+    let status = said(failure.class).http;
+    match (&failure.source, failure.class) {
+        (Some(source), Class::Internal) => error!(status, cause = %chain(&**source), "request failed"),
+        (Some(source), _) => debug!(status, cause = %chain(&**source), "request failed"),
+        (None, _) => {}
+    }
+    let answer = page(head, status, &failure.public);
+    if status == 503 { answer.with("retry-after", "1") } else { answer }
+}
+
+/// A request that another site may have begun.
+pub(super) fn foreign(head: &Head<'_>, foreign: Foreign) -> Answer {
+    match foreign {
+        Foreign::Host => page(head, 421, "this port answers to localhost, 127.0.0.1 and [::1] only"),
+        Foreign::Origin => page(head, 403, "this port does not answer to pages of other sites"),
+    }
+}
+
+/// A page with a status and a sentence.
+pub(super) fn page(head: &Head<'_>, status: u16, sentence: &str) -> Answer {
+    let answer = match preferred_form(head.fields.values("accept")) {
+        Form::Json => {
+            let json = serde_json::json!({ "status": status, "error": sentence });
+            Answer::bytes(status, "application/json", json.to_string())
+        }
+        Form::Html => Answer::bytes(status, "text/html; charset=utf-8", html(status, sentence)),
+    };
+    answer.with("x-content-type-options", "nosniff").with("cache-control", "no-store")
+}
+
+fn html(status: u16, sentence: &str) -> String {
+    let reason = reason(status);
+    let mut text = String::with_capacity(PAGE.len() + 2 * sentence.len());
+    let mut shown = String::with_capacity(sentence.len());
+    for character in sentence.chars() {
+        match character {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            other => shown.push(other),
+        }
+    }
+    text.push_str(PAGE);
+    text.push_str(&format!(
+        "<title>{status} {reason}</title><main><p>{status}</p><h1>{reason}</h1><p>{shown}</p></main></html>\n"
+    ));
+    text
+}
+
+const PAGE: &str = concat!(
+    "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\">",
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">",
+    "<style>:root{color-scheme:light dark}body{margin:0;min-height:90vh;display:grid;place-content:center;padding:1rem;",
+    "font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"DejaVu Sans\",sans-serif;background:#fbfaf8;color:#23211e}",
+    "h1{margin:.1em 0 .4em;font-size:1.5rem}p{margin:0;color:#78726a}p:first-child{color:#b4451f;font-weight:650}",
+    "@media(prefers-color-scheme:dark){body{background:#171614;color:#ece8e1}p{color:#9b958b}p:first-child{color:#f2885c}}",
+    "</style>",
+);
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sportello_service::web::Body;
+    use sportello_wire::http1::Limits;
+    use sportello_wire::http1::head::parse;
+
+    fn body(fields: &str, sentence: &str) -> String {
+        let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        let head = parse(input.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let Body::Bytes(bytes) = page(&head, 404, sentence).body else { panic!("no body") };
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn faults_are_told_in_the_form_asked_for_and_escaped() {
+        let html = body("", "<b>\"&");
+        assert!(html.contains("<h1>Not Found</h1>") && html.contains("&lt;b&gt;&quot;&amp;"), "{html}");
+        let json: serde_json::Value = serde_json::from_str(&body("Accept: application/json\r\n", "\"")).unwrap();
+        assert_eq!((&json["status"], &json["error"]), (&404.into(), &"\"".into()));
+    }
+
+    #[test]
+    fn a_refusal_says_what_is_wrong_and_closes() {
+        let mut out = Vec::new();
+        refused(&mut out, Refusal::Foreign("SSH"));
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 400 Bad Request\r\n") && text.contains("\r\nconnection: close\r\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("\r\n\r\nthis port speaks HTTP, not SSH\n"), "{text}");
+    }
+}

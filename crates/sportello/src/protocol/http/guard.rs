@@ -1,0 +1,80 @@
+//! What keeps a website in someone's browser away from a channel on loopback.
+//!
+//! A page of `evil.example` whose name is rebound to 127.0.0.1 would be of the same origin as what is served here, and could
+//! read it. So a loopback channel answers only to names that can mean nothing but this machine, and to pages of such names.
+
+use sportello_wire::http1::Head;
+use sportello_wire::http1::field::Known;
+use sportello_wire::http1::target::Host;
+
+/// A request that another site may have begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Foreign {
+    /// It names a host that is not this machine: 421 (RFC 9110 §15.5.20).
+    Host,
+    /// A page of another origin sends it: 403.
+    Origin,
+}
+
+/// Whether a channel listens on loopback, and so answers to this machine alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Loopback,
+    Network,
+}
+
+/// Checks Host and Origin of a request that came over a channel of this reach.
+pub(super) fn admit(head: &Head<'_>, reach: Reach) -> Result<(), Foreign> {
+    if reach == Reach::Network {
+        return Ok(());
+    }
+    // HTTP/1.0 may name no host; a browser always does.
+    if !head.host.is_empty() && !Host::parse(head.host).is_some_and(Host::is_loopback) {
+        return Err(Foreign::Host);
+    }
+    if head.present.has(Known::Origin) && !head.fields.values("origin").all(is_loopback_origin) {
+        return Err(Foreign::Origin);
+    }
+    Ok(())
+}
+
+/// RFC 6454 §7: scheme, host, port; or `null`, which is no one's.
+fn is_loopback_origin(origin: &[u8]) -> bool {
+    let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
+    authority.and_then(Host::parse).is_some_and(Host::is_loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sportello_wire::http1::head::{Limits, parse};
+
+    #[test]
+    fn only_this_machine_is_admitted_over_loopback() {
+        for (fields, expect) in [
+            ("Host: localhost:8080", Ok(())),
+            ("Host: 127.0.0.1", Ok(())),
+            ("Host: [::1]:8025", Ok(())),
+            ("Host: evil.example", Err(Foreign::Host)),
+            ("Host: localhost.evil.example", Err(Foreign::Host)),
+            ("Host: 192.168.0.1", Err(Foreign::Host)),
+            ("Host: localhost\r\nOrigin: http://localhost:3000", Ok(())),
+            ("Host: localhost\r\nOrigin: https://[::1]", Ok(())),
+            ("Host: localhost\r\nOrigin: null", Err(Foreign::Origin)),
+            ("Host: localhost\r\nOrigin: http://evil.example", Err(Foreign::Origin)),
+            ("Host: localhost\r\nOrigin: http://localhost@evil.example", Err(Foreign::Origin)),
+            ("Host: localhost\r\nOrigin: http://localhost\r\nOrigin: http://evil.example", Err(Foreign::Origin)),
+            ("Host: evil.example\r\nOrigin: http://evil.example", Err(Foreign::Host)),
+        ] {
+            let input = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
+            let head = parse(input.as_bytes(), &Limits::default()).unwrap().unwrap();
+            assert_eq!(admit(&head, Reach::Loopback), expect, "{fields}");
+            assert_eq!(admit(&head, Reach::Network), Ok(()), "{fields}");
+        }
+        let absolute = b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let head = parse(absolute, &Limits::default()).unwrap().unwrap();
+        assert_eq!(admit(&head, Reach::Loopback), Err(Foreign::Host));
+        let old = parse(b"GET / HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap();
+        assert_eq!(admit(&old, Reach::Loopback), Ok(()));
+    }
+}

@@ -1,0 +1,47 @@
+//! HTTP/1.1 over one connection: what arrives is read, answered from memory where that is possible, and answered in order.
+//!
+//! Knows the grammar only through `sportello_wire::http1`, and what it serves only as a [`Site`]. The way of a request:
+//! [`session`] reads and writes, [`memory`] answers without waiting, [`ask`] waits for disk or desk, [`framed`] turns what a
+//! service says into bytes, [`fault`] says what went wrong, [`guard`] keeps foreign websites away from loopback.
+//!
+//! Bounded by: `http1::Limits` for heads, [`BODY_MOST`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
+//! to be written, the channel's deadlines for every wait.
+
+mod ask;
+mod clock;
+mod fault;
+mod framed;
+mod guard;
+mod intake;
+mod memory;
+mod outbox;
+mod representation;
+mod session;
+
+use std::rc::Rc;
+
+use sportello_net::Connection;
+use sportello_service::desk::Desk;
+use sportello_service::files::Files;
+
+/// What one HTTP channel serves on one worker.
+pub enum Site {
+    /// A folder.
+    Folder(Files),
+    /// The desk.
+    Desk(Desk),
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(connection: Connection, site: Rc<Site>) {
+    session::Session::new(connection, site).run().await;
+}
+
+/// The largest body a request to the desk may have; beyond: 413.
+const BODY_MOST: u64 = 1024 * 1024;
+/// How much of a body no one wants is read past, so that the connection may live on.
+const UNREAD_MOST: u64 = 64 * 1024;
+/// Answers are written once this much of them waits.
+const FLUSH_AT: usize = 64 * 1024;
+/// A body of at least this length is written from where it is, a smaller one is copied to the others.
+const COPY_BELOW: usize = 16 * 1024;

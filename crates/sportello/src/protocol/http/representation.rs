@@ -1,0 +1,112 @@
+//! The head of an answer with a file's content: 200, 206, 304, 412 or 416, as the request's conditions and range come out.
+//!
+//! The same for a file in memory and one on the disk.
+
+use std::ops::Range;
+
+use sportello_service::files::{FileValidators, HotFile};
+use sportello_wire::http1::answer::{AnswerHead, DATE_OF_OK, Said};
+use sportello_wire::http1::condition::{Outcome, evaluate};
+use sportello_wire::http1::range::Selected;
+use sportello_wire::http1::{Head, Method};
+
+use super::clock::Second;
+
+/// What was decided: the status, and which bytes of the file follow the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decided {
+    pub(super) status: u16,
+    pub(super) body: Range<u64>,
+}
+
+/// A file as it can be sent.
+pub(super) struct Representation<'a> {
+    pub(super) validators: &'a FileValidators,
+    pub(super) media_type: &'a str,
+}
+
+/// Writes the head for a file in memory: the prebuilt one where the whole is to be sent.
+pub(super) fn begin_hot(out: &mut Vec<u8>, head: &Head<'_>, file: &HotFile, said: Said, second: &Second) -> Decided {
+    let outcome = evaluate(head, &file.validators().borrowed(), second.unix);
+    if outcome != Outcome::Send(Selected::Whole) {
+        let representation = Representation { validators: file.validators(), media_type: file.media_type() };
+        return begin_as(out, head, &representation, outcome, said, second);
+    }
+    let date = out.len() + DATE_OF_OK;
+    if said == Said::Nothing {
+        out.extend_from_slice(file.head());
+    } else {
+        out.extend_from_slice(file.open_head());
+        out.extend_from_slice(said.line().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if let Some(place) = out.get_mut(date..date + second.date.len()) {
+        place.copy_from_slice(&second.date);
+    }
+    Decided { status: 200, body: body(head, 0, file.body().len() as u64) }
+}
+
+/// Writes the head for a file on the disk.
+pub(super) fn begin(
+    out: &mut Vec<u8>,
+    head: &Head<'_>,
+    file: &Representation<'_>,
+    said: Said,
+    second: &Second,
+) -> Decided {
+    let outcome = evaluate(head, &file.validators.borrowed(), second.unix);
+    begin_as(out, head, file, outcome, said, second)
+}
+
+fn begin_as(
+    out: &mut Vec<u8>,
+    head: &Head<'_>,
+    file: &Representation<'_>,
+    outcome: Outcome,
+    said: Said,
+    second: &Second,
+) -> Decided {
+    let length = file.validators.borrowed().length;
+    let status = match outcome {
+        Outcome::Send(Selected::Whole) => 200,
+        Outcome::Send(Selected::Part(_)) => 206,
+        Outcome::Send(Selected::Unsatisfiable) => 416,
+        Outcome::NotModified => 304,
+        Outcome::Failed => 412,
+    };
+    let mut answer = AnswerHead::begin(out, status, &second.date);
+    let body = match outcome {
+        Outcome::Send(Selected::Whole) => {
+            file.validators.write_with_type(&mut answer, file.media_type);
+            answer.length(length);
+            body(head, 0, length)
+        }
+        Outcome::Send(Selected::Part(part)) => {
+            file.validators.write_with_type(&mut answer, file.media_type);
+            answer.length(part.length);
+            answer.content_range(part, length);
+            body(head, part.start, part.length)
+        }
+        Outcome::Send(Selected::Unsatisfiable) => {
+            answer.unsatisfied_range(length);
+            answer.length(0);
+            0..0
+        }
+        // RFC 9110 §15.4.5: no content, and the fields that a 200 would have had for caches.
+        Outcome::NotModified => {
+            file.validators.write(&mut answer);
+            0..0
+        }
+        Outcome::Failed => {
+            answer.length(0);
+            0..0
+        }
+    };
+    answer.end(said);
+    Decided { status, body }
+}
+
+/// HEAD has the fields of GET and nothing after them (RFC 9110 §9.3.2).
+fn body(head: &Head<'_>, start: u64, length: u64) -> Range<u64> {
+    if head.method == Method::Head { 0..0 } else { start..start.saturating_add(length) }
+}
