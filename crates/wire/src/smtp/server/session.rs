@@ -145,6 +145,11 @@ impl Session {
         }
     }
 
+    /// Whether what comes is the text of a message, not commands.
+    pub fn is_in_text(&self) -> bool {
+        matches!(self.phase, Phase::Text(..) | Phase::Discarding(..))
+    }
+
     /// Goes on with `input`, which begins where the last call stopped consuming; appends replies to `out`. A question that
     /// was not answered is asked again.
     pub fn receive<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {

@@ -1,0 +1,160 @@
+//! One message on its way from MAIL to the store.
+//!
+//! Knows no connection. What the store refuses becomes the reply the client reads; what is our own fault is logged here, once.
+
+use std::fmt::Write;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use sportello_net::Connection;
+use sportello_service::failure::Class;
+use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Store, Summary};
+use sportello_wire::mail::message::Gatherer;
+use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
+
+use super::Service;
+use crate::protocol::status;
+
+/// A message that is coming. Dropping it forgets what has come.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    incoming: Incoming,
+    summary: Gatherer,
+}
+
+/// What the log will say of a message; it outlives a [`Delivery`] that was refused in its middle.
+#[derive(Debug)]
+pub(super) struct Label {
+    /// When MAIL came.
+    pub(super) started: Instant,
+    /// `alice@example.com → bob@example.org +2`.
+    pub(super) who: String,
+    /// Octets of text so far, as the client sent them.
+    pub(super) size: u64,
+}
+
+impl Delivery {
+    /// Asks the store for a place, at MAIL (RFC 1870 §6.1 on `size`).
+    pub(super) fn begin(store: &Store, size: Option<u64>) -> Result<Self, Reply> {
+        match store.begin(size) {
+            Ok(incoming) => Ok(Self { incoming, summary: Gatherer::default() }),
+            Err(error) => Err(refused("begin", &error)),
+        }
+    }
+
+    /// Writes the fields that come before the text, when the envelope is whole.
+    pub(super) async fn prefix(
+        &mut self,
+        service: &Service,
+        session: &Session,
+        connection: &Connection,
+    ) -> Result<(), Reply> {
+        let (Some(hello), Some(envelope)) = (session.hello(), session.envelope()) else { return Ok(()) };
+        let trace = Trace {
+            hello,
+            peer: connection.peer().ip(),
+            by: &service.hostname,
+            id: &self.incoming.id().to_string(),
+            envelope,
+            seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+        };
+        let bytes = trace.to_bytes();
+        self.incoming.write(&bytes).await.map_err(|error| refused("write", &error))
+    }
+
+    /// Takes the next bytes of the text; returns when the store has them.
+    pub(super) async fn write(&mut self, text: &[u8]) -> Result<(), Reply> {
+        self.summary.push(text);
+        self.incoming.write(text).await.map_err(|error| refused("write", &error))
+    }
+
+    /// Gives the message to the store; returns when it is on disk.
+    pub(super) async fn accept(
+        self,
+        store: &Store,
+        session: &Session,
+        connection: &Connection,
+    ) -> Result<MessageId, Reply> {
+        let envelope = session.envelope().map_or_else(Envelope::default, |envelope| Envelope {
+            sender: envelope.mail.sender.to_string(),
+            recipients: envelope.recipients.iter().map(ToString::to_string).collect(),
+        });
+        let origin = Origin {
+            peer: connection.peer(),
+            helo: session.hello().map_or("", Hello::name).to_owned(),
+            channel: connection.channel().name.clone(),
+            connection: connection.id(),
+        };
+        let summary = self.summary.finish();
+        let summary = Summary {
+            from: summary.from,
+            to: summary.to,
+            subject: summary.subject,
+            date_unix: summary.date_unix.and_then(|seconds| i64::try_from(seconds).ok()),
+            message_id: summary.message_id,
+        };
+        let accept = Accept { envelope, origin, summary, body: self.incoming };
+        match store.accept(accept).await {
+            Ok(accepted) => Ok(accepted.id),
+            Err(error) => Err(refused("accept", &error)),
+        }
+    }
+}
+
+impl Label {
+    /// Begins at MAIL.
+    pub(super) fn new(envelope: Option<&server::Envelope>) -> Self {
+        let mut label = Self { started: Instant::now(), who: String::new(), size: 0 };
+        label.name(envelope);
+        label
+    }
+
+    /// Names sender and recipients as they are now.
+    pub(super) fn name(&mut self, envelope: Option<&server::Envelope>) {
+        let Some(envelope) = envelope else { return };
+        self.who = format!("<{}>", envelope.mail.sender);
+        // Writing to a String does not fail.
+        if let Some(first) = envelope.recipients.first() {
+            let _ = write!(self.who, " → <{first}>");
+        }
+        if let more @ 1.. = envelope.recipients.len().saturating_sub(1) {
+            let _ = write!(self.who, " +{more}");
+        }
+    }
+}
+
+/// The reply to what the store refused, and a word in the log: whoever runs this server must know that it loses mail.
+fn refused(doing: &'static str, error: &Error) -> Reply {
+    let (class, text) = match error {
+        Error::DiskFull => (Class::DiskFull, "Error: no room on the disk, try again later"),
+        Error::Failed(_) | Error::Closed => (Class::StoreFailed, "Error: the store takes no mail, try again later"),
+        Error::Busy => (Class::Busy, "Error: the store is busy, try again later"),
+        _ => (Class::Internal, "Error: the message was not stored, try again later"),
+    };
+    if matches!(class, Class::Busy) {
+        tracing::warn!(doing, %error, "the store refuses mail");
+    } else {
+        tracing::error!(doing, error = error as &dyn std::error::Error, "the store refuses mail");
+    }
+    let (code, enhanced) = status::said(class).smtp;
+    Reply::new(code, enhanced, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_refuses_is_for_now_never_for_ever() {
+        for (error, expect) in [
+            (Error::DiskFull, "452 4.3.1"),
+            (Error::Failed("sync".into()), "451 4.3.0"),
+            (Error::Closed, "451 4.3.0"),
+            (Error::Busy, "451 4.3.2"),
+            (Error::Spoiled, "451 4.3.0"),
+            (Error::Damaged("row".into()), "451 4.3.0"),
+        ] {
+            let reply = refused("test", &error).to_string();
+            assert!(reply.starts_with(expect), "{error}: {reply}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Mail coming in: one SMTP session per connection.
+//!
+//! `session` moves bytes between the connection and the state machine of `sportello_wire::smtp::server`; `delivery` takes one
+//! message to the store. Every recipient is taken and caught in the Inbox; none of it leaves this machine. 250 is said when the
+//! message is on disk, not before. Bounded by: the session's [`Limits`], the channel's deadlines, the store's memory and disk.
+
+mod delivery;
+mod session;
+
+use std::rc::Rc;
+
+use sportello_net::Connection;
+use sportello_store::Store;
+use sportello_wire::mail::Domain;
+use sportello_wire::smtp::server::Limits;
+
+use self::session::{Conversation, Parting};
+
+/// What every session of a channel has in common.
+#[derive(Clone, Debug)]
+pub struct Service {
+    store: Store,
+    hostname: Box<str>,
+    limits: Limits,
+}
+
+impl Service {
+    /// A service that keeps mail in `store` and greets as `hostname`; what is no domain name becomes `localhost`.
+    pub fn new(store: Store, hostname: &str, limits: Limits) -> Self {
+        let hostname = match Domain::parse(hostname.as_bytes()) {
+            Ok(_) => hostname.into(),
+            Err(_) => "localhost".into(),
+        };
+        Self { store, hostname, limits }
+    }
+}
+
+/// Serves one connection to its end. Dropping the future closes the connection; a message that is just being stored may then
+/// be stored or not, and the client, which has read no 250, sends it again.
+pub async fn serve(connection: Connection, service: Rc<Service>) {
+    let mut conversation = Conversation::new(connection, &service);
+    if conversation.run().await == Parting::Close {
+        // In a box, so that no session has to be large for its last moments.
+        Box::pin(conversation.into_connection().close()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

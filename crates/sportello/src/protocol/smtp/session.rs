@@ -1,0 +1,259 @@
+//! The conversation: connection ⇄ state machine ⇄ delivery.
+//!
+//! Nothing is read from the connection while the store takes a slice, so a fast client cannot outrun the disk. Replies leave
+//! when there is nothing more to answer, in one write.
+
+use sportello_net::{Buffer, Connection, Deadline, Ended};
+use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
+
+use super::Service;
+use super::delivery::{Delivery, Label};
+use crate::observe::{self, Done};
+
+/// One session and what it holds. Small while it waits: a message under way is in a box.
+pub(super) struct Conversation<'s> {
+    connection: Connection,
+    service: &'s Service,
+    session: Session,
+    buffer: Buffer,
+    out: Vec<u8>,
+    delivery: Option<Box<Delivery>>,
+    label: Option<Box<Label>>,
+}
+
+/// Replies that may gather before they are sent though more commands wait.
+const OUT_MOST: usize = 8 * 1024;
+/// Memory that the replies' buffer may keep while the client is silent.
+const OUT_KEPT: usize = 512;
+/// How often the progress of a large message is told.
+const TOLD_EVERY: u64 = 1024 * 1024;
+
+/// How a connection ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// There may be last words that the client should read.
+    Close,
+    /// Nobody is there.
+    Drop,
+}
+
+/// Whether the conversation goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Receive,
+    Over,
+}
+
+impl<'s> Conversation<'s> {
+    pub(super) fn new(connection: Connection, service: &'s Service) -> Self {
+        Self {
+            connection,
+            service,
+            session: Session::new(&service.hostname, service.limits.clone()),
+            buffer: Buffer::new(),
+            out: Vec::new(),
+            delivery: None,
+            label: None,
+        }
+    }
+
+    /// Converses to the end; whether the connection is worth closing with care.
+    pub(super) async fn run(&mut self) -> Parting {
+        self.session.greeting(&mut self.out);
+        let ended = self.converse().await;
+        if self.session.is_in_text() {
+            self.told("left", Failed::Yes);
+        }
+        // What was not accepted is forgotten before the connection lingers.
+        self.delivery = None;
+        match ended {
+            Ok(()) => {}
+            Err(Ended::Closed) => return Parting::Drop,
+            Err(ended @ (Ended::TimedOut(Deadline::Write) | Ended::Io(_))) => {
+                tracing::debug!(connection = self.connection.id(), %ended, "an SMTP client is gone");
+                return Parting::Drop;
+            }
+            Err(ended) => self.farewell(&ended),
+        }
+        Parting::Close
+    }
+
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
+    async fn converse(&mut self) -> Result<(), Ended> {
+        loop {
+            if self.step().await? == Next::Over {
+                return self.flush().await;
+            }
+            if self.out.len() >= OUT_MOST {
+                self.flush().await?;
+            }
+        }
+    }
+
+    /// One event of the state machine.
+    async fn step(&mut self) -> Result<Next, Ended> {
+        let Progress { consumed, event } = self.session.receive(self.buffer.filled(), &mut self.out);
+        let mut fault = None;
+        let mut next = Next::Receive;
+        match event {
+            Event::Body(text) => {
+                let Some(delivery) = &mut self.delivery else { return Ok(Next::Over) };
+                fault = Box::pin(delivery.write(text)).await.err();
+                let length = text.len() as u64;
+                self.progressed(length);
+            }
+            Event::NeedMore => {
+                self.buffer.consume(consumed);
+                return self.fill().await;
+            }
+            Event::Answered => {}
+            Event::Hello => {
+                self.forget();
+                let name = self.session.hello().map_or("", Hello::name);
+                self.connection.set_name(name);
+            }
+            Event::Reset => self.forget(),
+            Event::Mail => self.begin(),
+            Event::Recipient => self.session.accept(&mut self.out),
+            Event::Data => fault = Box::pin(self.data()).await,
+            Event::Fault(fault) => {
+                tracing::debug!(connection = self.connection.id(), %fault, "a message is refused");
+                self.delivery = None;
+            }
+            Event::BodyEnd => Box::pin(self.store()).await,
+            Event::Refused(reply) => self.told(&reply.code().to_string(), Failed::Yes),
+            Event::Close => next = Next::Over,
+        }
+        self.buffer.consume(consumed);
+        if let Some(reply) = fault {
+            self.session.refuse(reply, &mut self.out);
+            self.delivery = None;
+        }
+        Ok(next)
+    }
+
+    /// Sends what is to be said, and reads. Between commands the memory of the buffer is given back; within the text the
+    /// minimum rate and the request's ceiling hold.
+    async fn fill(&mut self) -> Result<Next, Ended> {
+        self.flush().await?;
+        if self.out.capacity() > OUT_KEPT {
+            self.out = Vec::new();
+        }
+        let count = if self.session.is_in_text() || !self.buffer.is_empty() {
+            self.connection.read(&mut self.buffer).await?
+        } else {
+            match self.connection.idle(&mut self.buffer).await {
+                // A transaction that has begun may end before the server does.
+                Err(Ended::Stopping) if self.delivery.is_some() => self.connection.read(&mut self.buffer).await?,
+                result => result?,
+            }
+        };
+        Ok(if count == 0 { Next::Over } else { Next::Receive })
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        if !self.out.is_empty() {
+            self.connection.write_all(&self.out).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        let envelope = self.session.envelope();
+        let label = self.label.insert(Box::new(Label::new(envelope)));
+        match Delivery::begin(&self.service.store, envelope.and_then(|envelope| envelope.mail.size)) {
+            Ok(delivery) => {
+                self.connection.set_doing("MAIL");
+                self.delivery = Some(Box::new(delivery));
+                self.session.accept(&mut self.out);
+            }
+            Err(reply) => {
+                label.name(envelope);
+                let code = reply.code().to_string();
+                self.session.refuse(reply, &mut self.out);
+                self.told(&code, Failed::Yes);
+            }
+        }
+    }
+
+    async fn data(&mut self) -> Option<Reply> {
+        self.connection.set_doing("DATA");
+        if let Some(label) = &mut self.label {
+            label.name(self.session.envelope());
+        }
+        let delivery = self.delivery.as_mut()?;
+        delivery.prefix(self.service, &self.session, &self.connection).await.err()
+    }
+
+    async fn store(&mut self) {
+        let Some(delivery) = self.delivery.take() else { return };
+        match delivery.accept(&self.service.store, &self.session, &self.connection).await {
+            Ok(id) => {
+                if let Some(label) = &mut self.label {
+                    label.who.insert_str(0, &format!("{id} "));
+                }
+                self.session.stored(id, &mut self.out);
+                self.told("250", Failed::No);
+            }
+            Err(reply) => {
+                let code = reply.code().to_string();
+                self.session.refuse(reply, &mut self.out);
+                self.told(&code, Failed::Yes);
+            }
+        }
+    }
+
+    fn progressed(&mut self, length: u64) {
+        let Some(label) = &mut self.label else { return };
+        let before = label.size / TOLD_EVERY;
+        label.size = label.size.saturating_add(length);
+        if label.size / TOLD_EVERY > before {
+            self.connection.set_doing(&format!("DATA {} MiB", label.size / TOLD_EVERY));
+        }
+    }
+
+    /// A transaction is gone before any text came.
+    fn forget(&mut self) {
+        self.delivery = None;
+        self.label = None;
+        self.connection.set_doing("idle");
+    }
+
+    /// A message was answered: it is counted and logged.
+    fn told(&mut self, outcome: &str, failed: Failed) {
+        let Some(label) = self.label.take() else { return };
+        let done = Done {
+            verb: b"MAIL",
+            object: label.who.as_bytes(),
+            outcome,
+            bytes: label.size,
+            started: label.started,
+            failed: failed == Failed::Yes,
+        };
+        observe::answered(&self.connection, done);
+        self.connection.set_doing("idle");
+    }
+
+    /// The last word to a client that is sent away (RFC 5321 §3.8); what the socket does not take at once is not said.
+    fn farewell(&mut self, ended: &Ended) {
+        let reply = match ended {
+            Ended::TimedOut(_) => Reply::new(421, "4.4.2", "Error: timeout, closing the channel"),
+            Ended::Stopping => Reply::new(421, "4.3.2", "The server is shutting down, try again later"),
+            _ => Reply::new(421, "4.3.2", "Closed by the administrator"),
+        };
+        self.session.close(&reply, &mut self.out);
+        // The client is being sent away; that it does not listen changes nothing.
+        let _ = self.connection.try_write(&self.out);
+    }
+}
+
+/// Whether a message was refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failed {
+    Yes,
+    No,
+}

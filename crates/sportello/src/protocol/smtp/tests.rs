@@ -1,0 +1,303 @@
+//! The session over real sockets: what the state machine's own tests cannot see.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sportello_net::limit::Limit;
+use sportello_net::{Channel, Deadlines, Listener, Serve, Speaker, Workers};
+use sportello_store::{ListPage, MailboxId, MessageRow, Settings, StoredBody};
+
+use super::*;
+
+struct Smtp(Rc<Service>);
+
+impl Serve for Smtp {
+    fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
+        serve(connection, Rc::clone(&self.0))
+    }
+}
+
+/// A mail server of one worker with a store of its own.
+struct Server {
+    address: SocketAddr,
+    workers: Workers,
+    threads: Vec<JoinHandle<()>>,
+    store: Store,
+    folder: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn server() -> Server {
+    server_with(Limits::default(), Deadlines::default())
+}
+
+fn server_with(limits: Limits, deadlines: Deadlines) -> Server {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("sportello-smtp-{}-{number}", std::process::id()));
+    let store = Store::open(Settings::new(&folder)).unwrap();
+    let channel = Channel {
+        index: 0,
+        name: "mail".into(),
+        address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        loopback: true,
+        speaker: Speaker::Server,
+        deadlines,
+        most_connections: 100,
+        backlog: 16,
+    };
+    let listener = Listener::bind(channel, 1).unwrap();
+    let address = listener.channel().address;
+    let mail = store.clone();
+    let make = move |_: &Workers, _| Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", limits.clone())));
+    let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    Server { address, workers, threads, store, folder, runtime }
+}
+
+impl Server {
+    fn client(&self) -> Client {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut client = Client { reader: BufReader::new(stream) };
+        assert_eq!(client.reply(), "220 mx.example.org ESMTP Sportello");
+        client
+    }
+
+    fn messages(&self) -> Vec<MessageRow> {
+        let page = ListPage { mailbox: MailboxId::INBOX, before: None, limit: ListPage::MOST };
+        self.runtime.block_on(self.store.list(page)).unwrap()
+    }
+
+    fn body(&self, message: &MessageRow) -> Vec<u8> {
+        match self.runtime.block_on(self.store.body(message.id)).unwrap().unwrap() {
+            StoredBody::Memory(bytes) => bytes.to_vec(),
+            StoredBody::File { file, .. } => {
+                let mut bytes = Vec::new();
+                (&*file).read_to_end(&mut bytes).unwrap();
+                bytes
+            }
+        }
+    }
+
+    /// Waits until no connection is open and no body is held.
+    fn wait_until_nothing_is_left(&self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !self.runtime.block_on(self.workers.report(1)).is_empty() || self.store.figures().memory_bytes > 0 {
+            assert!(Instant::now() < until, "something is left behind");
+            std::thread::yield_now();
+        }
+    }
+
+    fn stop(self) {
+        self.runtime.block_on(self.workers.drain());
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+        self.runtime.block_on(self.store.close());
+        std::fs::remove_dir_all(&self.folder).unwrap();
+    }
+}
+
+struct Client {
+    reader: BufReader<TcpStream>,
+}
+
+impl Client {
+    fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.reader.get_mut().write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    fn reply(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).unwrap();
+        line.trim_end_matches("\r\n").to_owned()
+    }
+
+    /// The codes of the next replies, each of one line.
+    fn expect(&mut self, codes: &[u16]) -> &mut Self {
+        for code in codes {
+            let reply = self.reply();
+            assert!(reply.starts_with(&format!("{code} ")), "{code} expected: {reply:?}");
+        }
+        self
+    }
+
+    fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        self.reader.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest.escape_ascii().to_string(), "");
+    }
+}
+
+const ENVELOPE: &str = "HELO c\r\nMAIL FROM:<alice@a>\r\nRCPT TO:<bob@b>\r\nDATA\r\n";
+
+#[test]
+fn a_message_is_stored_byte_for_byte_behind_our_fields() {
+    let server = server();
+    let mut client = server.client();
+    client.send("EHLO client.example.com\r\n");
+    while client.reply().as_bytes().get(3) == Some(&b'-') {}
+    client.send("MAIL FROM:<alice@a>\r\nRCPT TO:<bob@b>\r\nDATA\r\n").expect(&[250, 250, 354]);
+    client.send("From: =?utf-8?Q?Andr=C3=A9?= <a@b>\r\nSubject: hello\r\n\r\n..dot\r\n\u{e9}\r\n.\r\n");
+    let [message] = &server.messages_after(|| client.reply())[..] else { panic!("one message") };
+    assert_eq!(message.envelope.sender, "alice@a");
+    assert_eq!(message.envelope.recipients, ["bob@b"]);
+    assert_eq!((message.summary.from.as_str(), message.summary.subject.as_str()), ("André <a@b>", "hello"));
+    assert_eq!((message.origin.helo.as_str(), message.origin.channel.as_str()), ("client.example.com", "mail"));
+    let body = String::from_utf8(server.body(message)).unwrap();
+    let (ours, theirs) = body.split_at(body.find("From: =?").unwrap());
+    assert_eq!(theirs, "From: =?utf-8?Q?Andr=C3=A9?= <a@b>\r\nSubject: hello\r\n\r\n.dot\r\n\u{e9}\r\n");
+    let begin = format!(
+        "Return-Path: <alice@a>\r\nReceived: from client.example.com ([127.0.0.1])\r\n\tby mx.example.org with ESMTP id \
+         {}\r\n\tfor <bob@b>;\r\n\t",
+        message.id
+    );
+    assert!(ours.starts_with(&begin) && ours.ends_with("+0000\r\n"), "{ours}");
+    server.stop();
+}
+
+impl Server {
+    /// The Inbox after a reply that must name the queue id of its newest message.
+    fn messages_after(&self, reply: impl FnOnce() -> String) -> Vec<MessageRow> {
+        let reply = reply();
+        let messages = self.messages();
+        let newest = messages.iter().map(|message| message.id).max().unwrap();
+        assert_eq!(reply, format!("250 2.0.0 Ok: queued as {newest}"));
+        messages
+    }
+}
+
+#[test]
+fn a_large_message_goes_through_the_spool_whole() {
+    let server = server();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<> SIZE=3000000\r\nRCPT TO:<bob@b>\r\nDATA\r\n").expect(&[250, 250, 250, 354]);
+    let line = |number: usize| format!(".{number:070}\r\n");
+    let text: String = (0..40_000).map(line).collect();
+    let sent: String = (0..40_000).map(|number| format!(".{}", line(number))).collect();
+    client.send(&sent).send(".\r\nQUIT\r\n");
+    client.expect(&[250, 221]).expect_end();
+    let [message] = &server.messages()[..] else { panic!("one message") };
+    let body = server.body(message);
+    assert!(body.ends_with(text.as_bytes()) && body.len() < text.len() + 1_000);
+    server.stop();
+}
+
+#[test]
+fn what_has_not_ended_is_not_stored() {
+    let server = server();
+    let mut client = server.client();
+    client.send(ENVELOPE).expect(&[250, 250, 250, 354]);
+    client.send("Subject: x\r\n\r\ntext\r\n.\r");
+    drop(client);
+    let mut client = server.client();
+    client.send(ENVELOPE).expect(&[250, 250, 250, 354]);
+    client.send("x".repeat(300_000));
+    drop(client);
+    server.wait_until_nothing_is_left();
+    assert_eq!(server.messages().len(), 0);
+    server.stop();
+}
+
+#[test]
+fn a_client_that_sends_all_and_shuts_down_is_answered() {
+    let server = server();
+    let mut client = server.client();
+    client.send(ENVELOPE).send("text\r\n.\r\n");
+    client.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+    client.expect(&[250, 250, 250, 354, 250]).expect_end();
+    assert_eq!(server.messages().len(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_refused_text_leaves_nothing_behind_and_the_session_goes_on() {
+    let limits = Limits { message: 100_000, ..Limits::default() };
+    let server = server_with(limits, Deadlines::default());
+    let mut client = server.client();
+    client.send(ENVELOPE).expect(&[250, 250, 250, 354]);
+    client.send("line\r\n".repeat(50_000)).send(".\r\n");
+    assert_eq!(client.reply(), "552 5.3.4 Error: the message is too large");
+    client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").expect(&[250, 250, 354]);
+    client.send("bare\nline\r\n.\r\nNOOP\r\n");
+    assert_eq!(client.reply(), "550 5.5.2 Error: the message has an LF without CR");
+    client.expect(&[250]);
+    assert_eq!(server.messages().len(), 0);
+    client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n").expect(&[250, 250, 354, 250]);
+    assert_eq!(server.messages().len(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_store_that_is_closed_refuses_for_now() {
+    let server = server();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").expect(&[250, 250, 250]);
+    server.runtime.block_on(server.store.close());
+    client.send("DATA\r\n").expect(&[354]);
+    client.send("text\r\n.\r\n");
+    assert_eq!(client.reply(), "451 4.3.0 Error: the store takes no mail, try again later");
+    client.send("MAIL FROM:<a@b>\r\n").expect(&[451]);
+    server.stop();
+}
+
+#[test]
+fn a_server_that_stops_says_so_to_those_who_idle_and_takes_what_is_under_way() {
+    let server = server();
+    let (mut idle, mut busy) = (server.client(), server.client());
+    idle.send("HELO c\r\n").expect(&[250]);
+    busy.send("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").expect(&[250, 250, 250]);
+    server.runtime.block_on(server.workers.drain());
+    assert_eq!(idle.reply(), "421 4.3.2 The server is shutting down, try again later");
+    idle.expect_end();
+    busy.send("DATA\r\n").expect(&[354]).send("text\r\n.\r\n").expect(&[250]);
+    assert_eq!(busy.reply(), "421 4.3.2 The server is shutting down, try again later");
+    busy.expect_end();
+    assert_eq!(server.messages().len(), 1);
+    server.stop();
+}
+
+#[test]
+fn a_silent_client_is_told_so() {
+    let deadlines = Deadlines {
+        idle: Duration::from_millis(200),
+        between_bytes: Duration::from_millis(200),
+        ..Deadlines::default()
+    };
+    let server = server_with(Limits::default(), deadlines);
+    for said in ["HELO c\r\n", "HELO c\r\nMAIL FROM:<a@b>\r\nRCPT", ENVELOPE] {
+        let mut client = server.client();
+        client.send(said);
+        let codes = said.matches("\r\n").count();
+        (0..codes).for_each(|_| assert!(!client.reply().starts_with('4')));
+        assert_eq!(client.reply(), "421 4.4.2 Error: timeout, closing the channel", "{said:?}");
+        client.expect_end();
+    }
+    assert_eq!(server.messages().len(), 0);
+    server.stop();
+}
+
+#[test]
+fn another_protocol_is_sent_away_at_once() {
+    let server = server();
+    for first in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"*1\r\n"] {
+        let mut client = server.client();
+        client.send(first);
+        assert_eq!(client.reply(), "554 5.5.1 Error: this is an SMTP channel");
+        client.expect_end();
+    }
+    server.stop();
+}
+
+#[test]
+fn a_session_costs_little_while_it_waits() {
+    fn size<F>(_: fn(Connection, Rc<Service>) -> F) -> usize {
+        size_of::<F>()
+    }
+    let bytes = size(serve);
+    assert!(bytes <= 1_400, "{bytes}");
+}
