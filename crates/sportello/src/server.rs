@@ -22,7 +22,7 @@ use crate::announce;
 use crate::config::{Door, Protocol, Settings};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
-use crate::protocol::http;
+use crate::protocol::{http, smtp};
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -72,16 +72,19 @@ struct Services {
     protocols: Rc<[Protocol]>,
     folder: Rc<http::Site>,
     desk: Rc<http::Site>,
+    smtp: Rc<smtp::Service>,
 }
 
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let protocol = self.protocols.get(connection.channel().index).copied();
         let (folder, desk) = (Rc::clone(&self.folder), Rc::clone(&self.desk));
+        let smtp = Rc::clone(&self.smtp);
         async move {
             match protocol {
                 Some(Protocol::Web) => http::serve(connection, folder).await,
                 Some(Protocol::Desk) => http::serve(connection, desk).await,
+                Some(Protocol::Mail) => smtp::serve(connection, smtp).await,
                 Some(_) => connection.close().await,
                 None => {}
             }
@@ -149,10 +152,14 @@ impl Parts {
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
         let files = Files::new(Arc::clone(&self.folder), files::Settings::default());
         let desk = Desk::new(self.shared.store.clone(), observer);
+        // The name in the greeting and in Received fields, until the configuration gives one.
+        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let smtp = smtp::Service::new(self.shared.store.clone(), &hostname, smtp::Limits::default());
         Services {
             protocols: self.protocols.clone().into(),
             folder: Rc::new(http::Site::Folder(files)),
             desk: Rc::new(http::Site::Desk(desk)),
+            smtp: Rc::new(smtp),
         }
     }
 }

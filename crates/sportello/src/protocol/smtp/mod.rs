@@ -12,7 +12,7 @@ use std::rc::Rc;
 use sportello_net::Connection;
 use sportello_store::Store;
 use sportello_wire::mail::Domain;
-use sportello_wire::smtp::server::Limits;
+pub use sportello_wire::smtp::server::Limits;
 
 use self::session::{Conversation, Parting};
 
