@@ -3,6 +3,8 @@
 //! `main` only decides what this process is: the spawner, the server, or a client of one.
 
 #![forbid(unsafe_code)]
+// A program exports nothing: `pub` here says, as in the libraries, what a module's page is.
+#![allow(unreachable_pub)]
 
 mod announce;
 mod cli;

@@ -17,11 +17,11 @@ use super::place::{Wanted, Whereabouts};
 
 /// `sportello call`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = "sportello call [OPTIONS] NAME [ARG]...")]
 pub struct Call {
     /// The command, a built-in (HELP lists them) or a program given to the server by --command, and its arguments, which
     /// no shell sees.
-    #[arg(value_name = "NAME ARG", required = true, trailing_var_arg = true)]
+    #[arg(value_name = "NAME", required = true, trailing_var_arg = true)]
     pub words: Vec<String>,
     /// Give the program this file, or `-` for our own standard input, as its standard input.
     #[arg(long, value_name = "FILE")]
@@ -47,9 +47,10 @@ Examples:
   sportello call --stdin letter.txt wordcount
   make-it | sportello call --stdin - publish > answer
 
-What the program printed comes out byte for byte. Exit codes: 0 when it exited with 0, its own code when it
-exited with another, 75 when it asks to be tried again, 124 when it was out of time, 1 for every other error
-(on standard error), 2 for wrong usage.";
+What the program printed comes out byte for byte.
+
+Exit codes: 0 when it exited with 0, its own code when it exited with another, 75 when it asks to be tried again, 124 when \
+it was out of time, 1 for every other error (on standard error), 2 for wrong usage.";
 
 /// The most bytes of standard input that are sent; the server may take less.
 const STDIN_MOST: u64 = 64 << 20;

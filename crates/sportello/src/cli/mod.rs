@@ -12,9 +12,9 @@ mod place;
 mod send;
 mod serve;
 mod status;
+mod tour;
 
-#[allow(unused_imports)] // Not all of them are named where the settings are made.
-pub use self::serve::{LogLevel, NamedProgram, Serve};
+pub use self::serve::{LogLevel, Serve};
 
 use std::process::ExitCode;
 
@@ -33,8 +33,10 @@ struct Line {
 /// A sub-command with its arguments.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Listen: serve a folder, catch mail, run programs (the default: `sportello` alone is `sportello serve .`)
+    /// Listen: serve a folder, catch mail, run programs (this is what `sportello` alone does)
     Serve(Serve),
+    /// See what a server is: three protocols at once on one address, threads, TCP, a mail kept
+    Tour(tour::Tour),
     /// Fetch a URL into a file, and go on where it stopped
     Get(get::Get),
     /// Send a mail, its text from standard input
@@ -50,6 +52,7 @@ const ABOUT: &str = "One server for a domain: web, mail and commands on one addr
 const EXAMPLES: &str = "\
 Examples:
   sportello                                          serve this folder and catch mail, on 127.0.0.1
+  sportello tour                                     see what a server is
   sportello get http://127.0.0.1:8080/big.iso        fetch a file
   echo Hello | sportello send --to ada@example.org   send a mail
   sportello call HELP                                what the command channel understands
@@ -67,6 +70,7 @@ pub fn parse() -> Command {
 /// Runs a client. `Serve` is not one: whoever matches on it starts the server instead.
 pub fn run(command: &Command) -> ExitCode {
     let outcome = match command {
+        Command::Tour(tour) => tour::run(tour),
         Command::Get(get) => get::run(get),
         Command::Send(send) => send::run(send),
         Command::Call(call) => call::run(call),

@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::Args;
-use serde::Deserialize;
 use thiserror::Error;
 
 use super::Serve;
+use crate::announce::Ready;
+use crate::config::default_state;
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +75,6 @@ pub enum Wanted {
     Mail,
     /// RESP.
     Commands,
-    /// The desk.
-    Desk,
 }
 
 impl Wanted {
@@ -85,7 +84,6 @@ impl Wanted {
             Self::Web => "web",
             Self::Mail => "mail",
             Self::Commands => "commands",
-            Self::Desk => "desk",
         }
     }
 
@@ -94,7 +92,6 @@ impl Wanted {
             Self::Web => Serve::WEB,
             Self::Mail => Serve::MAIL,
             Self::Commands => Serve::COMMANDS,
-            Self::Desk => Serve::DESK,
         }
     }
 }
@@ -120,73 +117,33 @@ impl Whereabouts {
             return Ok(place.clone());
         }
         match self.listening()? {
-            Some(listening) => listening.place(wanted),
+            Some(ready) => reach(&ready, wanted),
             None => Ok(Place { host: "127.0.0.1".to_owned(), port: wanted.default_port() }),
         }
     }
 
     /// What the server that runs with this state folder says of itself; `None` where none is named and none is known.
-    pub fn listening(&self) -> Result<Option<Listening>, Error> {
+    pub fn listening(&self) -> Result<Option<Ready>, Error> {
         let Some(folder) = self.state.clone().or_else(default_state) else { return Ok(None) };
-        let file = folder.join("listening.json");
+        let file = folder.join(Ready::FILE);
         match read(&file) {
-            Ok(bytes) => Listening::parse(&bytes).map(Some).map_err(|error| Error::Unreadable(file, error)),
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| Error::Unreadable(file, error)),
             Err(error) if self.state.is_some() => Err(Error::Nobody(folder, error)),
             Err(_) => Ok(None),
         }
     }
 }
 
-/// The line of JSON that `sportello serve --json` prints when it is ready, and writes to `listening.json`. Fields that are
-/// not needed here are passed over.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Listening {
-    /// The one address.
-    pub address: IpAddr,
-    /// Its channels.
-    pub channels: Vec<ListeningChannel>,
-    /// The process.
-    #[serde(default)]
-    pub pid: Option<u32>,
-}
-
-/// One channel of [`Listening`].
-#[derive(Clone, Debug, Deserialize)]
-pub struct ListeningChannel {
-    /// `web`, `mail`, `commands`, `desk`.
-    pub name: String,
-    /// Its own address, where it has one.
-    #[serde(default)]
-    pub address: Option<IpAddr>,
-    /// Its port.
-    pub port: u16,
-}
-
-impl Listening {
-    /// Reads the line.
-    pub fn parse(line: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(line)
-    }
-
-    /// Where a client on this machine reaches the channel.
-    pub fn place(&self, wanted: Wanted) -> Result<Place, Error> {
-        let name = wanted.name();
-        let channel = self.channels.iter().find(|channel| channel.name == name).ok_or(Error::NoChannel(name))?;
-        let host = match channel.address.unwrap_or(self.address) {
-            IpAddr::V4(any) if any.is_unspecified() => "127.0.0.1".to_owned(),
-            IpAddr::V6(any) if any.is_unspecified() => "::1".to_owned(),
-            address => address.to_string(),
-        };
-        Ok(Place { host, port: channel.port })
-    }
-}
-
-/// `$XDG_STATE_HOME/sportello`, or `~/.local/state/sportello` (the XDG base directory specification: a relative value is to
-/// be ignored).
-fn default_state() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
-    Some(base.join("sportello"))
+/// Where a client on this machine reaches a channel of the server that said so.
+pub fn reach(ready: &Ready, wanted: Wanted) -> Result<Place, Error> {
+    let name = wanted.name();
+    let channel = ready.channels.iter().find(|channel| channel.name == name).ok_or(Error::NoChannel(name))?;
+    let host = match channel.address {
+        IpAddr::V4(any) if any.is_unspecified() => "127.0.0.1".to_owned(),
+        IpAddr::V6(any) if any.is_unspecified() => "::1".to_owned(),
+        address => address.to_string(),
+    };
+    Ok(Place { host, port: channel.port })
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -219,19 +176,19 @@ mod tests {
 
     const LINE: &str = r#"{"address":"0.0.0.0","channels":[
         {"name":"web","protocol":"http","address":"0.0.0.0","port":8080},
-        {"name":"mail","protocol":"smtp","port":1025},
+        {"name":"mail","protocol":"smtp","address":"::","port":1025},
         {"name":"commands","protocol":"command","address":"127.0.0.1","port":41000}],
         "state":"/s","workers":2,"pid":17,"later":[]}"#;
 
     #[test]
     fn the_ready_line_tells_where_each_channel_is() {
-        let listening = Listening::parse(LINE.as_bytes()).unwrap();
-        assert_eq!(listening.pid, Some(17));
-        let place = |wanted| listening.place(wanted).map(|place| place.to_string()).ok();
+        let mut ready: Ready = serde_json::from_str(LINE).unwrap();
+        let place = |wanted| reach(&ready, wanted).map(|place| place.to_string()).ok();
         assert_eq!(place(Wanted::Web).as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(place(Wanted::Mail).as_deref(), Some("127.0.0.1:1025"));
+        assert_eq!(place(Wanted::Mail).as_deref(), Some("[::1]:1025"));
         assert_eq!(place(Wanted::Commands).as_deref(), Some("127.0.0.1:41000"));
-        assert_eq!(place(Wanted::Desk), None);
+        ready.channels.clear();
+        assert!(matches!(reach(&ready, Wanted::Web), Err(Error::NoChannel("web"))));
     }
 
     #[test]

@@ -45,8 +45,9 @@ pub struct Serve {
     /// Print one line of JSON when ready, instead of the table.
     #[arg(long)]
     pub json: bool,
-    /// What is written to the log (standard error).
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info)]
+    /// What is written to the log (standard error): off; error, what this server does wrong; warn, and what looks wrong;
+    /// info, and what happens rarely; debug, and what clients do wrong
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t = LogLevel::Info, hide_possible_values = true)]
     pub log: LogLevel,
     /// Write the log as one JSON object a line.
     #[arg(long)]
@@ -124,8 +125,8 @@ Examples:
   sportello serve --command nap=/bin/sleep
                                           then: sportello call nap 1   or: redis-cli -p 7070 nap 1
 
-Once it accepts on all its channels it prints where they are. Ctrl-C (or SIGTERM) stops it: what is in
-flight finishes first.
+Once it accepts on all its channels it prints where they are. Ctrl-C (or SIGTERM) stops it: what is in flight finishes \
+first.
 
 Exit codes: 0 stopped as asked, 1 could not start (one sentence says why), 2 wrong usage.";
 

@@ -20,8 +20,8 @@ pub struct Status {
 }
 
 const EXAMPLES: &str = "\
-Shows each channel with what it has answered, each thread with what it does and the share of a core that it
-has used since the server began, and what is stored. It asks the command channel for STATUS JSON.
+Shows each channel with what it has answered, each thread with what it does and the share of a core that it has used since \
+the server began, and what is stored. It asks the command channel for STATUS JSON.
 
 Examples:
   sportello status

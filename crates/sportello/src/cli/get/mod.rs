@@ -38,10 +38,10 @@ pub struct Get {
 }
 
 const EXAMPLES: &str = "\
-The bytes go to FILE.part, and only the whole file gets its name: its length is checked against what the
-server announced. If the transfer breaks off, the same command goes on where it stopped, provided that the
-server can still prove that it is the same file (Range and If-Range with a strong ETag or a date);
-FILE.part.json keeps that proof. Up to 10 redirects are followed. https:// is not spoken yet and refused.
+The bytes go to FILE.part, and only the whole file gets its name: its length is checked against what the server announced. \
+If the transfer breaks off, the same command goes on where it stopped, provided that the server can still prove that it is \
+the same file (Range and If-Range with a strong ETag or a date); FILE.part.json keeps that proof. Up to 10 redirects are \
+followed. https:// is not spoken yet and refused.
 
 Examples:
   sportello get http://127.0.0.1:8080/big.iso

@@ -42,8 +42,8 @@ pub struct Send {
 }
 
 const EXAMPLES: &str = "\
-The text is read from standard input (UTF-8). What the server says when it has taken the message is printed;
-from Sportello it names the id by which the message can be read again (sportello call MAIL READ ID).
+The text is read from standard input (UTF-8). What the server says when it has taken the message is printed; from Sportello \
+it names the id by which the message can be read again (sportello call MAIL READ ID).
 
 Examples:
   echo Hello | sportello send --to ada@example.org --subject Greetings
