@@ -8,6 +8,9 @@ use super::visit::Visit;
 use super::{Facts, ServerFacts, span};
 use crate::cli::paper::{Ink, Style, grouped, visible};
 
+/// The columns that there are.
+const WIDTH: usize = 100;
+
 /// The server, before anything is asked of it.
 pub fn server(server: &ServerFacts, ink: Ink) -> String {
     let channels: Vec<String> = server
@@ -46,14 +49,18 @@ pub fn visits(visits: &[Visit], ink: Ink) -> String {
         ],
     );
     for visit in visits {
-        text += &format!(
-            "  client {} → port {} {} → {} → answer {}\n",
-            ink.paint(Style::Client, visit.client),
-            visit.port,
-            ink.paint(Style::Channel, &visit.channel),
-            ink.paint(Style::Thread, &visit.thread),
-            ink.paint(Style::Good, format_args!("`{}`", short(&visit.answer, 34))),
-        );
+        let before = |ink: Ink| {
+            format!(
+                "  client {} → port {} {} → {} → answer ",
+                ink.paint(Style::Client, visit.client),
+                visit.port,
+                ink.paint(Style::Channel, &visit.channel),
+                ink.paint(Style::Thread, &visit.thread),
+            )
+        };
+        let room = WIDTH.saturating_sub(before(Ink::Plain).chars().count() + 2).max(8);
+        let answer = ink.paint(Style::Good, format_args!("`{}`", short(&visit.answer, room)));
+        text += &format!("{}{answer}\n", before(ink));
         let way = match &visit.tcp {
             None => "nothing is known of the way".to_owned(),
             Some(tcp) => format!(
@@ -127,7 +134,7 @@ pub fn letter(letter: &Letter, ink: Ink) -> String {
         grouped(letter.stored.saturating_sub(letter.added)),
     );
     if !letter.trace.is_empty() {
-        text += &format!("  {}\n", ink.paint(Style::Faint, short(&letter.trace, 96)));
+        text += &format!("  {}\n", ink.paint(Style::Faint, short(&letter.trace, WIDTH - 4)));
     }
     text
 }
