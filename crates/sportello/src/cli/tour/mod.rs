@@ -196,10 +196,11 @@ fn sleep_program() -> Result<&'static Path, Failed> {
     found.ok_or_else(|| Failed::new("this system has no /bin/sleep, which the tour runs"))
 }
 
-/// `0.41 ms`, `1.02 s`
+/// `41 µs`, `3.1 ms`, `1.02 s`
 fn span(duration: Duration) -> String {
     match duration.as_secs_f64() {
-        seconds if seconds < 1.0 => format!("{:.2} ms", seconds * 1_000.0),
+        seconds if seconds < 0.001 => format!("{:.0} µs", seconds * 1_000_000.0),
+        seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1_000.0),
         seconds => format!("{seconds:.2} s"),
     }
 }

@@ -3,7 +3,7 @@ use crate::cli::paper::Ink;
 
 fn visit(thread: &str) -> Visit {
     Visit {
-        asked: "MAIL, RCPT, DATA".into(),
+        asked: "MAIL RCPT DATA".into(),
         client: "255.255.255.255:65535".parse().unwrap(),
         channel: "commands".into(),
         port: 65_535,
