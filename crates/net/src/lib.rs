@@ -26,5 +26,6 @@ pub use connection::{Connection, Ended, Failed};
 pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, Listener};
 pub use registry::ConnectionReport;
+pub use sys::close_on_exec_from;
 pub use tcp_info::TcpInfo;
 pub use worker::{Serve, Workers};

@@ -1,7 +1,7 @@
 //! The server's end of the spawner: one thread, `spawner-link`, that alone speaks with it.
 //!
 //! Workers hand orders to it and get each run's fate through a channel of the run. When the spawner dies, every run fails with
-//! [`Lost`], what it had started is killed by process group, and a new one is started: programs come back, the server never stops.
+//! [`Lost`], what it had started is killed, and a new one is started: programs come back, the server never stops.
 //!
 //! Bounded by the permits of [`super::Runner`]: a run sends at most three orders.
 
@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use tokio::sync::{mpsc, oneshot};
@@ -23,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::outcome::Exit;
 use super::protocol::{Order, Report};
 use super::spawner::{self, SpawnerHandle};
+use super::tree;
 
 /// A handle to the thread.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub(super) struct Link {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     next: AtomicU64,
     /// 0 while there is none.
@@ -79,15 +79,15 @@ enum Job {
 struct Watch {
     started: Option<oneshot::Sender<Result<u32, i32>>>,
     exited: oneshot::Sender<Exit>,
-    pid: Option<Pid>,
 }
 
 impl Link {
     /// Starts the thread.
     pub(super) fn start(spawner: SpawnerHandle) -> io::Result<(Self, JoinHandle<()>)> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (jobs, orders) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { next: AtomicU64::new(0), spawner: AtomicU32::new(spawner.pid()) });
         let theirs = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name("spawner-link".to_owned())
@@ -101,7 +101,7 @@ impl Link {
         let message = Order::Start { id, argv, environment }.encode()?;
         let (started, started_here) = oneshot::channel();
         let (exited, exited_here) = oneshot::channel();
-        let watch = Watch { started: Some(started), exited, pid: None };
+        let watch = Watch { started: Some(started), exited };
         self.tell(Job::Start { message, id, descriptors, watch });
         Some(Run { id, link: self.clone(), started: started_here, exited: exited_here })
     }
@@ -150,8 +150,10 @@ async fn supervise(mut spawner: SpawnerHandle, mut orders: mpsc::UnboundedReceiv
         };
         let running = running.into_inner();
         tracing::error!(pid = process.id(), running = running.len(), %error, "the spawner died; another is started");
-        kill_left(running);
+        drop(running);
         wait(process);
+        // What it had started is this process's own now, as the nearest subreaper; there is no other child.
+        tree::kill_all();
         if began.elapsed() > STEADY {
             pause = FIRST_PAUSE;
         }
@@ -170,14 +172,6 @@ async fn supervise(mut spawner: SpawnerHandle, mut orders: mpsc::UnboundedReceiv
 fn wait(mut process: Child) {
     if let Err(error) = process.wait() {
         tracing::error!(%error, "the spawner cannot be waited for");
-    }
-}
-
-/// Kills what a dead spawner has left behind. A number cannot have been given to another process so soon after its parent's death,
-/// as long as any process of the group lives.
-fn kill_left(running: HashMap<u64, Watch>) {
-    for pid in running.values().filter_map(|watch| watch.pid) {
-        let _ = kill_process_group(pid, Signal::KILL);
     }
 }
 
@@ -232,7 +226,6 @@ fn tell(report: Report, running: &mut HashMap<u64, Watch>) {
         Report::Ready { .. } => {}
         Report::Started { id, pid } => {
             if let Some(watch) = running.get_mut(&id) {
-                watch.pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
                 watch.started.take().map(|started| started.send(Ok(pid)));
             }
         }
@@ -241,7 +234,6 @@ fn tell(report: Report, running: &mut HashMap<u64, Watch>) {
             started.map(|started| started.send(Err(i32::try_from(errno).unwrap_or_default())));
         }
         Report::Exited { id, exit } => {
-            // Its group is the spawner's to kill, now that the leader cannot be told from another process of its number.
             let _ = running.remove(&id).map(|watch| watch.exited.send(exit));
         }
     }

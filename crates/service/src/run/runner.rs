@@ -43,7 +43,8 @@ struct Place {
 }
 
 impl Runner {
-    /// Takes over the spawner. No two programs may have names that differ by the case of letters only; of such, the last counts.
+    /// Takes over the spawner, and makes this process a subreaper, which must have no children of its own beside the spawner: when
+    /// that dies, its programs come here to be killed with all other children. No two programs may have names that differ by the case of letters only; of such, the last counts.
     pub fn start(spawner: SpawnerHandle, programs: Vec<Program>) -> io::Result<Self> {
         let (link, thread) = Link::start(spawner)?;
         let names = programs.iter().map(|program| program.name().to_owned()).collect();

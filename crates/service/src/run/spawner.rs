@@ -8,7 +8,7 @@
 
 mod children;
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -27,11 +27,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::children::Children;
 use super::protocol::{MESSAGE, Order, Report};
+use super::tree;
 
 /// The argument by which the binary knows that it is to be the spawner.
 const ARGUMENT: &str = "--spawner";
 /// How long a new spawner may take until it is ready.
 const READY: Duration = Duration::from_secs(10);
+/// The pause between two looks at what runs have left behind.
+const SWEEP: Duration = Duration::from_millis(20);
 /// Standard output, standard error and, unless it is empty, standard input.
 const MOST_DESCRIPTORS: usize = 3;
 
@@ -119,22 +122,31 @@ pub fn asked_for() -> bool {
 pub fn main() -> ExitCode {
     match live() {
         Ok(()) => ExitCode::SUCCESS,
-        // There is no one to tell: the server sees the socket close and says so.
-        Err(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // The server sees the socket close and says so; only here is known why.
+            let _ = writeln!(io::stderr(), "sportello: the process that starts programs ends: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
 fn live() -> io::Result<()> {
     // Shown by `top` and `ps`; a name is not worth failing for.
     let _ = rustix::thread::set_name(c"spawner");
+    // What whoever started the server had open without close-on-exec would come through it to every program.
+    sportello_net::close_on_exec_from(3)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let children = Children::default();
     let served = runtime.block_on(serve(socket, &children));
-    children.kill_all();
-    served
+    tree::kill_all();
+    match served {
+        // The server went while it was being told something.
+        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+        served => served,
+    }
 }
 
 /// Carries orders out until the server's end of the socket closes.
@@ -156,7 +168,8 @@ async fn serve(socket: OwnedFd, children: &Children) -> io::Result<()> {
                     send(&socket, &report.encode()).await?;
                 }
             }
-            _ = ended(&mut child_ended) => {
+            () = tokio::time::sleep(SWEEP), if children.restless() => children.look_again(),
+            () = ended(&mut child_ended) => {
                 for report in children.reap() {
                     send(&socket, &report.encode()).await?;
                 }

@@ -5,11 +5,17 @@
 //! process groups are known.
 
 use std::fs;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group};
 
 /// The most processes that one walk lists.
 const MOST: usize = 32 << 10;
+/// Rounds of killing. Each kills every descendant there is; another is needed for those forked meanwhile, and for those that the
+/// kernel has yet to take apart.
+const ROUNDS: usize = 1000;
+/// The pause between two rounds.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The children of a process.
 pub(super) fn children(of: Pid) -> Vec<Pid> {
@@ -43,6 +49,27 @@ pub(super) fn kill(leader: Pid) {
     let _ = kill_process_group(leader, Signal::KILL);
     for pid in beneath {
         let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Kills everything beneath this process and waits for it, but no longer than a few seconds: a process may hang in the kernel.
+///
+/// For a subreaper only: what an ended process leaves behind becomes a child of this one, so that having no child means having no
+/// descendant. (The lists in /proc may miss one while others end.)
+pub(super) fn kill_all() {
+    let own = rustix::process::getpid();
+    for _ in 0..ROUNDS {
+        for pid in beneath(own) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        std::thread::sleep(PAUSE);
     }
 }
 

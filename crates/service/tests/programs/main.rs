@@ -3,6 +3,9 @@
 //! Its own small harness: the standard one would read `--spawner` as an option of its own. `cargo test -p sportello-service
 //! --test programs -- WORD` runs the cases whose name holds WORD.
 
+// The lints make an exception for `#[test]` functions, which these are not.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 mod bounds;
 mod death;
 mod given;
@@ -41,13 +44,18 @@ fn main() -> ExitCode {
         return death::server();
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // A case that fails ends the process, and so every spawner with its programs.
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tell(panic);
+        std::process::exit(1);
+    }));
     let cases = [outcomes::CASES, given::CASES, bounds::CASES, death::CASES].concat();
     let mut ran = 0;
     for (name, case) in cases {
         if word.as_ref().is_some_and(|word| !name.contains(word.as_str())) {
             continue;
         }
-        // A case that fails panics, which ends the process and so every spawner with its programs.
         runtime.block_on(async {
             let ended = tokio::time::timeout(LONGEST, case(Place::new())).await;
             assert!(ended.is_ok(), "{name} took too long");

@@ -8,7 +8,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, waitid, waitpid,
@@ -20,15 +19,19 @@ use super::super::tree;
 
 /// The entry of the environment by which a process that has left its group and its parent is known to belong to a run.
 const MARK: &[u8] = b"SPORTELLO_REQUEST=";
-/// Rounds of killing at the end. Each kills every descendant there is; another is needed for those forked meanwhile, and for those
-/// that the kernel has yet to take apart.
-const ROUNDS: usize = 1000;
-/// The pause between two rounds.
-const PAUSE: Duration = Duration::from_millis(2);
+/// How often the strays are gone through again after a run: the lists in /proc may miss one, and a process that is just being
+/// executed has no environment to know it by.
+const SWEEPS: u8 = 5;
+/// Runs whose strays are looked for, at most.
+const MARKS: usize = 256;
 
 /// The programs started and not yet finished with, by the server's number for the run.
 #[derive(Default)]
-pub(super) struct Children(RefCell<BTreeMap<u64, Leader>>);
+pub(super) struct Children {
+    leaders: RefCell<BTreeMap<u64, Leader>>,
+    /// The marks of runs that are over, and how often to look for them yet.
+    marks: RefCell<Vec<(Vec<u8>, u8)>>,
+}
 
 /// The first process of a run: the leader of its process group.
 struct Leader {
@@ -53,13 +56,13 @@ impl Children {
             Order::Start { id, argv, environment } => Some(match start(&argv, &environment, descriptors) {
                 Ok(pid) => {
                     let mark = environment.into_iter().find(|entry| entry.starts_with(MARK)).unwrap_or_default();
-                    self.0.borrow_mut().insert(id, Leader { pid, mark, phase: Phase::Running });
+                    self.leaders.borrow_mut().insert(id, Leader { pid, mark, phase: Phase::Running });
                     Report::Started { id, pid: pid.as_raw_pid().unsigned_abs() }
                 }
                 Err(error) => Report::Failed { id, errno: error.raw_os_error().unwrap_or_default().unsigned_abs() },
             }),
             Order::Term { id } => {
-                if let Some(leader) = self.0.borrow().get(&id) {
+                if let Some(leader) = self.leaders.borrow().get(&id) {
                     // ESRCH: it ended meanwhile.
                     let _ = kill_process_group(leader.pid, Signal::TERM);
                 }
@@ -76,7 +79,7 @@ impl Children {
     pub(super) fn reap(&self) -> Vec<Report> {
         let mut reports = Vec::new();
         let mut settled = Vec::new();
-        for (&id, leader) in self.0.borrow_mut().iter_mut() {
+        for (&id, leader) in self.leaders.borrow_mut().iter_mut() {
             if leader.phase == Phase::Exited {
                 continue;
             }
@@ -91,40 +94,53 @@ impl Children {
         for id in settled {
             self.settle(id);
         }
-        self.sweep(|_| false);
+        self.sweep();
         reports
     }
 
-    /// Kills everything beneath and waits for it, but no longer than a few seconds: a process may hang in the kernel.
-    pub(super) fn kill_all(&self) {
-        for leader in self.0.borrow().values() {
-            tree::kill(leader.pid);
-        }
-        let own = rustix::process::getpid();
-        for _ in 0..ROUNDS {
-            let beneath = tree::beneath(own);
-            for &pid in &beneath {
+    /// Whether [`Self::look_again`] is to be called soon.
+    pub(super) fn restless(&self) -> bool {
+        !self.marks.borrow().is_empty()
+    }
+
+    /// Goes through the processes that lost their parent: takes those that have ended, and kills those that belong to a run that is
+    /// over, or all of them when nothing runs that they could belong to.
+    fn sweep(&self) {
+        let leaders: Vec<Pid> = self.leaders.borrow().values().map(|leader| leader.pid).collect();
+        let marks = self.marks.borrow();
+        for pid in tree::children(rustix::process::getpid()) {
+            if leaders.contains(&pid) || matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))) {
+                continue;
+            }
+            if leaders.is_empty() || marks.iter().any(|(mark, _)| tree::has_environment(pid, mark)) {
+                tree::kill(pid);
                 let _ = kill_process(pid, Signal::KILL);
             }
-            // What an ended process leaves behind becomes a child of this one.
-            while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-            if beneath.is_empty() {
-                return;
-            }
-            std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Sweeps once more for the runs that are over.
+    pub(super) fn look_again(&self) {
+        self.sweep();
+        self.marks.borrow_mut().retain_mut(|(_, sweeps)| {
+            *sweeps = sweeps.saturating_sub(1);
+            *sweeps > 0
+        });
     }
 
     fn finish(&self, id: u64) {
         let phase = {
-            let mut children = self.0.borrow_mut();
+            let mut children = self.leaders.borrow_mut();
             let Some(leader) = children.get_mut(&id) else { return };
             std::mem::replace(&mut leader.phase, Phase::Finishing)
         };
         match phase {
-            Phase::Exited => self.settle(id),
+            Phase::Exited => {
+                self.settle(id);
+                self.sweep();
+            }
             Phase::Running | Phase::Finishing => {
-                if let Some(leader) = self.0.borrow().get(&id) {
+                if let Some(leader) = self.leaders.borrow().get(&id) {
                     tree::kill(leader.pid);
                 }
                 // SIGCHLD brings the rest.
@@ -134,25 +150,14 @@ impl Children {
 
     /// The leader is a zombie: kills what it left behind, then lets its number go.
     fn settle(&self, id: u64) {
-        let Some(leader) = self.0.borrow_mut().remove(&id) else { return };
+        let Some(leader) = self.leaders.borrow_mut().remove(&id) else { return };
         tree::kill(leader.pid);
         let _ = waitpid(Some(leader.pid), WaitOptions::NOHANG);
-        self.sweep(|pid| !leader.mark.is_empty() && tree::has_environment(pid, &leader.mark));
-    }
-
-    /// Goes through the processes that lost their parent: takes those that have ended, and kills those that `belong`, or all of
-    /// them when nothing runs that they could belong to.
-    fn sweep(&self, belongs: impl Fn(Pid) -> bool) {
-        let leaders: Vec<Pid> = self.0.borrow().values().map(|leader| leader.pid).collect();
-        for pid in tree::children(rustix::process::getpid()) {
-            if leaders.contains(&pid) || matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_))) {
-                continue;
-            }
-            if leaders.is_empty() || belongs(pid) {
-                tree::kill(pid);
-                let _ = kill_process(pid, Signal::KILL);
-            }
+        let mut marks = self.marks.borrow_mut();
+        if marks.len() == MARKS {
+            marks.remove(0);
         }
+        marks.push((leader.mark, SWEEPS));
     }
 }
 
