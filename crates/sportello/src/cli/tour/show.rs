@@ -121,8 +121,8 @@ pub fn letter(letter: &Letter, ink: Ink) -> String {
         3,
         "The mail, read back from what was stored",
         [
-            "An answer is a promise: when the mail server says 250, the message is on the disk, whole, and would",
-            "be there after a power cut. The 250 named it, and by that name it is read again.",
+            "An answer is a promise: when the mail server says 250, the message is on the disk, whole, and",
+            "stays there through a power cut. The 250 named it, and by that name it is read again.",
         ],
     );
     text += &format!(
