@@ -165,7 +165,8 @@ impl Folder {
 fn make_folder(path: &Path) -> Result<(), OpenError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => sync_parent(path),
-        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // It may be there since a crash that came before its name was synced.
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => sync_parent(path),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) else {
                 return Err(failed("making", path)(why));
@@ -182,7 +183,13 @@ fn sync_parent(path: &Path) -> Result<(), OpenError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A parent that may not be read cannot be synced; then the folder is as lasting as its owner made it.
     match File::open(parent) {
-        Ok(folder) => folder.sync_all().map_err(failed("syncing", parent)),
+        // A read-only parent (a mount point in a container) and one that knows no sync have nothing that could be lost.
+        Ok(folder) => match folder.sync_all() {
+            Err(why) if !matches!(why.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::InvalidInput) => {
+                Err(failed("syncing", parent)(why))
+            }
+            _ => Ok(()),
+        },
         Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         Err(why) => Err(failed("opening", parent)(why)),
     }

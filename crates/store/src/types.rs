@@ -17,7 +17,7 @@ use crate::blob::incoming::Incoming;
 /// How a store is opened. [`Settings::new`] gives the values of DESIGN.md.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The state folder; made (mode 0700) when it does not exist. Its parent must exist.
+    /// The state folder; made (mode 0700), with what is missing above it, when it does not exist.
     pub folder: PathBuf,
     /// Bytes of bodies that may be in memory at once, in the whole process.
     pub memory_budget: u64,
