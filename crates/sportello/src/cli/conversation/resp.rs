@@ -80,3 +80,51 @@ impl Commands {
 fn what<W: AsRef<[u8]>>(words: &[W]) -> String {
     words.first().map(|word| crate::cli::paper::visible_bytes(word.as_ref())).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+
+    /// A server that reads one request of `length` bytes and answers with these pieces.
+    fn server(length: usize, pieces: &'static [&'static str]) -> (Place, JoinHandle<Vec<u8>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; length];
+            stream.read_exact(&mut request).unwrap();
+            for piece in pieces {
+                stream.write_all(piece.as_bytes()).unwrap();
+            }
+            request
+        });
+        (place, thread)
+    }
+
+    fn check(pieces: &'static [&'static str], expect: Result<&str, &str>) {
+        let (place, thread) = server(14, pieces);
+        let outcome = Commands::open(&place, Deadlines::default()).unwrap().bytes(&["PING"]);
+        let outcome = outcome.map_err(|error| error.to_string());
+        match (&outcome, expect) {
+            (Ok(bytes), Ok(text)) => assert_eq!(bytes, text.as_bytes()),
+            (Err(message), Err(part)) => assert!(message.contains(part), "{message}"),
+            _ => panic!("{outcome:?}"),
+        }
+        assert_eq!(thread.join().unwrap(), b"*1\r\n$4\r\nPING\r\n");
+    }
+
+    #[test]
+    fn an_answer_is_read_whole_or_it_is_said_why_not() {
+        check(&["+PONG\r\n"], Ok("PONG"));
+        check(&["$5", "\r\nab", "cde\r", "\n"], Ok("abcde"));
+        check(&["-ERR \x1b[2J\r\n"], Err("ERR \u{fffd}[2J"));
+        check(&[":1\r\n"], Err("unexpected kind to PING"));
+        check(&["HTTP/1.1 400 Bad Request\r\n"], Err("cannot be read"));
+        check(&["$5\r\nab"], Err("closed the connection"));
+        check(&[], Err("closed the connection"));
+    }
+}

@@ -54,7 +54,7 @@ impl Progress {
 }
 
 fn line(name: &str, first: u64, done: u64, total: Option<u64>, took: Duration, ink: Ink) -> String {
-    const CELLS: u64 = 20;
+    const CELLS: u64 = 16;
     let seconds = took.as_secs_f64().max(0.001);
     let rate = (done.saturating_sub(first)) as f64 / seconds;
     let speed = format!("{}/s", byte_size(rate as u64));
@@ -77,7 +77,7 @@ fn clock(seconds: f64) -> String {
 }
 
 fn shortened(name: &str) -> String {
-    const MOST: usize = 18;
+    const MOST: usize = 14;
     let name = crate::cli::paper::visible(name);
     if name.chars().count() <= MOST {
         return name;
@@ -97,14 +97,14 @@ mod tests {
         let mib = 1 << 20;
         assert_eq!(
             draw(0, 25 * mib, Some(50 * mib), 5),
-            "big.iso  50% ██████████░░░░░░░░░░ 25.0 MiB of 50.0 MiB  5.0 MiB/s  0:05"
+            "big.iso  50% ████████░░░░░░░░ 25.0 MiB of 50.0 MiB  5.0 MiB/s  0:05"
         );
         assert_eq!(
             draw(25 * mib, 30 * mib, Some(50 * mib), 1),
-            "big.iso  60% ████████████░░░░░░░░ 30.0 MiB of 50.0 MiB  5.0 MiB/s  0:04"
+            "big.iso  60% █████████░░░░░░░ 30.0 MiB of 50.0 MiB  5.0 MiB/s  0:04"
         );
         assert_eq!(draw(0, 3 * mib, None, 3), "big.iso  3.0 MiB  1.0 MiB/s");
-        assert_eq!(draw(0, 0, Some(50 * mib), 0), "big.iso   0% ░░░░░░░░░░░░░░░░░░░░ 0 B of 50.0 MiB  0 B/s  -:--");
+        assert_eq!(draw(0, 0, Some(50 * mib), 0), "big.iso   0% ░░░░░░░░░░░░░░░░ 0 B of 50.0 MiB  0 B/s  -:--");
     }
 
     #[test]
@@ -112,7 +112,7 @@ mod tests {
         let name = shortened(&"x".repeat(300));
         for (done, total) in [(0, 1), (u64::MAX, u64::MAX), (1_023 << 30, 1_024 << 30), (u64::MAX, 1)] {
             let text = line(&name, 0, done, Some(total), Duration::from_nanos(1), Ink::Plain);
-            assert!(text.chars().count() <= 92, "{}: {text}", text.chars().count());
+            assert!(text.chars().count() <= 79, "{}: {text}", text.chars().count());
         }
         assert_eq!(clock(f64::INFINITY), "99:59:59");
         assert_eq!(clock(65.9), "1:05");
