@@ -1,0 +1,98 @@
+//! GET of one file, and what its answer must be.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use super::exchange::Kind;
+use crate::error::{Doing, Error};
+use crate::harness::START;
+
+/// One request for `path`, of about the size that command-line clients send.
+pub(crate) fn request(address: SocketAddr, path: &str, kind: Kind) -> Vec<u8> {
+    let close = match kind {
+        Kind::Kept => "",
+        Kind::NewEach => "Connection: close\r\n",
+    };
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: sportello-bench\r\nAccept: */*\r\n{close}\r\n")
+        .into_bytes()
+}
+
+/// Sends `depth` requests at once, checks that each answer is a 200 whose body is `body` byte for byte, and returns the
+/// length of all answers.
+pub(crate) fn answer(address: SocketAddr, path: &str, kind: Kind, depth: u64, body: &[u8]) -> Result<Answer, Error> {
+    let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
+    stream.set_read_timeout(Some(START)).doing(|| "setting a timeout".to_owned())?;
+    let requests = request(address, path, kind).repeat(usize::try_from(depth).unwrap_or(usize::MAX));
+    stream.write_all(&requests).doing(|| "sending GET".to_owned())?;
+    let mut received = Vec::new();
+    let mut length = 0;
+    let mut head_text = String::new();
+    for _ in 0..depth {
+        let head = head(&mut stream, &mut received)?;
+        let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).into_owned();
+        check_head(&text, body.len())?;
+        let end = head + body.len();
+        fill(&mut stream, &mut received, end)?;
+        if received.get(head..end) != Some(body) {
+            return Err(Error::not_so(format!("{address}{path}: the body is not the file's")));
+        }
+        received.drain(..end);
+        length += end as u64;
+        head_text = text;
+    }
+    if kind == Kind::NewEach {
+        let more = stream.read_to_end(&mut received).doing(|| "waiting for the end".to_owned())?;
+        if more > 0 {
+            return Err(Error::not_so(format!("{address}{path}: more than the answer")));
+        }
+    }
+    Ok(Answer { length, head: head_text })
+}
+
+/// What a server answers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The bytes of all answers asked for at once.
+    pub(crate) length: u64,
+    /// The head of one of them.
+    pub(crate) head: String,
+}
+
+fn check_head(head: &str, length: usize) -> Result<(), Error> {
+    let said = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().to_owned())
+    });
+    if head.starts_with("HTTP/1.1 200 ") && said.as_deref() == Some(length.to_string().as_str()) {
+        return Ok(());
+    }
+    Err(Error::not_so(format!("not a 200 with {length} bytes: {head}")))
+}
+
+/// Receives up to the end of a head; its length.
+fn head(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<usize, Error> {
+    loop {
+        if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
+            return Ok(end + 4);
+        }
+        if received.len() > MOST_HEAD {
+            return Err(Error::not_so("a head without an end"));
+        }
+        fill(stream, received, received.len() + 1)?;
+    }
+}
+
+/// Receives until there are `length` bytes.
+fn fill(stream: &mut TcpStream, received: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+    let mut bytes = [0; 16 * 1024];
+    while received.len() < length {
+        let count = stream.read(&mut bytes).doing(|| "receiving".to_owned())?;
+        if count == 0 {
+            return Err(Error::not_so("closed before the end of an answer"));
+        }
+        received.extend_from_slice(bytes.get(..count).unwrap_or_default());
+    }
+    Ok(())
+}
+
+const MOST_HEAD: usize = 512 * 1024;

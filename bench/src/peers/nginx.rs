@@ -1,0 +1,70 @@
+//! nginx at its best for one case.
+//!
+//! What its manual advises and what measured best here: one worker per core, `open_file_cache`, no `sendfile` for small
+//! files (one `writev` from memory instead), `sendfile` with `tcp_nopush` for large ones, never `tcp_nopush` under
+//! pipelining, a request limit per connection that is never met, `listen … deferred`.
+
+use std::fs;
+use std::path::Path;
+
+use super::{free_address, listens};
+use crate::error::{Doing, Error};
+use crate::harness::Harness;
+use crate::rounds::Contender;
+
+/// How it sends a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// `sendfile off`.
+    Small,
+    /// `sendfile on; tcp_nopush on`.
+    Large,
+}
+
+/// Whether it writes a line per request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessLog {
+    Off,
+    On,
+}
+
+/// Starts nginx serving `root`.
+pub(crate) fn start(harness: &Harness, root: &Path, files: Files, log: AccessLog) -> Result<Contender, Error> {
+    let name = match log {
+        AccessLog::Off => "nginx",
+        AccessLog::On => "nginx, access log on",
+    };
+    let folder = harness.folder(if log == AccessLog::On { "nginx-logged" } else { "nginx" })?;
+    let address = free_address()?;
+    let access = folder.join("access.log");
+    let access_log = match log {
+        AccessLog::Off => "off".to_owned(),
+        // Its manual's way of logging much: a buffer.
+        AccessLog::On => format!("{} combined buffer=64k flush=1s", access.display()),
+    };
+    let sending = match files {
+        Files::Small => "sendfile off;",
+        Files::Large => "sendfile on; tcp_nopush on; sendfile_max_chunk 2m;",
+    };
+    let at = folder.display();
+    let configuration = format!(
+        "worker_processes {workers};\nworker_rlimit_nofile 16384;\npid {at}/pid;\nerror_log {at}/error.log crit;\n\
+         events {{ worker_connections 8192; multi_accept on; accept_mutex off; }}\n\
+         http {{\n  access_log {access_log};\n  default_type text/plain;\n  {sending}\n  tcp_nodelay on;\n\
+         keepalive_timeout 600s;\n  keepalive_requests 1000000000;\n  reset_timedout_connection off;\n\
+         open_file_cache max=1000 inactive=600s;\n  open_file_cache_valid 60s;\n  open_file_cache_min_uses 1;\n\
+         output_buffers 2 64k;\n  server_tokens off;\n\
+         client_body_temp_path {at}/body;\n  proxy_temp_path {at}/proxy;\n  fastcgi_temp_path {at}/fastcgi;\n\
+         uwsgi_temp_path {at}/uwsgi;\n  scgi_temp_path {at}/scgi;\n\
+         server {{ listen {address} deferred backlog=4096; root {root}; }}\n}}\n",
+        workers = harness.cores.workers(),
+        root = root.display(),
+    );
+    let file = folder.join("nginx.conf");
+    fs::write(&file, configuration).doing(|| "writing nginx.conf".to_owned())?;
+    let arguments = ["-c", &file.to_string_lossy(), "-p", &folder.to_string_lossy(), "-g", "daemon off;"];
+    let mut process = harness.start(name, "nginx", &arguments.map(str::to_owned), |_| {})?;
+    process.wait_until("listening", || listens(address))?;
+    let log = (log == AccessLog::On).then_some(access);
+    Ok(Contender { name: name.to_owned(), address, process, log, queues: Vec::new(), delivered: None })
+}

@@ -1,0 +1,167 @@
+//! Slices in turns: server A, server B, …, again and again, so that what moves with the machine moves for all of them.
+
+use std::fs::{self, OpenOptions};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::cpu::{Sample, Spent};
+use crate::error::{Doing, Error};
+use crate::harness::{Harness, Process};
+use crate::histogram::Histogram;
+
+/// A server under load.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) process: Process,
+    /// Where it writes a line per request; emptied after each slice.
+    pub(crate) log: Option<PathBuf>,
+    /// Folders that must be empty before it has done its work: Postfix's queue.
+    pub(crate) queues: Vec<PathBuf>,
+    /// A folder of delivered mails, emptied after each slice.
+    pub(crate) delivered: Option<PathBuf>,
+}
+
+/// What one server did in one turn.
+#[derive(Debug, Clone)]
+pub(crate) struct Slice {
+    pub(crate) operations: u64,
+    /// From the first request to the last answer.
+    pub(crate) wall: Duration,
+    /// Until what the server put off was done too.
+    pub(crate) settled: Duration,
+    pub(crate) spent: Spent,
+    pub(crate) latency: Histogram,
+}
+
+impl Slice {
+    /// Microseconds of processor time per operation.
+    pub(crate) fn cost(&self) -> f64 {
+        self.spent.total.as_secs_f64() * 1e6 / self.operations.max(1) as f64
+    }
+
+    /// Operations per second, by the wall clock.
+    pub(crate) fn rate(&self) -> f64 {
+        self.operations as f64 / self.wall.as_secs_f64().max(1e-9)
+    }
+}
+
+/// Counts one slice: started by the load when its connections are open.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    root: u32,
+    began: Option<(Instant, Sample)>,
+    wall: Duration,
+    latency: Histogram,
+}
+
+impl Meter {
+    fn of(process: &Process) -> Self {
+        Self { root: process.id(), began: None, wall: Duration::ZERO, latency: Histogram::default() }
+    }
+
+    /// The load begins now; returns the moment.
+    pub(crate) fn begin(&mut self) -> Instant {
+        let sample = Sample::of_tree(self.root);
+        let now = Instant::now();
+        self.began = Some((now, sample));
+        now
+    }
+
+    /// The last answer has come.
+    pub(crate) fn end(&mut self) {
+        self.wall = self.began.as_ref().map_or(Duration::ZERO, |(began, _)| began.elapsed());
+    }
+
+    pub(crate) fn answered(&mut self, latency: Duration, times: u64) {
+        self.latency.add(latency, times);
+    }
+}
+
+/// Loads one server for about the time given, and returns how many operations it answered.
+pub(crate) type Load<'a> = dyn FnMut(&mut Contender, Duration, &mut Meter) -> Result<u64, Error> + 'a;
+
+/// One slice for each of `contenders`, `rounds` times; the first of all goes unrecorded. Returns the slices of each.
+pub(crate) fn take_turns(
+    harness: &Harness,
+    contenders: &mut [Contender],
+    load: &mut Load<'_>,
+) -> Result<Vec<Vec<Slice>>, Error> {
+    let mut slices: Vec<Vec<Slice>> = contenders.iter().map(|_| Vec::new()).collect();
+    for contender in contenders.iter_mut() {
+        one_slice(contender, harness.slice / 3, load)?;
+    }
+    for round in 0..harness.rounds {
+        for (contender, slices) in contenders.iter_mut().zip(&mut slices) {
+            let slice = one_slice(contender, harness.slice, load)?;
+            eprint_progress(round, contender, &slice);
+            slices.push(slice);
+        }
+    }
+    Ok(slices)
+}
+
+fn one_slice(contender: &mut Contender, time: Duration, load: &mut Load<'_>) -> Result<Slice, Error> {
+    contender.process.alive()?;
+    let mut meter = Meter::of(&contender.process);
+    let operations = load(contender, time, &mut meter)?;
+    if operations == 0 {
+        return Err(Error::not_so(format!("{} answered nothing within {time:?}", contender.name)));
+    }
+    settle(contender)?;
+    let (began, before) = meter.began.ok_or_else(|| Error::not_so("a load that never began"))?;
+    let settled = began.elapsed();
+    let spent = Sample::of_tree(meter.root).since(&before);
+    tidy(contender)?;
+    Ok(Slice { operations, wall: meter.wall, settled, spent, latency: meter.latency })
+}
+
+/// What a server does after its answers (writing its log, delivering its queue) is charged to it.
+fn settle(contender: &mut Contender) -> Result<(), Error> {
+    let began = Instant::now();
+    while contender.queues.iter().any(|folder| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some())) {
+        contender.process.alive()?;
+        if began.elapsed() > PATIENCE {
+            return Err(Error::not_so(format!("{} did not empty its queue within {PATIENCE:?}", contender.name)));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(SETTLE);
+    Ok(())
+}
+
+/// Forgets what the slice has left on the disk, so that no later slice pays for it.
+fn tidy(contender: &Contender) -> Result<(), Error> {
+    if let Some(log) = &contender.log {
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(log)
+            .doing(|| format!("emptying the log of {}", contender.name))?;
+    }
+    if let Some(folder) = &contender.delivered {
+        for mail in fs::read_dir(folder).into_iter().flatten().flatten() {
+            fs::remove_file(mail.path()).doing(|| format!("removing the mails of {}", contender.name))?;
+        }
+    }
+    Ok(())
+}
+
+#[allow(clippy::print_stderr, reason = "a run takes minutes: the person at the terminal sees that it goes on")]
+fn eprint_progress(round: u32, contender: &Contender, slice: &Slice) {
+    eprintln!(
+        "  round {:2}  {:<24} {:>10.3} µs CPU/op {:>12.0} op/s {:>4.0} % busy",
+        round + 1,
+        contender.name,
+        slice.cost(),
+        slice.rate(),
+        100.0 * slice.spent.total.as_secs_f64() / slice.wall.as_secs_f64().max(1e-9)
+    );
+}
+
+/// Long enough for a server's log thread to write what it holds.
+const SETTLE: Duration = Duration::from_millis(30);
+/// How long a queue may take to empty.
+const PATIENCE: Duration = Duration::from_secs(120);
