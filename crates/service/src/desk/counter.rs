@@ -69,9 +69,11 @@ fn stage(picture: &Picture) -> Markup {
                 (behind(picture))
                 svg.flights #flights aria-hidden="true" {}
             }
-            p.caption {
-                "Each dot is one request on its way from a client through a port to a thread, and back as an answer. "
-                span.slowed hidden { "They are slowed down to be seen: the real ones take microseconds." }
+            div.caption {
+                p {
+                    "A request goes from a client through a port to a thread, which carries it out; the answer goes the same way back. "
+                    span.slowed hidden { "Each dot is one request, each ring its answer, slowed down to be seen: the real ones take microseconds." }
+                }
                 button.pause #pause type="button" hidden { "Pause" }
             }
         }
@@ -156,7 +158,7 @@ fn behind(picture: &Picture) -> Markup {
 fn wires(class: &str, from: usize, to: usize, drawn: impl Fn(usize, usize) -> bool) -> Markup {
     let middle = |index: usize, of: usize| (index as f64 + 0.5) / of.max(1) as f64 * 100.0;
     html! {
-        svg.wires class=(class) viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true" {
+        svg class={ "wires " (class) } viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true" {
             @for start in 0..from {
                 @for end in (0..to).filter(|&end| drawn(start, end)) {
                     path d=(format!("M0 {0:.2}C50 {0:.2} 50 {1:.2} 100 {1:.2}", middle(start, from), middle(end, to))) {}
@@ -218,7 +220,7 @@ fn attempt(channel: &ChannelView) -> Option<String> {
 fn rates(picture: &Picture) -> Markup {
     html! {
         section.block {
-            h2 { "Rates" }
+            h2 { "Rates " small { "over the last two minutes" } }
             div.rates #rates {
                 @for channel in &picture.channels {
                     figure class=(hue(picture, &channel.name)) data-rate=(channel.name) {
@@ -227,7 +229,7 @@ fn rates(picture: &Picture) -> Markup {
                             span.now { b.per-second { "–" } " requests/s" }
                         }
                         div.chart.requests-chart { noscript { p.total { (format::grouped(channel.requests)) " requests in all" } } }
-                        p.flow { "in " b.in-rate { (format::bytes(channel.bytes_in)) } " · out " b.out-rate { (format::bytes(channel.bytes_out)) } }
+                        p.flow { "↑ in " b.in-rate { (format::bytes(channel.bytes_in)) } " · ↓ out " b.out-rate { (format::bytes(channel.bytes_out)) } }
                         div.chart.bytes-chart {}
                     }
                 }
@@ -257,7 +259,7 @@ fn request_row(picture: &Picture, request: &RequestView) -> Markup {
     html! {
         tr {
             td.time { (moment(request.at_ms, &format::second(request.at_ms))) }
-            td { span.tag class=(hue(picture, &request.channel)) { (request.channel) } }
+            td { span class={ "tag " (hue(picture, &request.channel)) } { (request.channel) } }
             td.what title=(request.what) { (request.what) }
             td.outcome { (request.outcome) }
             td.number { (format::bytes(request.bytes)) }
@@ -325,7 +327,7 @@ fn connection_row(picture: &Picture, connection: &ConnectionView) -> Markup {
     html! {
         tr {
             td.number { (connection.id) }
-            td { span.tag class=(hue(picture, &connection.channel)) { (connection.channel) } }
+            td { span class={ "tag " (hue(picture, &connection.channel)) } { (connection.channel) } }
             td { (connection.peer.map_or_else(String::new, |peer| peer.to_string())) @if !connection.name.is_empty() { " " i { (connection.name) } } }
             td.what { (connection.doing) }
             td.wide { (connection.worker) }

@@ -69,7 +69,7 @@ fn mail(row: &MessageRow) -> Markup {
         li class=(if row.flags.seen() { "mail" } else { "mail unread" }) {
             a href=(format!("/inbox/{}", row.id)) {
                 span.mark-unread { @if !row.flags.seen() { span.unseen { "unread" } } }
-                bdi.from { (sender(row)) }
+                bdi.from title=(sender(row)) { (name(&sender(row))) }
                 span.to { "to " bdi { (first) } @if recipients.len() > 1 { " +" (recipients.len() - 1) } }
                 bdi.subject { @if subject.trim().is_empty() { i { "no subject" } } @else { (subject) } }
                 span.size { (format::bytes(row.size)) }
@@ -86,6 +86,12 @@ pub(super) fn sender(row: &MessageRow) -> String {
         return from;
     }
     if row.envelope.sender.is_empty() { "<>".to_owned() } else { shown(&row.envelope.sender, 120) }
+}
+
+/// The name in `Name <address>`, where there is one: a list has no room for both.
+fn name(sender: &str) -> &str {
+    let name = sender.split('<').next().unwrap_or_default().trim().trim_matches('"').trim();
+    if name.is_empty() { sender } else { name }
 }
 
 /// A form that works without scripts and asks before it acts.

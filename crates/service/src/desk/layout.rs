@@ -56,7 +56,7 @@ impl Page<'_> {
                 }
                 body {
                     a.skip href="#content" { "Skip to the content" }
-                    (bar(self.place))
+                    (bar(self.place, self.reload))
                     main #content { (self.content) }
                 }
             }
@@ -64,7 +64,8 @@ impl Page<'_> {
     }
 }
 
-fn bar(place: Place) -> Markup {
+/// A page that is renewed by itself says whether it is.
+fn bar(place: Place, reload: Option<u32>) -> Markup {
     let entry = |entry: Place, href: &str, text: &str| {
         html! { a href=(href) aria-current=[(entry == place).then_some("page")] { (text) } }
     };
@@ -76,7 +77,9 @@ fn bar(place: Place) -> Markup {
                 (entry(Place::Inbox, "/inbox", "Inbox"))
                 (entry(Place::Reference, "/api", "API"))
             }
-            span.live #live data-state="static" role="status" { span.dot {} span.word { "snapshot" } }
+            span.live {
+                @if reload.is_some() { span #live data-state="static" role="status" { span.dot {} span.word { "snapshot" } } }
+            }
             button.theme #theme type="button" hidden aria-label="Change between light and dark" title="Light or dark" {
                 svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true" {
                     circle cx="12" cy="12" r="8" fill="none" stroke="currentColor" stroke-width="1.8" {}

@@ -198,3 +198,196 @@ async fn the_first_page_is_escaped_and_whole_without_scripts() {
     let inbox = house.page("/inbox").await;
     assert!(inbox.contains("swaks --server 127.0.0.1:1025"), "an empty inbox says how to send a first mail");
 }
+
+#[tokio::test]
+async fn requests_of_other_sites_change_nothing() {
+    let house = house();
+    let id = house.mail("Subject: Hello\n\nText").await;
+    let own = "http://127.0.0.1:8025";
+    for (fields, refused) in [
+        (vec![("sec-fetch-site", "cross-site")], true),
+        (vec![("sec-fetch-site", "same-site")], true),
+        (vec![("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")], true),
+        (vec![("origin", "http://evil.example")], true),
+        (vec![("origin", "null")], true),
+        (vec![("origin", "http://127.0.0.1:8080")], true),
+        (vec![("origin", "http://127.0.0.1:80250")], true),
+        (vec![("sec-fetch-site", "same-origin"), ("origin", "http://evil.example")], true),
+        (vec![("sec-fetch-site", "same-origin"), ("origin", own)], false),
+        (vec![("sec-fetch-site", "none")], false),
+        (vec![("origin", own)], false),
+        (vec![("origin", "HTTP://127.0.0.1:8025")], true),
+        (vec![], false),
+    ] {
+        for (method, target) in [("POST", format!("/inbox/{id}/unread")), ("DELETE", "/api/v1/message/999".to_owned())]
+        {
+            let reply = house.ask(method, &target, &fields).await;
+            assert_eq!(reply.0.status == 403, refused, "{method} {fields:?}: {}", reply.0.status);
+        }
+        if refused {
+            assert_eq!(house.ask("POST", "/inbox/delete-all", &fields).await.0.status, 403);
+            assert_eq!(house.ask("DELETE", "/api/v1/messages", &fields).await.0.status, 403);
+        }
+    }
+    assert!(house.desk.store.message(id).await.unwrap().is_some(), "nothing was deleted");
+}
+
+#[tokio::test]
+async fn what_strangers_wrote_is_shown_and_nothing_more() {
+    let house = house();
+    let hostile = "Subject: <script>alert(1)</script> \"x\" & \u{202e}evil\nX-Odd: <img src=x onerror=alert(1)>\n\
+        Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html; name=\"<b>.html\"\n\
+        Content-Disposition: attachment; filename=\"../..\\\\<script>\u{202e}.html\"\n\n<script>alert(1)</script>\n\
+        --b\nContent-Type: image/svg+xml\n\n<svg onload=alert(1)>\n--b\nContent-Type: text/plain\n\n<script>alert(2)</script> https://x.org/\"><b>\n--b--\n";
+    let id = house.mail(hostile).await;
+    for view in ["", "/text", "/headers", "/tree", "/attachments", "/source"] {
+        let page = house.page(&format!("/inbox/{id}{view}")).await;
+        for forbidden in ["<script>", "<img src=x", "<svg onload", "\u{202e}", "../.."] {
+            let allowed = view == "/source" && forbidden == "../..";
+            assert!(allowed || !page.contains(forbidden), "{forbidden:?} on {view:?}");
+        }
+    }
+    assert!(house.page("/inbox").await.contains("&lt;script&gt;alert(1)&lt;/script&gt; &quot;x&quot; &amp; evil"));
+    for (part, media_type) in [(1, "application/octet-stream"), (2, "application/octet-stream"), (3, "text/plain")] {
+        let reply = house.ask("GET", &format!("/inbox/{id}/part/{part}"), &[]).await;
+        assert_eq!(reply.field("content-type"), Some(media_type));
+        let disposition = reply.field("content-disposition").unwrap();
+        assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
+        assert!(!disposition.contains(['/', '\\', '<', '\r', '\n']), "{disposition}");
+        assert_eq!(reply.field("content-security-policy"), Some("sandbox; default-src 'none'; frame-ancestors 'none'"));
+        assert_eq!(reply.field("x-content-type-options"), Some("nosniff"));
+    }
+}
+
+#[tokio::test]
+async fn the_html_of_a_mail_is_shut_in_a_frame() {
+    let house = house();
+    let html = "Subject: x\nContent-Type: multipart/related; boundary=b\n\n--b\nContent-Type: text/html\n\n\
+        <img src=\"cid:logo@x\"><img src=\"https://evil.example/pixel\"><script>alert(1)</script><a href=\"https://x.org\">x</a>\n\
+        --b\nContent-Type: image/png\nContent-ID: <logo@x>\nContent-Transfer-Encoding: base64\n\niVBORw==\n--b--\n";
+    let id = house.mail(html).await;
+    let page = house.page(&format!("/inbox/{id}")).await;
+    assert!(page.contains("sandbox=\"allow-popups allow-popups-to-escape-sandbox\""));
+    assert!(page.contains("wants to load 1 thing") && page.contains(&format!("href=\"/inbox/{id}?remote=1\"")));
+    assert!(page.contains(&format!("src=\"/inbox/{id}/html\"")));
+    let asked = house.page(&format!("/inbox/{id}?remote=1")).await;
+    assert!(asked.contains(&format!("src=\"/inbox/{id}/html?remote=1\"")));
+    let frame = house.page(&format!("/inbox/{id}/html")).await;
+    assert!(frame.contains("<img src=\"data:image/png;base64,iVBORw==\">"), "{frame}");
+    assert!(!frame.contains("<script") && frame.contains("rel=\"noopener noreferrer\""));
+}
+
+#[tokio::test]
+async fn opening_marks_as_read_and_unread_undoes_it() {
+    let house = house();
+    let id = house.mail("Subject: Hello\n\nText").await;
+    let seen = async || house.desk.store.message(id).await.unwrap().unwrap().flags.seen();
+    house.ask("HEAD", &format!("/inbox/{id}"), &[]).await;
+    assert!(!seen().await, "HEAD only asks");
+    assert!(house.page("/inbox").await.contains("<title>Inbox (1)"));
+    house.page(&format!("/inbox/{id}")).await;
+    assert!(seen().await);
+    house.ask("POST", &format!("/inbox/{id}/unread"), &[]).await;
+    assert!(!seen().await);
+}
+
+#[tokio::test]
+async fn the_json_is_as_documented() {
+    let house = house();
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(
+            house.mail(&format!("Subject: {number}\nContent-Type: text/html\n\n<p>{number}</p>")).await.to_string(),
+        );
+    }
+    let json = async |target: &str| {
+        let reply = house.ask("GET", target, &[]).await;
+        assert_eq!(reply.field("content-type"), Some("application/json"));
+        serde_json::from_str::<serde_json::Value>(&reply.text()).unwrap()
+    };
+    let list = json("/api/v1/messages?limit=2").await;
+    assert_eq!((&list["total"], &list["unread"]), (&5.into(), &5.into()));
+    assert_eq!(list["messages"][0]["id"], *ids[4]);
+    assert_eq!(list["messages"][1]["subject"], "3");
+    let documented = "id uid seen size received sender recipients from to subject date_unix message_id peer";
+    let object = list["messages"][0].as_object().unwrap();
+    assert!(documented.split(' ').all(|key| object.contains_key(key)) && object.len() == 13);
+    let next = list["next"].as_u64().unwrap();
+    let rest = json(&format!("/api/v1/messages?before={next}&limit=200")).await;
+    assert_eq!(rest["messages"].as_array().unwrap().len(), 3);
+    assert!(rest["next"].is_null());
+    assert_eq!(json("/api/v1/messages?limit=0").await["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(json("/api/v1/messages?limit=999999").await["messages"].as_array().unwrap().len(), 5);
+    let detail = json(&format!("/api/v1/message/{}", ids[0])).await;
+    assert_eq!((&detail["html"], &detail["text_made_from_html"]), (&"<p>0</p>".into(), &true.into()));
+    assert_eq!(detail["parts"][0]["media_type"], "text/html");
+    assert_eq!(json("/api/v1/status").await["channels"][0]["name"], "web");
+    assert!(json("/api/v1/message/999999").await["error"].is_string());
+    for (target, deleted) in [(format!("/api/v1/message/{}", ids[0]), 1), ("/api/v1/messages".to_owned(), 4)] {
+        let reply = house.ask("DELETE", &target, &[]).await;
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&reply.text()).unwrap()["deleted"], deleted);
+    }
+    assert_eq!(json("/api/v1/messages").await["total"], 0);
+}
+
+#[tokio::test]
+async fn raw_is_byte_for_byte_from_memory_and_from_a_file() {
+    let house = house();
+    for size in [10, 200_000] {
+        let message = format!("Subject: x\n\n{}", "y".repeat(size));
+        let id = house.mail(&message).await;
+        let reply = house.ask("GET", &format!("/inbox/{id}/raw"), &[]).await;
+        assert_eq!(reply.field("content-type"), Some("message/rfc822"));
+        let bytes = match reply.0.body {
+            Body::Bytes(bytes) => bytes.to_vec(),
+            Body::File { file, start, length } => {
+                let mut bytes = vec![0; length as usize];
+                std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, start).unwrap();
+                bytes
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(bytes, message.replace('\n', "\r\n").as_bytes());
+        let part = house.ask("GET", &format!("/inbox/{id}/part/0"), &[]).await;
+        assert_eq!(part.text().len(), size);
+    }
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_good_under_their_own_version_only() {
+    let house = house();
+    let url = assets::url("desk.css");
+    let reply = house.ask("GET", &url, &[]).await;
+    assert_eq!(reply.field("cache-control"), Some("public, max-age=31536000, immutable"));
+    let tag = reply.field("etag").unwrap().to_owned();
+    assert_eq!(house.ask("GET", &url, &[("if-none-match", &tag)]).await.0.status, 304);
+    assert_eq!(house.ask("GET", &url, &[("if-none-match", "\"other\"")]).await.0.status, 200);
+    assert_eq!(house.ask("GET", "/assets/0/desk.css", &[]).await.field("cache-control"), Some("no-cache"));
+}
+
+#[tokio::test]
+async fn watchers_are_told_and_counted() {
+    let house = house();
+    let watch = async |target: &str| match house.ask("GET", target, &[]).await.0.body {
+        Body::Stream(events) => Some(events),
+        _ => None,
+    };
+    let mut everything = watch("/api/v1/events").await.unwrap();
+    let mut mail = watch("/api/v1/events?only=mail").await.unwrap();
+    assert!(everything.recv().await.unwrap().starts_with(b"retry: 2000\n\nevent: history\ndata: ["));
+    assert_eq!(mail.recv().await.unwrap().as_ref(), b"retry: 2000\n\n");
+    house.mail("Subject: x\n\ny").await;
+    while !mail.recv().await.unwrap().starts_with(b"event: mail\ndata: {\"messages\":1,\"unread\":1") {}
+    while !everything.recv().await.unwrap().starts_with(b"event: picture\ndata: {\"version\":") {}
+    let mut others = Vec::new();
+    for _ in 2..events::MOST_WATCHERS {
+        others.push(watch("/api/v1/events?only=mail").await.unwrap());
+    }
+    assert_eq!(house.ask("GET", "/api/v1/events", &[]).await.0.status, 503, "one too many");
+    drop(others.pop());
+    let last = watch("/api/v1/events").await;
+    assert!(last.is_some(), "who leaves makes room");
+    house.desk.stop();
+    while everything.recv().await.is_some() {}
+    assert!(watch("/api/v1/events").await.is_none(), "nobody begins to watch a server that stops");
+}

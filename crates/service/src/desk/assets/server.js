@@ -53,7 +53,7 @@ listen("/api/v1/events", {
     says("store-messages", grouped(picture.store.messages));
     says("store-bytes", bytes(picture.store.bytes));
     says("programs-running", String(picture.programs.running));
-    says("programs-finished", `${grouped(picture.programs.finished)} finished`);
+    says("programs-finished", grouped(picture.programs.finished));
     says("other-threads", String(picture.threads.filter((thread) => !thread.name.startsWith("worker-")).length));
   },
 });

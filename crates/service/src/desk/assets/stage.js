@@ -8,8 +8,8 @@ const WORK = 260;
 /// The most dots at the same time, and the most of one picture.
 const MOST_FLYING = 80;
 const MOST_AT_ONCE = 24;
-/// Below this many in one picture, each dot says what it carries.
-const FEW = 5;
+/// Below this many on their way, each dot says what it carries.
+const FEW = 4;
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -121,7 +121,7 @@ export class Stage {
     dot.setAttribute("r", 5.5);
     group.append(dot);
     let text = null;
-    if (named) {
+    if (named && this.flying.size < FEW) {
       text = document.createElementNS(NS, "text");
       text.setAttribute("y", -11);
       text.textContent = request.what.length > 28 ? `${request.what.slice(0, 27)}…` : request.what;
@@ -151,7 +151,8 @@ export class Stage {
       { from: windowOut, to: clerkIn, time: LEG },
       { from: clerkIn, to: clerkIn, time: WORK, work: true },
     ];
-    if (behind && clerkOut) {
+    // On a narrow page what lies behind is drawn elsewhere, and no wire leads there.
+    if (behind && clerkOut && behind.x > clerkOut.x) {
       legs.push({ from: clerkOut, to: behind, time: LEG / 1.4 }, { from: behind, to: clerkOut, time: LEG / 1.4 });
     }
     legs.push(
