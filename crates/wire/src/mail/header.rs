@@ -87,6 +87,22 @@ pub fn end(message: &[u8]) -> Option<usize> {
     memchr::memmem::find(message, b"\r\n\r\n").map(|at| at + 4)
 }
 
+/// Whether a message that begins so begins with a header: with a field, with the line of a mailbox file, or with the empty
+/// line. `None` while that cannot be told.
+pub fn begins(message: &[u8]) -> Option<bool> {
+    for known in [&b"\r\n"[..], b"From ", b">From "] {
+        if message.starts_with(known) {
+            return Some(true);
+        }
+        if known.starts_with(message) {
+            return None;
+        }
+    }
+    let name = message.iter().take_while(|byte| matches!(byte, b'!'..=b'~') && **byte != b':').count();
+    let spaces = message.iter().skip(name).take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    message.get(name + spaces).map(|&behind| name > 0 && behind == b':')
+}
+
 /// Whether an empty line stands in this stretch of a header, which does not begin at the header's start.
 pub(crate) fn has_empty_line(stretch: &[u8]) -> bool {
     memchr::memmem::find(stretch, b"\r\n\r\n").is_some()
@@ -143,6 +159,34 @@ mod tests {
             ("A: b\r\n\r\nbody\r\n\r\n", Some(8)),
         ] {
             assert_eq!(end(message.as_bytes()), expect, "{message:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_begins_with_a_header_or_not() {
+        for (message, expect) in [
+            ("Subject: x\r\n", Some(true)),
+            ("Subject : x\r\n", Some(true)),
+            ("X:\r\n", Some(true)),
+            ("\r\n", Some(true)),
+            ("From alice Mon\r\n", Some(true)),
+            (">From alice Mon\r\n", Some(true)),
+            ("From: alice\r\n", Some(true)),
+            ("Hello\r\n", Some(false)),
+            ("Hello world: x\r\n", Some(false)),
+            ("From\r\n", Some(false)),
+            (" folded: x\r\n", Some(false)),
+            (": x\r\n", Some(false)),
+            ("gr\u{fc}n: x\r\n", Some(false)),
+        ] {
+            assert_eq!(begins(message.as_bytes()), expect, "{message:?}");
+            for end in 0..message.len() {
+                let soon = begins(&message.as_bytes()[..end]);
+                assert!(soon.is_none() || soon == expect, "{message:?} up to {end}: {soon:?}");
+            }
+        }
+        for unknown in ["", "\r", "F", "From", ">", "Subject", "Subject \t"] {
+            assert_eq!(begins(unknown.as_bytes()), None, "{unknown:?}");
         }
     }
 

@@ -25,9 +25,12 @@ impl Summary {
     /// The most bytes of UTF-8 in each text.
     pub const LONGEST: usize = 512;
 
-    /// Reads the header at the start of `message`. Of a field that comes twice the first counts.
+    /// Reads the header at the start of `message`, if it has one. Of a field that comes twice the first counts.
     pub fn of(message: &[u8]) -> Self {
         let mut summary = Self::default();
+        if header::begins(message) == Some(false) {
+            return summary;
+        }
         for field in Fields::new(message) {
             // The length alone tells most of the other fields apart.
             match field.name.len() {
@@ -132,7 +135,7 @@ mod tests {
     fn a_message_in_one_piece() {
         assert_eq!(Summary::of(MESSAGE), expected());
         assert_eq!(Summary::of(b""), Summary::default());
-        assert_eq!(Summary::of(b"no header at all"), Summary::default());
+        assert_eq!(Summary::of(b"no header at all\r\nSubject: x\r\n"), Summary::default());
         assert_eq!(Summary::of(b"\r\nFrom: in the body\r\n"), Summary::default());
     }
 

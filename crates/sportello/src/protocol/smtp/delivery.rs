@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use sportello_net::Connection;
 use sportello_service::failure::Class;
 use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Store, Summary};
+use sportello_wire::mail::header;
 use sportello_wire::mail::message::Gatherer;
 use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
 
@@ -19,6 +20,20 @@ use crate::protocol::status;
 pub(super) struct Delivery {
     incoming: Incoming,
     summary: Gatherer,
+    opening: Option<Opening>,
+}
+
+/// Our fields, and the first bytes of the text while these do not tell whether the text has a header of its own. Where it has
+/// none, as when a person types `Hello`, an empty line parts the two, or the text would be read as more header.
+#[derive(Debug)]
+struct Opening {
+    fields: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Opening {
+    /// How many bytes of text may be held back; no name of a field is longer.
+    const MOST: usize = 256;
 }
 
 /// What the log will say of a message; it outlives a [`Delivery`] that was refused in its middle.
@@ -36,19 +51,14 @@ impl Delivery {
     /// Asks the store for a place, at MAIL (RFC 1870 §6.1 on `size`).
     pub(super) fn begin(store: &Store, size: Option<u64>) -> Result<Self, Reply> {
         match store.begin(size) {
-            Ok(incoming) => Ok(Self { incoming, summary: Gatherer::default() }),
+            Ok(incoming) => Ok(Self { incoming, summary: Gatherer::default(), opening: None }),
             Err(error) => Err(refused("begin", &error)),
         }
     }
 
-    /// Writes the fields that come before the text, when the envelope is whole.
-    pub(super) async fn prefix(
-        &mut self,
-        service: &Service,
-        session: &Session,
-        connection: &Connection,
-    ) -> Result<(), Reply> {
-        let (Some(hello), Some(envelope)) = (session.hello(), session.envelope()) else { return Ok(()) };
+    /// Makes the fields that come before the text, when the envelope is whole.
+    pub(super) fn open(&mut self, service: &Service, session: &Session, connection: &Connection) {
+        let (Some(hello), Some(envelope)) = (session.hello(), session.envelope()) else { return };
         let trace = Trace {
             hello,
             peer: connection.peer().ip(),
@@ -57,19 +67,35 @@ impl Delivery {
             envelope,
             seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
-        let bytes = trace.to_bytes();
-        self.incoming.write(&bytes).await.map_err(|error| refused("write", &error))
+        self.opening = Some(Opening { fields: trace.to_bytes(), text: Vec::new() });
     }
 
     /// Takes the next bytes of the text; returns when the store has them.
     pub(super) async fn write(&mut self, text: &[u8]) -> Result<(), Reply> {
         self.summary.push(text);
-        self.incoming.write(text).await.map_err(|error| refused("write", &error))
+        let Some(mut opening) = self.opening.take() else { return self.store(text).await };
+        let (first, rest) = text.split_at(text.len().min(Opening::MOST.saturating_sub(opening.text.len())));
+        opening.text.extend_from_slice(first);
+        let begins = header::begins(&opening.text);
+        if begins.is_none() && opening.text.len() < Opening::MOST {
+            self.opening = Some(opening);
+            return Ok(());
+        }
+        if begins != Some(true) {
+            opening.fields.extend_from_slice(b"\r\n");
+        }
+        opening.fields.append(&mut opening.text);
+        self.store(&opening.fields).await?;
+        self.store(rest).await
+    }
+
+    async fn store(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        self.incoming.write(bytes).await.map_err(|error| refused("write", &error))
     }
 
     /// Gives the message to the store; returns when it is on disk.
     pub(super) async fn accept(
-        self,
+        mut self,
         store: &Store,
         session: &Session,
         connection: &Connection,
@@ -84,6 +110,9 @@ impl Delivery {
             channel: connection.channel().name.clone(),
             connection: connection.id(),
         };
+        if let Some(opening) = self.opening.take() {
+            self.store(&opening.fields).await?; // an empty message
+        }
         let summary = self.summary.finish();
         let summary = Summary {
             from: summary.from,

@@ -9,7 +9,7 @@ mod session;
 
 use std::rc::Rc;
 
-use sportello_net::Connection;
+use sportello_net::{Buffer, Connection};
 use sportello_store::Store;
 use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
@@ -26,7 +26,9 @@ pub struct Service {
 
 impl Service {
     /// A service that keeps mail in `store` and greets as `hostname`; what is no domain name becomes `localhost`.
-    pub fn new(store: Store, hostname: &str, limits: Limits) -> Self {
+    pub fn new(store: Store, hostname: &str, mut limits: Limits) -> Self {
+        // A command is read into one buffer.
+        limits.command_line = limits.command_line.min(Buffer::CAPACITY);
         let hostname = match Domain::parse(hostname.as_bytes()) {
             Ok(_) => hostname.into(),
             Err(_) => "localhost".into(),

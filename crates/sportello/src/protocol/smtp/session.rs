@@ -118,7 +118,7 @@ impl<'s> Conversation<'s> {
             Event::Reset => self.forget(),
             Event::Mail => self.begin(),
             Event::Recipient => self.session.accept(&mut self.out),
-            Event::Data => fault = Box::pin(self.data()).await,
+            Event::Data => self.data(),
             Event::Fault(fault) => {
                 tracing::debug!(connection = self.connection.id(), %fault, "a message is refused");
                 self.delivery = None;
@@ -156,15 +156,17 @@ impl<'s> Conversation<'s> {
 
     async fn flush(&mut self) -> Result<(), Ended> {
         if !self.out.is_empty() {
-            self.connection.write_all(&self.out).await?;
+            let written = self.connection.write_all(&self.out).await;
+            // What was written in part must not be said again by a farewell.
             self.out.clear();
+            return written;
         }
         Ok(())
     }
 
     fn begin(&mut self) {
         let envelope = self.session.envelope();
-        let label = self.label.insert(Box::new(Label::new(envelope)));
+        self.label = Some(Box::new(Label::new(envelope)));
         match Delivery::begin(&self.service.store, envelope.and_then(|envelope| envelope.mail.size)) {
             Ok(delivery) => {
                 self.connection.set_doing("MAIL");
@@ -172,7 +174,6 @@ impl<'s> Conversation<'s> {
                 self.session.accept(&mut self.out);
             }
             Err(reply) => {
-                label.name(envelope);
                 let code = reply.code().to_string();
                 self.session.refuse(reply, &mut self.out);
                 self.told(&code, Failed::Yes);
@@ -180,13 +181,14 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    async fn data(&mut self) -> Option<Reply> {
+    fn data(&mut self) {
         self.connection.set_doing("DATA");
         if let Some(label) = &mut self.label {
             label.name(self.session.envelope());
         }
-        let delivery = self.delivery.as_mut()?;
-        delivery.prefix(self.service, &self.session, &self.connection).await.err()
+        if let Some(delivery) = &mut self.delivery {
+            delivery.open(self.service, &self.session, &self.connection);
+        }
     }
 
     async fn store(&mut self) {

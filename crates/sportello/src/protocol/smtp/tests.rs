@@ -172,6 +172,36 @@ impl Server {
 }
 
 #[test]
+fn a_text_without_header_is_parted_from_our_fields_by_an_empty_line() {
+    let server = server();
+    let mut client = server.client();
+    client.send("HELO c\r\n").expect(&[250]);
+    let long = format!("{}: x\r\n", "n".repeat(300));
+    for (text, parted) in [
+        ("Hello\r\n", true),
+        ("Subject: x\r\n\r\nHello\r\n", false),
+        ("\r\nHello\r\n", false),
+        ("", false),
+        ("n\r\n", true),
+        (&long, true),
+    ] {
+        client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").expect(&[250, 250, 354]);
+        // None of the texts has a dot to double.
+        for byte in text.bytes() {
+            client.send([byte]);
+        }
+        client.send(".\r\n");
+        let messages = server.messages_after(|| client.reply());
+        let newest = messages.iter().max_by_key(|message| message.id).unwrap();
+        let body = String::from_utf8(server.body(newest)).unwrap();
+        let ours = body.strip_suffix(text).unwrap();
+        assert_eq!(ours.ends_with("+0000\r\n\r\n"), parted, "{text:?}: {body}");
+        assert_eq!(ours.ends_with("+0000\r\n"), !parted, "{text:?}: {body}");
+    }
+    server.stop();
+}
+
+#[test]
 fn a_large_message_goes_through_the_spool_whole() {
     let server = server();
     let mut client = server.client();
@@ -224,7 +254,7 @@ fn a_refused_text_leaves_nothing_behind_and_the_session_goes_on() {
     assert_eq!(client.reply(), "552 5.3.4 Error: the message is too large");
     client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").expect(&[250, 250, 354]);
     client.send("bare\nline\r\n.\r\nNOOP\r\n");
-    assert_eq!(client.reply(), "550 5.5.2 Error: the message has an LF without CR");
+    assert_eq!(client.reply(), "550 5.5.2 Error: the message has an LF without CR (curl: --crlf)");
     client.expect(&[250]);
     assert_eq!(server.messages().len(), 0);
     client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n").expect(&[250, 250, 354, 250]);

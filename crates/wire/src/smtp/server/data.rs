@@ -17,7 +17,7 @@ pub enum Fault {
     #[error("the message has a CR without LF")]
     BareCr,
     /// An LF that no CR precedes.
-    #[error("the message has an LF without CR")]
+    #[error("the message has an LF without CR (curl: --crlf)")]
     BareLf,
     /// A NUL. RFC 2045 §2.7 and §2.8: neither 7bit nor 8bit data has any, only binary data, which was not offered;
     /// RFC 5322 §4 knows it as obsolete syntax that must not be made.

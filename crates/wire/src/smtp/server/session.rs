@@ -355,10 +355,11 @@ impl Session {
                     self.phase = Phase::Ended(envelope);
                     Event::BodyEnd
                 }
-                Phase::Discarding(_, reply) => match self.say(&reply, out) {
-                    Event::Close => Event::Close,
-                    _ => Event::Refused(reply),
-                },
+                Phase::Discarding(_, reply) => {
+                    // Where this was one error too many, Close is the next event.
+                    let _ = self.say(&reply, out);
+                    Event::Refused(reply)
+                }
                 // No other phase reads text.
                 phase => {
                     self.phase = phase;
