@@ -208,7 +208,7 @@ fn run<S: Serve>(
         .enable_io()
         .enable_time()
         .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name(format!("blocking-{index}"))
+        .thread_name(format!("disk-{index}"))
         .build()?;
     let tasks = LocalSet::new();
     let result = tasks.block_on(&runtime, async {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -107,6 +107,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     let parts = Parts {
         protocols: doors.iter().map(|door| door.protocol).collect(),
         folder: Arc::new(Root::open(&settings.folder)?),
+        desk: OnceLock::new(),
         observatory: observatory(settings, &doors, &shared),
         shared: shared.clone(),
         log: log.clone(),
@@ -139,6 +140,7 @@ impl Shared {
 struct Parts {
     protocols: Vec<Protocol>,
     folder: Arc<Root>,
+    desk: OnceLock<Desk>,
     observatory: Arc<Observatory>,
     shared: Shared,
     log: Log,
@@ -151,7 +153,8 @@ impl Parts {
         }
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
         let files = Files::new(Arc::clone(&self.folder), files::Settings::default());
-        let desk = Desk::new(self.shared.store.clone(), observer);
+        // All workers' desks are one, so that those who watch share one producer of pictures.
+        let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), observer)).clone();
         // The name in the greeting and in Received fields, until the configuration gives one.
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let smtp = smtp::Service::new(self.shared.store.clone(), &hostname, smtp::Limits::default());

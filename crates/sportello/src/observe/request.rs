@@ -155,6 +155,15 @@ impl Recorder {
     }
 }
 
+impl Drop for Recorder {
+    /// The worker ends: its last lines must not end with it.
+    fn drop(&mut self) {
+        if !self.lines.is_empty() {
+            self.log.write(mem::take(&mut self.lines));
+        }
+    }
+}
+
 /// One request was answered on `connection`: counts it, logs it, and offers it to the sample.
 pub fn answered(connection: &Connection, done: Done<'_>) {
     connection.count_request(if done.failed { Failed::Yes } else { Failed::No });
