@@ -84,7 +84,7 @@ with step("call: a program's answer, its failure, a built-in"):
     result = sportello("call", *at(), "greet", "Ada")
     same((result.returncode, result.stdout), (0, "Hello, Ada.\n"))
     result = sportello("call", *at(), "fail")
-    check(result.returncode != 0 and "3" in result.stderr, (result.returncode, result.stderr))
+    same(result.returncode, 3, f"the program's own exit code; {result.stderr}")
     contains(sportello("call", *at(), "PING").stdout, "PONG")
     check(sportello("call", *at(), "nonsense").returncode != 0, "unknown")
 
@@ -98,11 +98,16 @@ with step("status: channels, threads, figures"):
     check(result.returncode != 0 and result.stderr.strip(), "nobody there is said")
 
 with step("each speaks JSON"):
-    for words, stdin in [(("get", f"{URL}/hello.txt", "--output", work / "hello.txt"), None),
-                         (("send", *at(), "--to", "a@example.org"), "x"), (("call", *at(), "greet", "Ada"), None), (("status", *at()), None)]:
-        result = sportello(*words, "--json", stdin=stdin)
+    def spoken(*words, stdin=None):
+        result = sportello(*words, stdin=stdin)
         same(result.returncode, 0, f"{words}: {result.stderr}")
-        check(isinstance(json.loads(result.stdout), (dict, list)), words)
-    same(json.loads(sportello("status", *at(), "--json").stdout)["pid"], server.pid)
+        same(result.stdout.count("\n"), 1, f"{words}: one line")
+        return json.loads(result.stdout)
+
+    same(spoken("get", "--json", f"{URL}/hello.txt", "--output", "hello.txt")["bytes"], 6)
+    same(spoken("send", "--json", *at(), "--to", "a@example.org", stdin="x")["queue_id"], inbox(server)[0]["id"])
+    said = spoken("call", "--json", *at(), "greet", "Ada")
+    same((said["ok"], said["answer"]), (True, "Hello, Ada.\n"))
+    same(spoken("status", "--json", *at())["pid"], server.pid)
 
 finish()
