@@ -21,7 +21,7 @@ def free_ports(count):
 
 def refused(*words, code=1):
     """Starts it, and gives the sentence with which it ends."""
-    started = time.monotonic()
+    before, started = sorted(children(os.getpid())), time.monotonic()
     process = subprocess.Popen([BINARY, "serve", *map(str, words)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True, preexec_fn=_die_with_parent)
     try:
@@ -33,7 +33,7 @@ def refused(*words, code=1):
     same(process.returncode, code, f"{words}: {out}{err}")
     same(out, "", "nothing is announced")
     check(time.monotonic() - started < 10, "at once")
-    same(sorted(children(os.getpid())), BEFORE, "nothing is left running")
+    same(sorted(children(os.getpid())), before, "nothing is left running")
     sentences = [line for line in err.splitlines() if line.strip()]
     check(len(sentences) <= 3, f"one sentence, not: {err}")
     for ugly in ("panicked", "Os {", "Error {", "RUST_BACKTRACE"):
@@ -49,7 +49,6 @@ def quick(state=None, **ports):
     return words
 
 
-BEFORE = sorted(children(os.getpid()))
 
 with step("a port taken by another program: the sentence names channel, port and flag; no other port stays bound"):
     taker = socket.socket()
@@ -70,13 +69,11 @@ with step("a port taken by another program: the sentence names channel, port and
 
 with step("a port taken by another Sportello of the same user: refused, and the first one keeps all connections"):
     with Server(web) as first:
-        BEFORE = sorted(children(os.getpid()))
         said = refused(*quick(web=first.web))
         contains(said, "web")
         contains(said, str(first.web))
         for _ in range(20):
             connect(first.web).close()
-    BEFORE = sorted(children(os.getpid()))
 
 with step("two channels on one port are refused"):
     port = free_ports(1)[0]
@@ -90,11 +87,9 @@ with step("a missing folder, and a file in its place"):
 
 with step("a state folder in use, and one that cannot be"):
     with Server(web) as first:
-        BEFORE = sorted(children(os.getpid()))
         said = refused(*quick(state=first.state))
         contains(said, str(first.state))
         contains(said, "--state")
-    BEFORE = sorted(children(os.getpid()))
     file = write(folder() / "file", "x")
     contains(refused(*quick(state=file)), str(file))
     contains(refused(*quick(state=file / "below")), str(file))
