@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -38,8 +38,11 @@ pub enum StartError {
         advice: String,
     },
     /// The state folder is not to be had.
-    #[error(transparent)]
+    #[error("{0} (--state DIR names another state folder)")]
     Store(#[from] OpenError),
+    /// The folder above it cannot be made.
+    #[error("cannot make the folder {0} for the state (--state DIR names another state folder)")]
+    Parent(PathBuf, #[source] io::Error),
     /// The folder to serve is not to be had.
     #[error(transparent)]
     Folder(#[from] files::OpenError),
@@ -211,7 +214,7 @@ fn advice(error: &BindError, door: &Door) -> String {
 /// Opens the store; the state folder's parents are made when they are missing.
 fn open_store(state: &Path) -> Result<Store, StartError> {
     if let Some(parent) = state.parent() {
-        fs::create_dir_all(parent).map_err(|error| StartError::Io("make the state folder's parent", error))?;
+        fs::create_dir_all(parent).map_err(|error| StartError::Parent(parent.to_owned(), error))?;
     }
     Store::open(sportello_store::Settings::new(state)).map_err(StartError::from)
 }
