@@ -8,8 +8,8 @@ const WORK = 260;
 /// The most dots at the same time, and the most of one picture.
 const MOST_FLYING = 80;
 const MOST_AT_ONCE = 24;
-/// Below this many on their way, each dot says what it carries.
-const FEW = 4;
+/// This many dots at a time say what they carry.
+const NAMED = 3;
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -62,7 +62,7 @@ export class Stage {
     if (this.paused) return;
     const sent = fresh.slice(-MOST_AT_ONCE);
     sent.forEach((request, index) => {
-      setTimeout(() => this.launch(request, picture, sent.length <= FEW), (index / sent.length) * 500);
+      setTimeout(() => this.launch(request, picture, index === 0), (index / sent.length) * 500);
     });
   }
 
@@ -74,9 +74,8 @@ export class Stage {
       const client = this.scene.querySelector(`[data-client="${name}"]`);
       if (!window || !client) continue;
       const now = rates.now(channel.name);
-      window.querySelector(".rate b").textContent = now > 0 ? rate(now) : grouped(channel.requests);
-      window.querySelector(".rate .unit").textContent = now > 0 ? " requests/s" : " answered";
-      window.classList.toggle("busy", now > 0);
+      window.querySelector(".rate b").textContent = grouped(channel.requests);
+      window.querySelector(".rate .unit").textContent = now > 0 ? ` answered, ${rate(now)}/s` : " answered";
       client.querySelector(".count b").textContent = grouped(channel.open);
       const heads = client.querySelector(".heads-of");
       const wanted = Math.min(10, channel.open);
@@ -99,8 +98,13 @@ export class Stage {
     if (!card) return;
     const last = card.querySelector(".last");
     last.className = `last ${this.hue(request.channel)}`;
-    last.textContent = `${request.what} → ${request.outcome}, ${microseconds(request.took_us)}`;
-    last.title = last.textContent;
+    const said = [request.what, ` → ${request.outcome}, ${microseconds(request.took_us)}`];
+    last.replaceChildren(...said.map((text) => {
+      const part = document.createElement("span");
+      part.textContent = text;
+      return part;
+    }));
+    last.title = said.join("");
     this.flash(card);
   }
 
@@ -121,7 +125,7 @@ export class Stage {
     dot.setAttribute("r", 5.5);
     group.append(dot);
     let text = null;
-    if (named && this.flying.size < FEW) {
+    if (named && [...this.flying].filter((flight) => flight.text).length < NAMED) {
       text = document.createElementNS(NS, "text");
       text.setAttribute("y", -11);
       text.textContent = request.what.length > 28 ? `${request.what.slice(0, 27)}…` : request.what;
