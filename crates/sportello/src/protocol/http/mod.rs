@@ -45,3 +45,6 @@ const UNREAD_MOST: u64 = 64 * 1024;
 const FLUSH_AT: usize = 64 * 1024;
 /// A body of at least this length is written from where it is, a smaller one is copied to the others.
 const COPY_BELOW: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,298 @@
+//! Sessions over real sockets, with a folder behind them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sportello_net::limit::Limit;
+use sportello_net::{Channel, Deadlines, Listener, Serve, Speaker, Workers};
+use sportello_service::files::{Root, Settings};
+
+use super::*;
+
+struct Folder(Rc<Site>);
+
+/// What the task of one connection may take; the buffers are the worker's while it idles.
+const FUTURE_MOST: usize = 1536;
+
+impl Serve for Folder {
+    fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
+        let session = serve(connection, Rc::clone(&self.0));
+        assert!(size_of_val(&session) <= FUTURE_MOST, "a session takes {} bytes", size_of_val(&session));
+        session
+    }
+}
+
+struct House {
+    folder: PathBuf,
+    address: SocketAddr,
+    workers: Workers,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl House {
+    fn open() -> Self {
+        Self::with(Deadlines::default())
+    }
+
+    fn with(deadlines: Deadlines) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("sportello-http-{}-{number}", std::process::id()));
+        fs::create_dir_all(folder.join("sub")).unwrap();
+        fs::write(folder.join("a"), "first").unwrap();
+        fs::write(folder.join("b"), "second").unwrap();
+        fs::write(folder.join("medium"), vec![b'm'; COPY_BELOW]).unwrap();
+        fs::write(folder.join("large"), vec![b'l'; 1_000_000]).unwrap();
+        let channel = Channel {
+            index: 0,
+            name: "web".into(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            loopback: true,
+            speaker: Speaker::Client,
+            deadlines,
+            most_connections: 100,
+            backlog: 100,
+        };
+        let listener = Listener::bind(channel, 1).unwrap();
+        let address = listener.channel().address;
+        let root = Arc::new(Root::open(&folder).unwrap());
+        let make = move |_: &Workers, _| {
+            let files = Files::new(Arc::clone(&root), Settings::default());
+            Folder(Rc::new(Site::Folder(files)))
+        };
+        let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
+        Self { folder, address, workers, threads }
+    }
+
+    fn client(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends `request` and reads to the end of the connection. Statuses and bodies, without the fields between them.
+    fn dialogue(&self, request: &str) -> Vec<(u16, String)> {
+        let mut stream = self.client();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        split(&String::from_utf8(bytes).unwrap(), request.starts_with("HEAD"))
+    }
+
+    /// Waits until every session has ended, so that a panic in one of them is seen by its missing answer.
+    fn close(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.workers.drain());
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        fs::remove_dir_all(self.folder).unwrap();
+    }
+}
+
+fn split(mut text: &str, head_only: bool) -> Vec<(u16, String)> {
+    let mut answers = Vec::new();
+    while !text.is_empty() {
+        let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = if head_only { 0 } else { length.map_or(0, |length| length.parse().unwrap()) };
+        let (body, rest) = rest.split_at(length);
+        answers.push((status, body.to_owned()));
+        text = rest;
+    }
+    answers
+}
+
+fn read_answer(stream: &mut TcpStream) -> (u16, String) {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    loop {
+        stream.read_exact(&mut byte).unwrap();
+        bytes.push(byte[0]);
+        if !bytes.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let head = String::from_utf8(bytes.clone()).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
+        let mut body = vec![0; length.parse().unwrap()];
+        stream.read_exact(&mut body).unwrap();
+        return (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap());
+    }
+}
+
+fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+const LAST: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+fn ok(body: &str) -> (u16, String) {
+    (200, body.to_owned())
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let house = House::open();
+    let medium = "m".repeat(COPY_BELOW);
+    let large = "l".repeat(1_000_000);
+    // Twice: once from the disk, once from memory; small, medium and large ones between each other.
+    for _ in 0..2 {
+        let requests = [get("/a"), get("/medium"), get("/b"), get("/large"), get("/a"), LAST.into()].concat();
+        let expect = [ok("first"), ok(&medium), ok("second"), ok(&large), ok("first"), ok("first")];
+        assert!(house.dialogue(&requests) == expect);
+    }
+    // More than is gathered before it is written.
+    let many = get("/medium").repeat(20) + &get("/b").repeat(1000) + LAST;
+    let answers = house.dialogue(&many);
+    assert_eq!(answers.len(), 1021);
+    assert!(answers[..20].iter().all(|answer| *answer == ok(&medium)));
+    assert!(answers[20..1020].iter().all(|answer| *answer == ok("second")));
+    house.close();
+}
+
+#[test]
+fn a_change_is_seen_by_the_next_request() {
+    let house = House::open();
+    let mut stream = house.client();
+    for round in 0..20 {
+        let content = format!("{round:05}");
+        fs::write(house.folder.join("a"), &content).unwrap();
+        stream.write_all(get("/a").as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut stream), ok(&content));
+    }
+    house.close();
+}
+
+#[test]
+fn a_request_may_arrive_byte_by_byte() {
+    let house = House::open();
+    let mut stream = house.client();
+    stream.set_nodelay(true).unwrap();
+    for byte in (get("/b") + LAST).bytes() {
+        stream.write_all(&[byte]).unwrap();
+    }
+    assert_eq!(read_answer(&mut stream), ok("second"));
+    assert_eq!(read_answer(&mut stream), ok("first"));
+    house.close();
+}
+
+#[test]
+fn the_connection_ends_when_it_should_and_not_before() {
+    let house = House::open();
+    // HTTP/1.0 ends by itself, unless asked not to.
+    assert_eq!(house.dialogue("GET /a HTTP/1.0\r\n\r\n"), [ok("first")]);
+    let kept = "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /b HTTP/1.0\r\n\r\n";
+    assert_eq!(house.dialogue(kept), [ok("first"), ok("second")]);
+    // What follows an announced end is not answered.
+    assert_eq!(house.dialogue(&format!("{LAST}{}", get("/b"))), [ok("first")]);
+    // A client that shuts its side has asked all it will.
+    let mut stream = house.client();
+    stream.write_all((get("/a") + &get("/b")).as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert_eq!(split(&text, false), [ok("first"), ok("second")]);
+    house.close();
+}
+
+#[test]
+fn head_has_no_body_and_its_length() {
+    let house = House::open();
+    for target in ["/a", "/a", "/large", "/", "/nothing"] {
+        let mut stream = house.client();
+        let request = format!("HEAD {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(body.is_empty() && head.contains("\r\ncontent-length: "), "{target}: {text}");
+    }
+    house.close();
+}
+
+#[test]
+fn bodies_no_one_wants_are_read_past_or_end_the_connection() {
+    let house = House::open();
+    let post = |fields: &str, body: &str| format!("POST /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n{body}{LAST}");
+    let statuses = |request: String| house.dialogue(&request).iter().map(|answer| answer.0).collect::<Vec<_>>();
+    assert_eq!(statuses(post("Content-Length: 5", "hello")), [405, 200]);
+    assert_eq!(statuses(post("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")), [405, 200]);
+    let most = "x".repeat(UNREAD_MOST as usize);
+    assert_eq!(statuses(post(&format!("Content-Length: {UNREAD_MOST}"), &most)), [405, 200]);
+    assert_eq!(statuses(post(&format!("Content-Length: {}", UNREAD_MOST + 1), &format!("{most}x"))), [405]);
+    // The client waits for a word before it sends the body, and gets the answer instead.
+    assert_eq!(statuses(post("Expect: 100-continue\r\nContent-Length: 5", "")), [405]);
+    assert_eq!(statuses(post("Transfer-Encoding: chunked", "5\nhello\r\n0\r\n\r\n")), [400]);
+    // A GET with a body is answered, and its body is not taken for a request.
+    let smuggled = format!("GET /b HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}{LAST}", get("/b").len(), get("/b"));
+    assert_eq!(house.dialogue(&smuggled), [ok("second"), ok("first")]);
+    house.close();
+}
+
+#[test]
+fn refusals_are_answered_and_close() {
+    let house = House::open();
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: localhost\n\n", 400),
+        ("\x16\x03\x01", 400),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+    ] {
+        let answers = house.dialogue(&format!("{request}{LAST}"));
+        assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [status], "{request:?}");
+    }
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(8 * 1024));
+    assert_eq!(house.dialogue(&long)[0].0, 414);
+    let large = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(16 * 1024));
+    assert_eq!(house.dialogue(&large)[0].0, 431);
+    house.close();
+}
+
+#[test]
+fn foreign_hosts_and_origins_get_nothing() {
+    let house = House::open();
+    for (fields, status) in [("Host: evil.example", 421), ("Host: localhost\r\nOrigin: http://evil.example", 403)] {
+        // First from the disk, then with the file in memory.
+        for _ in 0..2 {
+            let answers = house.dialogue(&format!("GET /a HTTP/1.1\r\n{fields}\r\nConnection: close\r\n\r\n"));
+            assert_eq!(answers.len(), 1);
+            assert_eq!(answers[0].0, status, "{fields}");
+            assert!(!answers[0].1.contains("first"));
+            assert_eq!(house.dialogue(LAST), [ok("first")]);
+        }
+    }
+    house.close();
+}
+
+#[test]
+fn a_request_that_never_ends_is_told_so() {
+    let house = House::with(Deadlines { between_bytes: Duration::from_millis(100), ..Deadlines::default() });
+    assert_eq!(house.dialogue("GET / HTTP/1.1\r\nHost: loc")[0].0, 408);
+    house.close();
+}
+
+#[test]
+fn a_file_cut_short_while_it_is_sent_ends_the_connection() {
+    let house = House::open();
+    let path = house.folder.join("shrinks");
+    fs::write(&path, vec![b's'; 64 << 20]).unwrap();
+    let mut stream = house.client();
+    stream.write_all(get("/shrinks").as_bytes()).unwrap();
+    let mut some = [0; 1000];
+    stream.read_exact(&mut some).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(10).unwrap();
+    let mut rest = Vec::new();
+    // Either an end or a reset; never as much as was promised.
+    let _ = stream.read_to_end(&mut rest);
+    assert!(rest.len() < 64 << 20);
+    house.close();
+}
