@@ -70,8 +70,12 @@ impl Log {
 
     /// Hands lines to the writer; never waits.
     pub(super) fn write(&self, lines: Vec<u8>) {
-        let count = lines.iter().filter(|byte| **byte == b'\n').count();
-        if self.queue.try_send(Block::Lines(lines)).is_err() {
+        let refused = self.queue.try_send(Block::Lines(lines));
+        if let Err(
+            mpsc::TrySendError::Full(Block::Lines(lines)) | mpsc::TrySendError::Disconnected(Block::Lines(lines)),
+        ) = refused
+        {
+            let count = lines.iter().filter(|byte| **byte == b'\n').count();
             self.lost.fetch_add(count as u64, Ordering::Relaxed);
         }
     }

@@ -40,6 +40,8 @@ pub struct Head<'a> {
     pub version: Version,
     /// The authority asked for, checked against its grammar; empty where HTTP/1.0 named none.
     pub host: &'a [u8],
+    /// The host in it.
+    pub named: Option<Host<'a>>,
     /// How the body is framed.
     pub framing: Framing,
     /// Whether the client wants the connection to live on.
@@ -257,10 +259,14 @@ impl<'a> Block<'a> {
     }
 
     fn finish(self, bytes: &'a [u8], line: RequestLine<'a>, begin: usize) -> Result<Head<'a>, Refusal> {
-        let host = match (self.present.has(Known::Host), line.version) {
-            (true, _) if Host::parse(self.host).is_none() => return Err(Refusal::BadHost),
-            (true, _) | (false, Version::Http10) => line.authority.unwrap_or(self.host),
+        let field = match (self.present.has(Known::Host), line.version) {
+            (true, _) => Some(Host::parse(self.host).ok_or(Refusal::BadHost)?),
+            (false, Version::Http10) => None,
             (false, Version::Http11) => return Err(Refusal::NoHost),
+        };
+        let (host, named) = match line.authority {
+            Some(authority) => (authority, Host::parse(authority)),
+            None => (self.host, field),
         };
         let chunked = self.present.has(Known::TransferEncoding);
         let framing = match self.length {
@@ -289,6 +295,7 @@ impl<'a> Block<'a> {
             target: line.target,
             version: line.version,
             host,
+            named,
             framing,
             persistence,
             present,

@@ -107,11 +107,9 @@ impl<'a> Host<'a> {
         }
         if name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
             // All digits and dots but no address: `127.1` is 127.0.0.1 to some readers, so it is refused.
-            return std::str::from_utf8(name).ok()?.parse().ok().map(Self::V4);
+            return v4(name).map(Self::V4);
         }
-        // reg-name without percent-encoding, which no one sends and readers decode differently.
-        let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(byte);
-        name.iter().all(allowed).then_some(Self::Name(name))
+        name.iter().all(|&byte| is_name_byte(byte)).then_some(Self::Name(name))
     }
 
     /// Whether it can only be this machine: `localhost`, `*.localhost` (RFC 6761 §6.3), 127.0.0.0/8 or `::1`. A name that
@@ -128,6 +126,29 @@ impl<'a> Host<'a> {
             }
         }
     }
+}
+
+/// Whether a byte may stand in a reg-name (RFC 3986 §3.2.2), percent-encoding left out: no one sends it, and readers decode it
+/// differently.
+fn is_name_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&'..=b',' | b';' | b'=')
+}
+
+/// Four numbers of at most three digits and without leading zeros (RFC 3986 §3.2.2, dec-octet).
+fn v4(text: &[u8]) -> Option<Ipv4Addr> {
+    let mut octets = [0u8; 4];
+    let mut parts = text.split(|&byte| byte == b'.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        if part.is_empty() || part.len() > 3 || (part.len() > 1 && part.starts_with(b"0")) {
+            return None;
+        }
+        let value = part
+            .iter()
+            .try_fold(0u16, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u16::from(digit - b'0')))?;
+        *octet = u8::try_from(value).ok()?;
+    }
+    parts.next().is_none().then(|| octets.into())
 }
 
 /// A raw path that names nothing in any tree.

@@ -29,7 +29,7 @@ pub(super) fn admit(head: &Head<'_>, reach: Reach) -> Result<(), Foreign> {
         return Ok(());
     }
     // HTTP/1.0 may name no host; a browser always does.
-    if !head.host.is_empty() && !Host::parse(head.host).is_some_and(Host::is_loopback) {
+    if head.named.is_some_and(|host| !host.is_loopback()) {
         return Err(Foreign::Host);
     }
     if head.present.has(Known::Origin) && !head.fields.values("origin").all(is_loopback_origin) {

@@ -105,3 +105,27 @@ fn names_are_encoded_so_that_they_decode_to_themselves() {
     assert!(path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/%-._~".contains(&byte)));
     assert_eq!(TreePath::decode(path.as_bytes()).unwrap().names, every);
 }
+
+#[test]
+fn hosts_are_read_as_the_standard_library_reads_addresses() {
+    for text in [
+        "0.0.0.0",
+        "1.2.3.4",
+        "255.255.255.255",
+        "256.1.1.1",
+        "1.2.3",
+        "1.2.3.4.5",
+        "01.2.3.4",
+        "1..2.3",
+        "1.2.3.4.",
+        "1000.1.1.1",
+        ".",
+    ] {
+        let expect = text.parse().ok().map(Host::V4);
+        assert_eq!(Host::parse(text.as_bytes()), expect, "{text}");
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    for byte in 0..=255 {
+        assert_eq!(is_name_byte(byte), allowed(byte), "{byte:#x}");
+    }
+}
