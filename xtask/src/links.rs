@@ -76,6 +76,10 @@ impl Checker<'_> {
         }
         let code = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
         match code {
+            Some(name) if name.ends_with(".rs") => match file.ends_with(name) {
+                true => Ok(Checked::Yes),
+                false => Err(format!("`{name}` is not the name of {}", file.display())),
+            },
             Some(symbol) if file.extension().is_some_and(|end| end == "rs") && !symbol.contains('/') => {
                 self.symbol(&file, symbol)
             }
