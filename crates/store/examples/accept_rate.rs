@@ -4,12 +4,14 @@
 //! cargo run --release -p sportello-store --example accept_rate -- [FOLDER [SECONDS [BYTES]]]
 //! ```
 //!
-//! FOLDER must be on a real disk (not tmpfs, where a sync costs nothing); a folder of its own is made in it and removed. For each number of
-//! waiting tasks it prints messages per second, messages per commit, and the time from the first byte to the answer at the 50th and 99th percentile.
-//! Beside each row stands the floor of that moment: how often per second a bare loop appends 24 KiB (the pages of one commit) to a file that has its
-//! blocks, and syncs it. With one waiting task the store can at best equal it; what other programs do to the disk moves both alike.
-//! The processor time per message (user and system, all threads, from /proc/self/stat) is the steadiest of these figures on a busy machine.
-//! The tasks share one single-threaded runtime, as the sessions of one worker do. Rows alternate over three rounds, because the disk's speed drifts.
+//! FOLDER must be on a real disk (not tmpfs, where a sync costs nothing); a folder of its own is made in it and
+//! removed. For each number of waiting tasks it prints messages per second, messages per commit, and the time from the
+//! first byte to the answer at the 50th and 99th percentile. Beside each row stands the floor of that moment: how often
+//! per second a bare loop appends 24 KiB (the pages of one commit) to a file that has its blocks, and syncs it. With
+//! one waiting task the store can at best equal it; what other programs do to the disk moves both alike. The processor
+//! time per message (user and system, all threads, from /proc/self/stat) is the steadiest of these figures on a busy
+//! machine. The tasks share one single-threaded runtime, as the sessions of one worker do. Rows alternate over three
+//! rounds, because the disk's speed drifts.
 
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 

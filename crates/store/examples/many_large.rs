@@ -4,8 +4,8 @@
 //! cargo run --release -p sportello-store --example many_large -- [FOLDER [SENDERS [MIB]]]
 //! ```
 //!
-//! Every sender writes 16 KiB in turn, none declares a size, none is finished before all have begun; then all are accepted. Prints the greatest
-//! resident size of the process (VmHWM), and the sums of the store.
+//! Every sender writes 16 KiB in turn, none declares a size, none is finished before all have begun; then all are
+//! accepted. Prints the greatest resident size of the process (VmHWM), and the sums of the store.
 
 #![allow(clippy::print_stdout, reason = "it is a program that prints")]
 

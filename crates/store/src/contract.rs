@@ -1,7 +1,7 @@
 //! The contract: every operation of the store, on one page.
 //!
-//! Each is whole: one call, one transaction, done or not done. No type of the backend appears here, so that another one can stand behind the same
-//! page; `tests/conformance` is what it would have to pass.
+//! Each is whole: one call, one transaction, done or not done. No type of the backend appears here, so that another one
+//! can stand behind the same page; `tests/conformance` is what it would have to pass.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +23,8 @@ use crate::types::{
 };
 use crate::{open, verify};
 
-/// A handle to the open store. Clones are the same store. Its futures need no particular runtime and may be awaited on any thread.
+/// A handle to the open store. Clones are the same store. Its futures need no particular runtime and may be awaited on
+/// any thread.
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -44,12 +45,14 @@ impl Store {
 
     /// Opens the store: makes or migrates it, takes the lock, sweeps what a crash left, starts the threads. Blocks.
     ///
-    /// A store that is dropped without [`Store::close`] ends by itself, and keeps the lock until its threads have ended.
+    /// A store that is dropped without [`Store::close`] ends by itself, and keeps the lock until its threads have
+    /// ended.
     pub fn open(settings: Settings) -> Result<Self, OpenError> {
         open::open(settings).map(|inner| Self { inner: Arc::new(inner) })
     }
 
-    /// Begins a message, at MAIL: gives it its number and promises it disk, for `declared` bytes or for a small body. Does not wait.
+    /// Begins a message, at MAIL: gives it its number and promises it disk, for `declared` bytes or for a small body.
+    /// Does not wait.
     pub fn begin(&self, declared: Option<u64>) -> Result<Incoming, Error> {
         self.writable()?;
         let (id, supply) = self.inner.ids.next();
@@ -127,7 +130,8 @@ impl Store {
         self.inner.bodies.blocking.run(move |()| verify::verify(&row, &body)).await?.map(Some)
     }
 
-    /// Marks a message as read or not, wherever it is; `false` when it is not here. Dropping this future may still do it.
+    /// Marks a message as read or not, wherever it is; `false` when it is not here. Dropping this future may still do
+    /// it.
     pub async fn set_seen(&self, id: MessageId, seen: Seen) -> Result<bool, Error> {
         self.writable()?;
         self.inner.writer.ask(|asker| Request::SetSeen(id, seen, asker)).await
@@ -161,8 +165,9 @@ impl Store {
         self.inner.changes.clone()
     }
 
-    /// Takes no more, commits what is queued, joins the threads, empties the log, lets go of the lock. Bodies that are still arriving are
-    /// lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this future leaves the store closing.
+    /// Takes no more, commits what is queued, joins the threads, empties the log, lets go of the lock. Bodies that are
+    /// still arriving are lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this
+    /// future leaves the store closing.
     pub async fn close(&self) {
         let Inner { bodies, writer, readers, .. } = &*self.inner;
         bodies.closed.store(true, Ordering::Relaxed);

@@ -10,8 +10,8 @@ pub enum Error {
     /// There is no room on the disk; the same operation may work later.
     #[error("no room on the disk")]
     DiskFull,
-    /// A commit or a sync failed: all writes are refused until the store is reopened, reads go on. Whether the write that
-    /// met the failure is on the disk is not known.
+    /// A commit or a sync failed: all writes are refused until the store is reopened, reads go on. Whether the write
+    /// that met the failure is on the disk is not known.
     #[error("the store refuses writes until it is reopened: {0}")]
     Failed(Arc<str>),
     /// The store is closed or closing.

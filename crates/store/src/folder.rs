@@ -9,12 +9,13 @@
 //!   blobs/<message id>   the whole message of a row with file = 1: these bytes and nothing else, never changed
 //! ```
 //!
-//! A name lasts through a loss of power only when the folder that holds it is synced: a new state folder's parent, the state
-//! folder once its files are made, `blobs/` after each rename into it. `spool/` needs no sync: what is lost there was promised to
-//! nobody, and a name left there by a rename that lasted only half is swept.
+//! A name lasts through a loss of power only when the folder that holds it is synced: a new state folder's parent, the
+//! state folder once its files are made, `blobs/` after each rename into it. `spool/` needs no sync: what is lost there
+//! was promised to nobody, and a name left there by a rename that lasted only half is swept.
 //!
-//! Nobody in this process opens `store.db` but SQLite: closing *any* descriptor of a file drops all POSIX locks that the process holds
-//! on it. [`Folder::open`] makes the empty file (for its mode) before SQLite first opens it, and afterwards touches it by name only.
+//! Nobody in this process opens `store.db` but SQLite: closing *any* descriptor of a file drops all POSIX locks that
+//! the process holds on it. [`Folder::open`] makes the empty file (for its mode) before SQLite first opens it, and
+//! afterwards touches it by name only.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
@@ -200,8 +201,8 @@ fn open_folder(path: &Path) -> Result<OwnedFd, OpenError> {
     rustix::fs::open(path, flags, Mode::empty()).map_err(failed("opening", path))
 }
 
-/// Takes the lock without waiting. The descriptor is not inherited by programs, and `flock` belongs to it, not to the process:
-/// so a second store in the same process is refused as well.
+/// Takes the lock without waiting. The descriptor is not inherited by programs, and `flock` belongs to it, not to the
+/// process: so a second store in the same process is refused as well.
 fn lock(path: &Path, state: &OwnedFd) -> Result<File, OpenError> {
     let name = path.join("lock");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;

@@ -1,8 +1,8 @@
 //! Message ids, given at once and never twice.
 //!
-//! The database holds the first id that nobody can have been given (`counter.message`). A run leases a block by moving that number
-//! ahead in a synced transaction *before* it gives the first id of the block; so after a crash the rest of the block is skipped, never repeated.
-//! A clean close gives the rest back.
+//! The database holds the first id that nobody can have been given (`counter.message`). A run leases a block by moving
+//! that number ahead in a synced transaction *before* it gives the first id of the block; so after a crash the rest of
+//! the block is skipped, never repeated. A clean close gives the rest back.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 

@@ -1,10 +1,12 @@
 //! The embedded store: what survives a restart and a loss of power.
 //!
-//! [`Store`] is the whole contract: each method is one operation, done or not done. Behind it: rows in SQLite (`sqlite`), bodies on their way and large ones
-//! in files (`blob`), schema versions (`migrate`), the state folder and its lock (`folder`, which describes the layout on disk).
+//! [`Store`] is the whole contract: each method is one operation, done or not done. Behind it: rows in SQLite
+//! (`sqlite`), bodies on their way and large ones in files (`blob`), schema versions (`migrate`), the state folder and
+//! its lock (`folder`, which describes the layout on disk).
 //!
-//! The promise: when [`Store::accept`] returns `Ok`, the message is on disk, its body before its rows. Knows no protocol: what a 250 or a 452 is, others
-//! know. Bounded by [`Settings`]: memory of bodies, queue of writes, time of reads, room left on the disk.
+//! The promise: when [`Store::accept`] returns `Ok`, the message is on disk, its body before its rows. Knows no
+//! protocol: what a 250 or a 452 is, others know. Bounded by [`Settings`]: memory of bodies, queue of writes, time of
+//! reads, room left on the disk.
 //!
 //! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `blocking-0…3`. All end at [`Store::close`].
 

@@ -1,10 +1,11 @@
 //! A few named threads that take jobs from one bounded queue.
 //!
-//! Used for `blocking-*` (spool files, syncs) and `store-reader-*` (each with a connection of its own). Knows nothing of what
-//! a job does. Bounded by: the number of threads, the length of the queue. A full queue makes the caller wait, asynchronously.
+//! Used for `blocking-*` (spool files, syncs) and `store-reader-*` (each with a connection of its own). Knows nothing
+//! of what a job does. Bounded by: the number of threads, the length of the queue. A full queue makes the caller wait,
+//! asynchronously.
 //!
-//! At shutdown: [`Pool::close`] lets everything queued run and joins the threads. A pool that is only dropped does the same
-//! without being waited for.
+//! At shutdown: [`Pool::close`] lets everything queued run and joins the threads. A pool that is only dropped does the
+//! same without being waited for.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,8 +48,8 @@ impl<C: Send + 'static> Pool<C> {
         Ok(Self { orders, threads: Mutex::new(threads), ended })
     }
 
-    /// Runs `job` on one of the threads. Dropping this future once the job is queued does not stop the job; its result is
-    /// dropped on the thread that made it.
+    /// Runs `job` on one of the threads. Dropping this future once the job is queued does not stop the job; its result
+    /// is dropped on the thread that made it.
     pub(crate) async fn run<R: Send + 'static>(
         &self,
         job: impl FnOnce(&mut C) -> R + Send + 'static,

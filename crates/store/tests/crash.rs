@@ -1,8 +1,8 @@
 //! Kill -9 in the middle of the work: every message that was accepted is there after it, whole and once.
 //!
-//! This binary starts itself again as the writer. The writer prints `id length seed` after each accept and is killed at a seeded moment: when the
-//! parent has read a seeded number of lines. No loss of power is simulated (the kernel lives on); what is tested is the order of body, rows and answer,
-//! and what opening makes of what was left.
+//! This binary starts itself again as the writer. The writer prints `id length seed` after each accept and is killed at
+//! a seeded moment: when the parent has read a seeded number of lines. No loss of power is simulated (the kernel lives
+//! on); what is tested is the order of body, rows and answer, and what opening makes of what was left.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -178,7 +178,8 @@ async fn a_full_disk_refuses_and_all_goes_on_once_there_is_room() {
     let promised = write(&store, &bytes(60 * KIB, 3)).await.unwrap();
     let spooled = write(&store, &bytes(100 * KIB, 4)).await.unwrap();
     let filler = disk.fill();
-    // The small one was promised its room by us; another program took it: SQLite finds out, and only this message is refused.
+    // The small one was promised its room by us; another program took it: SQLite finds out, and only this message is
+    // refused.
     assert!(matches!(store.accept(accept_of(promised, "full")).await, Err(Error::DiskFull)));
     assert!(matches!(store.begin(None), Err(Error::DiskFull)));
     assert_eq!(store.figures().failed, None, "a full disk is not a failed store");

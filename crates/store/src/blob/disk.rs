@@ -1,12 +1,14 @@
 //! What of the disk is promised to bodies that are still arriving.
 //!
-//! Two guards, since either alone has a hole. *Promises*: at MAIL the declared size is added to one sum, and the sum must fit into what
-//! `statvfs` calls available, less the reserve; so a thousand senders cannot each be promised the same free gigabyte. *Blocks*: a
-//! spool file takes its blocks with `fallocate` before bytes are written, and its promise shrinks by as much; so another program that
-//! fills the disk between our look and our write makes the allocation fail, not the write in the middle. The promise shrinks only
-//! after the blocks are taken: for a moment both count, which errs on the safe side.
+//! Two guards, since either alone has a hole. *Promises*: at MAIL the declared size is added to one sum, and the sum
+//! must fit into what `statvfs` calls available, less the reserve; so a thousand senders cannot each be promised the
+//! same free gigabyte. *Blocks*: a spool file takes its blocks with `fallocate` before bytes are written, and its
+//! promise shrinks by as much; so another program that fills the disk between our look and our write makes the
+//! allocation fail, not the write in the middle. The promise shrinks only after the blocks are taken: for a moment both
+//! count, which errs on the safe side.
 //!
-//! `statvfs` is asked at most every [`FRESH`], always again before anybody is refused, and again once somebody met a full disk. Knows nothing of messages.
+//! `statvfs` is asked at most every [`FRESH`], always again before anybody is refused, and again once somebody met a
+//! full disk. Knows nothing of messages.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! One body as it arrives: in memory while it is small and the budget lasts, else in the spool.
 //!
-//! Knows nothing of messages but the number it will have. Bounded by: `Settings::memory_body` and the budget in memory; the disk's
-//! promises in the spool; one write under way at a time, so that the socket is not read faster than the disk takes.
+//! Knows nothing of messages but the number it will have. Bounded by: `Settings::memory_body` and the budget in memory;
+//! the disk's promises in the spool; one write under way at a time, so that the socket is not read faster than the disk
+//! takes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -94,7 +95,8 @@ impl Incoming {
 
     /// Takes the next bytes; returns when they are taken. Slices of 16 KiB and more suit it best.
     ///
-    /// After an error the body is lost, and every later call says [`Error::Spoiled`]. Dropping this future before its end has the same effect.
+    /// After an error the body is lost, and every later call says [`Error::Spoiled`]. Dropping this future before its
+    /// end has the same effect.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.bodies.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);

@@ -1,9 +1,10 @@
 //! The way of a body, from the first byte to a row or a file.
 //!
-//! [`incoming`] takes the bytes as they arrive: up to `Settings::memory_body` of them in memory drawn from the [`budget`], and
-//! beyond that, or when the budget is spent, in a file of the [`spool`], whose room on the [`disk`] is promised at MAIL. A body in memory
-//! becomes a row of the group commit. A file is synced, renamed to `blobs/<message id>`, its folder synced, and only then may its row commit. So
-//! at every moment a row has its body; a body without a row is an orphan, which [`sweep`] removes at the next start.
+//! [`incoming`] takes the bytes as they arrive: up to `Settings::memory_body` of them in memory drawn from the
+//! [`budget`], and beyond that, or when the budget is spent, in a file of the [`spool`], whose room on the [`disk`] is
+//! promised at MAIL. A body in memory becomes a row of the group commit. A file is synced, renamed to `blobs/<message
+//! id>`, its folder synced, and only then may its row commit. So at every moment a row has its body; a body without a
+//! row is an orphan, which [`sweep`] removes at the next start.
 //!
 //! Knows nothing of rows. Files are written, synced and removed on the `blocking-*` threads only.
 

@@ -1,6 +1,7 @@
 //! One body in a file: written in `spool/`, then synced and placed in `blobs/`.
 //!
-//! Everything here blocks; it runs on `blocking-*`. Bounded by the promise it was given and what more the disk promises.
+//! Everything here blocks; it runs on `blocking-*`. Bounded by the promise it was given and what more the disk
+//! promises.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -82,7 +83,8 @@ impl SpoolFile {
     pub(crate) fn place(mut self) -> Result<Placed, Error> {
         let Some(file) = self.file.take() else { return Err(Error::Spoiled) };
         if self.taken > self.length && self.ahead == Ahead::Can {
-            // Gives back the blocks beyond the end. When it fails they are lost to the disk only while the message lives.
+            // Gives back the blocks beyond the end. When it fails they are lost to the disk only while the message
+            // lives.
             let _ = file.set_len(self.length);
         }
         // Drop removes the spool's name, should a step fail; after the rename it finds none.
@@ -99,8 +101,9 @@ impl SpoolFile {
         Ok(placed)
     }
 
-    /// After a failed sync the kernel may have dropped what it could not write, and a second sync would say "done": so the store
-    /// fails. Not so where the sync says that there is no room (a disk that allocates late may): nothing else is in doubt then.
+    /// After a failed sync the kernel may have dropped what it could not write, and a second sync would say "done": so
+    /// the store fails. Not so where the sync says that there is no room (a disk that allocates late may): nothing else
+    /// is in doubt then.
     fn synced(&self, doing: &'static str, result: io::Result<()>) -> Result<(), Error> {
         match result {
             Ok(()) => Ok(()),

@@ -1,8 +1,8 @@
 //! At start: what a crash left between a body and its row.
 //!
-//! Runs once, under the lock and before any thread of the store, so nothing is on its way. A file in `spool/` is stale. A body without a row
-//! was never answered with 250, or its message was deleted: removed. A row without its body is damage from outside: told and kept, so that its envelope
-//! can still be read. Names that are not ours are left alone.
+//! Runs once, under the lock and before any thread of the store, so nothing is on its way. A file in `spool/` is stale.
+//! A body without a row was never answered with 250, or its message was deleted: removed. A row without its body is
+//! damage from outside: told and kept, so that its envelope can still be read. Names that are not ours are left alone.
 
 use std::collections::HashSet;
 

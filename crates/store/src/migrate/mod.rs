@@ -1,8 +1,9 @@
 //! Schema versions, forward only.
 //!
-//! `PRAGMA user_version` is the number of steps taken, `PRAGMA application_id` says that the database is ours. Before the steps an existing database
-//! is copied whole to `store.db.before-N` beside it (`VACUUM INTO` a `.partial` name, synced, renamed, folder synced). All steps run in one
-//! transaction with the new version number: it holds all of them or none. A database from a later version is refused untouched.
+//! `PRAGMA user_version` is the number of steps taken, `PRAGMA application_id` says that the database is ours. Before
+//! the steps an existing database is copied whole to `store.db.before-N` beside it (`VACUUM INTO` a `.partial` name,
+//! synced, renamed, folder synced). All steps run in one transaction with the new version number: it holds all of them
+//! or none. A database from a later version is refused untouched.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

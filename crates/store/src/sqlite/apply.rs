@@ -1,7 +1,7 @@
 //! One request as rows, inside the writer's transaction.
 //!
-//! The mailboxes' counters live in the writer's memory (a [`Ledger`] each) and are written once per transaction, however many
-//! messages it takes. Knows nothing of threads, batches and answers.
+//! The mailboxes' counters live in the writer's memory (a [`Ledger`] each) and are written once per transaction,
+//! however many messages it takes. Knows nothing of threads, batches and answers.
 
 use rusqlite::{Connection, OptionalExtension, params};
 

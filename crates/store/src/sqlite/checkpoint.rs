@@ -1,9 +1,10 @@
 //! Moves the write-ahead log into the database, off the commit path.
 //!
-//! A commit only appends to the log. When [`SOFT`] pages wait there, the writer wakes `store-checkpoint`, which copies them (PASSIVE: it
-//! waits for nobody) while commits go on. As long as commits go on the log never ends, so it is never begun anew and grows; at [`HARD`]
-//! pages the writer copies the few that are left itself, between two commits, and the next commit begins at the log's start. A reader
-//! that still needs old pages puts that off, and a read is bounded in time; so the log is bounded, by [`HARD`] and what is committed during one read.
+//! A commit only appends to the log. When [`SOFT`] pages wait there, the writer wakes `store-checkpoint`, which copies
+//! them (PASSIVE: it waits for nobody) while commits go on. As long as commits go on the log never ends, so it is never
+//! begun anew and grows; at [`HARD`] pages the writer copies the few that are left itself, between two commits, and the
+//! next commit begins at the log's start. A reader that still needs old pages puts that off, and a read is bounded in
+//! time; so the log is bounded, by [`HARD`] and what is committed during one read.
 
 use std::path::Path;
 use std::sync::Arc;

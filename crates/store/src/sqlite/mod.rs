@@ -1,7 +1,8 @@
 //! SQLite behind the contract: one thread writes rows, a few read them, one moves the log into the database.
 //!
-//! `store.db` is in WAL mode with `synchronous=FULL`: a commit appends pages to `store.db-wal` and syncs it; `store-checkpoint` copies them into
-//! `store.db` off the commit path. The tables are described in `migrate/0001_first.sql`. Knows nothing of protocols and of how bodies arrive.
+//! `store.db` is in WAL mode with `synchronous=FULL`: a commit appends pages to `store.db-wal` and syncs it;
+//! `store-checkpoint` copies them into `store.db` off the commit path. The tables are described in
+//! `migrate/0001_first.sql`. Knows nothing of protocols and of how bodies arrive.
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,8 +32,8 @@ pub(crate) enum Role {
     Writer,
 }
 
-/// Opens an existing database file. No connection checkpoints by itself, neither at a commit nor at its close: after a failed
-/// sync nothing may move the log into the database.
+/// Opens an existing database file. No connection checkpoints by itself, neither at a commit nor at its close: after a
+/// failed sync nothing may move the log into the database.
 pub(crate) fn open(path: &Path, role: Role) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;

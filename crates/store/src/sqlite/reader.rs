@@ -1,7 +1,7 @@
 //! Reads: each on a `store-reader-*` thread with a connection that cannot write, each bounded in time.
 //!
-//! SQLite looks at the clock every [`STEPS`] instructions of its machine and stops a read that is over its time; a single slow read of the
-//! disk is not interrupted. A read sees one committed state and makes no writer wait.
+//! SQLite looks at the clock every [`STEPS`] instructions of its machine and stops a read that is over its time; a
+//! single slow read of the disk is not interrupted. A read sees one committed state and makes no writer wait.
 
 use std::io;
 use std::sync::Arc;

@@ -20,7 +20,8 @@ pub(crate) enum Trouble {
 impl From<rusqlite::Error> for Trouble {
     fn from(why: rusqlite::Error) -> Self {
         match why.sqlite_error() {
-            // The log's index (`store.db-shm`) is lengthened before anything is written: no room for it leaves all as it was.
+            // The log's index (`store.db-shm`) is lengthened before anything is written: no room for it leaves all as
+            // it was.
             Some(ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. }) => Self::Full,
             Some(error) => match error.code {
                 ErrorCode::DiskFull => Self::Full,

@@ -1,12 +1,13 @@
 //! The one thread that writes rows: group commit.
 //!
-//! It takes everything that is queued *now* into one transaction, commits with one sync, and then answers all. While it syncs, the next group
-//! gathers. A bad request spoils no other: the transaction is undone and done again with a savepoint per request. (A savepoint at the first
-//! try costs a tenth of the writer's time, for a case that no peer can bring about.) Bounded by: the queue's length (a full queue makes callers wait), requests per
-//! transaction.
+//! It takes everything that is queued *now* into one transaction, commits with one sync, and then answers all. While it
+//! syncs, the next group gathers. A bad request spoils no other: the transaction is undone and done again with a
+//! savepoint per request. (A savepoint at the first try costs a tenth of the writer's time, for a case that no peer can
+//! bring about.) Bounded by: the queue's length (a full queue makes callers wait), requests per transaction.
 //!
-//! What can go wrong: no room rolls the group back and tries its requests one by one, so that each gets its own answer; anything that leaves the
-//! disk in doubt fails the store, and every later write is refused. At shutdown: takes no more, commits what is queued, empties the log.
+//! What can go wrong: no room rolls the group back and tries its requests one by one, so that each gets its own answer;
+//! anything that leaves the disk in doubt fails the store, and every later write is refused. At shutdown: takes no
+//! more, commits what is queued, empties the log.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,8 +78,8 @@ impl Writer {
         Ok(thread.map(|thread| Self { requests, counters, thread: Mutex::new(Some(thread)), ended }))
     }
 
-    /// Queues a request and waits for its answer. Dropped while it waits for room in the queue, the request is not made; later it may still be
-    /// committed.
+    /// Queues a request and waits for its answer. Dropped while it waits for room in the queue, the request is not
+    /// made; later it may still be committed.
     pub(crate) async fn ask<T>(&self, request: impl FnOnce(Asker<T>) -> Request) -> Result<T, Error> {
         let (asker, answer) = oneshot::channel();
         let room = self.requests.reserve().await.map_err(|_| self.gone())?;
@@ -303,8 +304,9 @@ impl Work {
         }
     }
 
-    /// Says why not. The body of a message goes when its rows were rolled back for certain. After a failure they were not: the log may hold
-    /// them, and a restart that finds them must find their body; if it finds none, it sweeps the body.
+    /// Says why not. The body of a message goes when its rows were rolled back for certain. After a failure they were
+    /// not: the log may hold them, and a restart that finds them must find their body; if it finds none, it sweeps the
+    /// body.
     fn refuse(&self, request: Request, error: &Error) {
         let error = error.clone();
         match request {
@@ -332,7 +334,8 @@ impl Work {
         }
     }
 
-    /// Gives back the ids that were leased and not given, and empties the log. Not after a failure: then nothing may move.
+    /// Gives back the ids that were leased and not given, and empties the log. Not after a failure: then nothing may
+    /// move.
     fn end(self) {
         let first_free = self.tools.ids.stop();
         let counters = Arc::clone(&self.tools.bodies.counters);
