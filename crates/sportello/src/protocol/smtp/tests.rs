@@ -93,7 +93,9 @@ impl Server {
         }
     }
 
-    fn stop(self) {
+    /// Stops when the clients have left: the server would linger for them.
+    fn stop<C>(self, clients: C) {
+        drop(clients);
         self.runtime.block_on(self.workers.drain());
         self.threads.into_iter().for_each(|thread| thread.join().unwrap());
         self.runtime.block_on(self.store.close());
@@ -157,7 +159,7 @@ fn a_message_is_stored_byte_for_byte_behind_our_fields() {
         message.id
     );
     assert!(ours.starts_with(&begin) && ours.ends_with("+0000\r\n"), "{ours}");
-    server.stop();
+    server.stop(client);
 }
 
 impl Server {
@@ -198,7 +200,7 @@ fn a_text_without_header_is_parted_from_our_fields_by_an_empty_line() {
         assert_eq!(ours.ends_with("+0000\r\n\r\n"), parted, "{text:?}: {body}");
         assert_eq!(ours.ends_with("+0000\r\n"), !parted, "{text:?}: {body}");
     }
-    server.stop();
+    server.stop(client);
 }
 
 #[test]
@@ -214,7 +216,7 @@ fn a_large_message_goes_through_the_spool_whole() {
     let [message] = &server.messages()[..] else { panic!("one message") };
     let body = server.body(message);
     assert!(body.ends_with(text.as_bytes()) && body.len() < text.len() + 1_000);
-    server.stop();
+    server.stop(client);
 }
 
 #[test]
@@ -230,7 +232,7 @@ fn what_has_not_ended_is_not_stored() {
     drop(client);
     server.wait_until_nothing_is_left();
     assert_eq!(server.messages().len(), 0);
-    server.stop();
+    server.stop(());
 }
 
 #[test]
@@ -241,7 +243,7 @@ fn a_client_that_sends_all_and_shuts_down_is_answered() {
     client.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
     client.expect(&[250, 250, 250, 354, 250]).expect_end();
     assert_eq!(server.messages().len(), 1);
-    server.stop();
+    server.stop(client);
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn a_refused_text_leaves_nothing_behind_and_the_session_goes_on() {
     assert_eq!(server.messages().len(), 0);
     client.send("MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n").expect(&[250, 250, 354, 250]);
     assert_eq!(server.messages().len(), 1);
-    server.stop();
+    server.stop(client);
 }
 
 #[test]
@@ -272,7 +274,7 @@ fn a_store_that_is_closed_refuses_for_now() {
     client.send("text\r\n.\r\n");
     assert_eq!(client.reply(), "451 4.3.0 Error: the store takes no mail, try again later");
     client.send("MAIL FROM:<a@b>\r\n").expect(&[451]);
-    server.stop();
+    server.stop(client);
 }
 
 #[test]
@@ -288,7 +290,7 @@ fn a_server_that_stops_says_so_to_those_who_idle_and_takes_what_is_under_way() {
     assert_eq!(busy.reply(), "421 4.3.2 The server is shutting down, try again later");
     busy.expect_end();
     assert_eq!(server.messages().len(), 1);
-    server.stop();
+    server.stop((idle, busy));
 }
 
 #[test]
@@ -308,7 +310,7 @@ fn a_silent_client_is_told_so() {
         client.expect_end();
     }
     assert_eq!(server.messages().len(), 0);
-    server.stop();
+    server.stop(());
 }
 
 #[test]
@@ -320,7 +322,7 @@ fn another_protocol_is_sent_away_at_once() {
         assert_eq!(client.reply(), "554 5.5.1 Error: this is an SMTP channel");
         client.expect_end();
     }
-    server.stop();
+    server.stop(());
 }
 
 #[test]
