@@ -160,7 +160,8 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.state()).output();
+        // Lazily: after a test that failed, the store may still have files open.
+        let _ = Command::new("umount").arg("-l").arg(self.0.state()).output();
     }
 }
 
