@@ -175,7 +175,7 @@ fn figures(picture: &Picture) -> Markup {
     html! {
         dl.figures aria-label="Totals since the start" {
             (figure("f-requests", "requests answered", format::grouped(answered)))
-            (figure("f-failures", "of them refused or failed", format::grouped(failures)))
+            (figure("f-failures", "refused or failed", format::grouped(failures)))
             (figure("f-open", "connections open", format::grouped(picture.connections_open)))
             (figure("f-mail", "mails caught", format::grouped(picture.store.accepted)))
             (figure("f-memory", "memory", format::bytes(picture.resident_bytes)))

@@ -208,7 +208,7 @@ fn files(opened: &Opened<'_>, shape: Files) -> Markup {
                         a href=(part_address(opened, part)) download {
                             span.kind aria-hidden="true" { (kind(part)) }
                             bdi.name { (saved_name(part)) }
-                            small { (part.media_type) " · " (format::bytes(decoded_len(part))) }
+                            small { (format::bytes(decoded_len(part))) " · " (part.media_type) }
                         }
                     }
                 }

@@ -152,15 +152,15 @@ export class Stage {
     const legs = [
       { from: client, to: windowIn, time: LEG },
       { from: windowIn, to: windowOut, time: LEG / 3 },
-      { from: windowOut, to: clerkIn, time: LEG },
+      { from: windowOut, to: clerkIn, time: LEG, roomy: true },
       { from: clerkIn, to: clerkIn, time: WORK, work: true },
     ];
     // On a narrow page what lies behind is drawn elsewhere, and no wire leads there.
     if (behind && clerkOut && behind.x > clerkOut.x) {
-      legs.push({ from: clerkOut, to: behind, time: LEG / 1.4 }, { from: behind, to: clerkOut, time: LEG / 1.4 });
+      legs.push({ from: clerkOut, to: behind, time: LEG / 1.4, roomy: true }, { from: behind, to: clerkOut, time: LEG / 1.4, roomy: true });
     }
     legs.push(
-      { from: clerkIn, to: windowOut, time: LEG, answer: true },
+      { from: clerkIn, to: windowOut, time: LEG, answer: true, roomy: true },
       { from: windowOut, to: windowIn, time: LEG / 3, answer: true },
       { from: windowIn, to: client, time: LEG, answer: true },
     );
@@ -191,6 +191,11 @@ export class Stage {
       }
       if (index !== flight.leg) this.enter(flight, leg, index);
       const at = along(leg.from, leg.to, ease(Math.max(0, passed) / leg.time));
+      if (flight.text) {
+        // Words only where there is room for them, not half behind a card.
+        const share = Math.max(0, passed) / leg.time;
+        flight.text.style.opacity = leg.roomy && share > 0.2 && share < 0.85 ? 1 : 0;
+      }
       flight.group.setAttribute("transform", `translate(${at.x.toFixed(1)} ${at.y.toFixed(1)})`);
     }
     if (this.flying.size > 0) requestAnimationFrame(this.frame);
