@@ -108,8 +108,8 @@ async fn fetch(store: &Store, id: MessageId) -> Result<Option<Message>, Failure>
         None => Ok(None),
         Some(StoredBody::Memory(bytes)) => Ok(Some(Message { bytes, room: None })),
         Some(StoredBody::File { file, length }) => {
-            let length = usize::try_from(length).unwrap_or(MOST_MESSAGE).min(MOST_MESSAGE);
-            let room = room_for(length).await?;
+            let length = readable(length)?;
+            let room = room_for(&ROOM, length).await?;
             blocking(move || read_file(&file, length).map(|bytes| Some(Message::large(bytes, room))))
                 .await?
                 .map_err(Failure::internal)
@@ -117,10 +117,16 @@ async fn fetch(store: &Store, id: MessageId) -> Result<Option<Message>, Failure>
     }
 }
 
+/// The length of a message that is small enough to be read here.
+fn readable(length: u64) -> Result<usize, Failure> {
+    let length = usize::try_from(length).ok().filter(|&length| length <= MOST_MESSAGE);
+    length.ok_or(Failure::new(Class::TooLarge, "this message is too large to be opened; save it raw"))
+}
+
 /// Room for a message and for what is decoded from it, which is never longer.
-async fn room_for(length: usize) -> Result<Room, Failure> {
+async fn room_for(room: &'static Semaphore, length: usize) -> Result<Room, Failure> {
     let mebibytes = u32::try_from(length.saturating_mul(2).div_ceil(1024 * 1024)).unwrap_or(u32::MAX);
-    match tokio::time::timeout(ROOM_WAIT, ROOM.acquire_many(mebibytes)).await {
+    match tokio::time::timeout(ROOM_WAIT, room.acquire_many(mebibytes)).await {
         Ok(Ok(permit)) => Ok(Some(Arc::new(permit))),
         Ok(Err(closed)) => Err(Failure::internal(closed)),
         Err(_) => Err(Failure::new(Class::Busy, "other large messages are being read; try again shortly")),
@@ -137,11 +143,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(Failure::internal)
 }
 
-/// The most bytes of one message that are read; the rest is told to be missing.
+/// The longest message that is opened; a longer one can only be saved.
 pub const MOST_MESSAGE: usize = 64 * 1024 * 1024;
 
 /// Mebibytes of large messages that may be in memory for readers at the same time, in the whole process.
 pub const ROOM_MIB: usize = 256;
+
+// The longest message and what is decoded from it find room, else their reader would wait in vain.
+const _: () = assert!(MOST_MESSAGE * 2 <= ROOM_MIB * 1024 * 1024);
 
 /// One for the process, as the memory is: readers come from every worker.
 static ROOM: Semaphore = Semaphore::const_new(ROOM_MIB);

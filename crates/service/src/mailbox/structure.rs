@@ -25,7 +25,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth: 16, parts: 500, header_bytes: 256 * 1024, fields: 500, text_bytes: 2 * 1024 * 1024 }
+        Self { depth: 16, parts: 500, header_bytes: 256 * 1024, fields: 500, text_bytes: 1024 * 1024 }
     }
 }
 

@@ -168,3 +168,25 @@ fn an_encoded_part_keeps_its_encoding() {
     let part = letter.part(0).unwrap();
     assert_eq!((part.encoding, letter.attachments.as_slice()), (Encoding::Base64, [0].as_slice()));
 }
+
+#[test]
+fn a_message_is_opened_up_to_the_limit_and_not_beyond() {
+    assert_eq!(readable(MOST_MESSAGE as u64).unwrap(), MOST_MESSAGE);
+    for length in [MOST_MESSAGE as u64 + 1, u64::MAX] {
+        assert_eq!(readable(length).unwrap_err().class, Class::TooLarge);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_readings_wait_for_room() {
+    static ONLY: Semaphore = Semaphore::const_new(4);
+    let two_mebibytes = 2 * 1024 * 1024;
+    let all = room_for(&ONLY, two_mebibytes).await.unwrap();
+    assert_eq!(room_for(&ONLY, 1).await.unwrap_err().class, Class::Busy, "none is left, however long one waits");
+    let message = Message::large(b"a part".to_vec(), all);
+    let slice = message.derived(b"derived".to_vec()).slice(0..2);
+    drop(message);
+    assert_eq!(ONLY.available_permits(), 0, "what is still being sent holds its room");
+    drop(slice);
+    assert!(room_for(&ONLY, two_mebibytes).await.is_ok());
+}
