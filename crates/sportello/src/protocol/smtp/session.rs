@@ -192,7 +192,11 @@ impl<'s> Conversation<'s> {
     }
 
     async fn store(&mut self) {
-        let Some(delivery) = self.delivery.take() else { return };
+        let Some(delivery) = self.delivery.take() else {
+            // A transaction is accepted only with a delivery; still, a question must not stay unanswered.
+            self.session.refuse(Reply::new(451, "4.3.0", "Error: the message was not stored"), &mut self.out);
+            return;
+        };
         match delivery.accept(&self.service.store, &self.session, &self.connection).await {
             Ok(id) => {
                 if let Some(label) = &mut self.label {

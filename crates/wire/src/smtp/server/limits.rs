@@ -35,3 +35,18 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_no_less_than_the_rfc_asks_for() {
+        let limits = Limits::default();
+        assert!(limits.command_line >= 512 + 26 + 17, "RFC 5321 §4.5.3.1.4, RFC 1870 §3, RFC 6152 §2");
+        assert!(limits.text_line >= 1_000, "RFC 5321 §4.5.3.1.6");
+        assert!(limits.message >= 64 * 1024, "RFC 5321 §4.5.3.1.7");
+        assert!(limits.recipients >= 100, "RFC 5321 §4.5.3.1.8");
+        assert!(limits.received >= 100, "RFC 5321 §6.3");
+    }
+}
