@@ -112,15 +112,17 @@ class Page:
         return self.evaluate("document.body.innerText")
 
     def screenshot(self, path):
-        """The whole page, as long as it is; gives the bytes of the PNG."""
-        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 4000), "scale": 1}
-        data = base64.b64decode(self.call("Page.captureScreenshot", format="png", clip=clip,
-                                          captureBeyondViewport=True)["data"])
+        """Keeps a picture of the whole page, as long as it is; gives a small one to be looked at by `colours`."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        return data
+        path.write_bytes(self._picture(1))
+        return self._picture(0.25)
+
+    def _picture(self, scale):
+        size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 4000), "scale": scale}
+        answer = self.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
+        return base64.b64decode(answer["data"])
 
     def width(self):
         """How wide the content is: wider than the window means scrolling sideways."""
@@ -150,7 +152,7 @@ class Page:
 
 
 def colours(png):
-    """How many different pixels a PNG has (of every fourth line), and the mean brightness, 0 to 255."""
+    """How many different colours a PNG has, and its mean brightness, 0 to 255."""
     check(png[:8] == b"\x89PNG\r\n\x1a\n", "a PNG")
     at, data, width, height, channels = 8, b"", 0, 0, 0
     while at < len(png):
@@ -168,11 +170,10 @@ def colours(png):
     for row in range(height):
         start = row * (stride + 1)
         line = _unfiltered(raw[start], bytearray(raw[start + 1:start + 1 + stride]), previous, channels)
-        if row % 4 == 0:
-            pixels = [bytes(line[i:i + 3]) for i in range(0, stride, channels * 4)]
-            seen.update(pixels)
-            total += sum(map(sum, pixels))
-            counted += 3 * len(pixels)
+        pixels = [bytes(line[i:i + 3]) for i in range(0, stride, channels)]
+        seen.update(pixels)
+        total += sum(map(sum, pixels))
+        counted += 3 * len(pixels)
         previous = line
     return len(seen), total / max(counted, 1)
 
