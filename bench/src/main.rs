@@ -1,6 +1,7 @@
 //! The figures of Sportello: each a ratio to a peer measured in the same run, in turns (`bench/README.md`).
 //!
 //! Talks only to 127.0.0.1; starts private instances of the peers and stops them whatever happens.
+#![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "a tool for people at a terminal")]
 
 mod cases;
