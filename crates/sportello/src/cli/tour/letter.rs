@@ -24,7 +24,7 @@ pub struct Letter {
     pub stored: u64,
     /// The bytes that the server put before them: its Received field.
     pub added: u64,
-    /// The first line of these.
+    /// That field, on one line.
     pub trace: String,
 }
 
@@ -52,19 +52,20 @@ pub fn read_back(commands: &Place, reply: &str, sent: &[u8], untrue: &mut Untrue
     Ok(Letter { id, sent: sent.len() as u64, stored: stored.len() as u64, added, trace })
 }
 
-/// How many bytes stand before the message as it was sent, and their first line.
+/// How many bytes stand before the message as it was sent, and the Received field among them.
 fn compare(stored: &[u8], sent: &[u8], untrue: &mut Untrue) -> (u64, String) {
     let Some(added) = stored.strip_suffix(sent) else {
         untrue.note("the stored mail is not, byte for byte, the mail that was sent".to_owned());
         return (0, String::new());
     };
-    let whole_lines = added.ends_with(b"\r\n");
-    let has_trace = added.starts_with(b"Received:") || added.windows(11).any(|bytes| bytes == b"\r\nReceived:");
-    if !whole_lines || !has_trace {
+    let text = String::from_utf8_lossy(added);
+    // RFC 5322 §2.2.3: unfolding takes away the line ends that stand before white space.
+    let unfolded = text.replace("\r\n\t", " ").replace("\r\n ", " ");
+    let trace = unfolded.split_terminator("\r\n").find(|field| field.starts_with("Received:")).unwrap_or_default();
+    if trace.is_empty() || !text.ends_with("\r\n") {
         untrue.note("the server has not put a Received field before the mail".to_owned());
     }
-    let first = String::from_utf8_lossy(added).lines().next().unwrap_or_default().to_owned();
-    (added.len() as u64, crate::cli::paper::visible(&first))
+    (added.len() as u64, crate::cli::paper::visible(trace))
 }
 
 #[cfg(test)]
@@ -86,6 +87,7 @@ mod tests {
             let mut untrue = Untrue::default();
             let outcome = compare(stored.as_bytes(), b"a: b\r\n\r\nc\r\n", &mut untrue);
             assert_eq!((untrue.notes().len(), outcome.0), (notes, added), "{stored:?}");
+            assert!(notes > 0 || outcome.1.starts_with("Received: x"), "{}", outcome.1);
         };
         check("Received: x\r\n\ty\r\na: b\r\n\r\nc\r\n", 0, 17);
         check("Return-Path: <>\r\nReceived: x\r\na: b\r\n\r\nc\r\n", 0, 30);

@@ -64,15 +64,16 @@ pub fn visits(visits: &[Visit], ink: Ink) -> String {
         let way = match &visit.tcp {
             None => "nothing is known of the way".to_owned(),
             Some(tcp) => format!(
-                "TCP: round trip {}, {} resent, {} bytes in, {} out",
+                "TCP: round trip {} (best {}), {} resent, {} bytes in, {} out",
                 span(Duration::from_micros(tcp.rtt_us.into())),
+                span(Duration::from_micros(tcp.min_rtt_us.into())),
                 grouped(tcp.retransmits.into()),
                 grouped(tcp.bytes_received),
                 grouped(tcp.bytes_sent),
             ),
         };
         let took = span(Duration::from_secs_f64(visit.milliseconds.max(0.0) / 1_000.0));
-        let line = format!("         {} after {took} · {way}", visit.asked);
+        let line = format!("    {} after {took} · {way}", visit.asked);
         text += &format!("{}\n", ink.paint(Style::Faint, line));
     }
     text

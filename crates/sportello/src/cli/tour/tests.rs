@@ -3,7 +3,7 @@ use crate::cli::paper::Ink;
 
 fn visit(thread: &str) -> Visit {
     Visit {
-        asked: "MAIL RCPT DATA".into(),
+        asked: "DATA".into(),
         client: "255.255.255.255:65535".parse().unwrap(),
         channel: "commands".into(),
         port: 65_535,
@@ -11,7 +11,12 @@ fn visit(thread: &str) -> Visit {
         connection: 1,
         answer: "250 2.0.0 Ok: queued as 18446744073709551615 and more".into(),
         milliseconds: 123_456.7,
-        tcp: Some(sportello_service::picture::TcpView { bytes_received: 123_456, rtt_us: 55, ..Default::default() }),
+        tcp: Some(sportello_service::picture::TcpView {
+            bytes_received: 123_456,
+            rtt_us: 55_000,
+            min_rtt_us: 55,
+            ..Default::default()
+        }),
     }
 }
 
@@ -83,7 +88,7 @@ fn the_json_names_every_fact() {
     let json = serde_json::to_value(facts(&[])).unwrap();
     assert_eq!(json["ok"], true);
     assert_eq!(json["at_the_same_time"][0]["thread"], "worker-0");
-    assert_eq!(json["at_the_same_time"][0]["tcp"]["rtt_us"], 55);
+    assert_eq!(json["at_the_same_time"][0]["tcp"]["min_rtt_us"], 55);
     assert_eq!(json["programs"]["spans"][1][1], 1.03);
     assert_eq!(json["mail"]["added"], 200);
     let skipped = serde_json::to_value(Naps::Skipped { skipped: "no nap".into() }).unwrap();

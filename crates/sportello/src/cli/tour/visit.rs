@@ -113,7 +113,7 @@ fn ask_mail(mail: &mut Mail, ways: &Ways<'_>, barrier: &Barrier) -> Result<(Seen
     let milliseconds = since(started);
     let client = mail.conversation().local()?;
     let answer = visible(&reply.text());
-    let seen = Seen { channel: "mail", asked: "MAIL RCPT DATA", client, port: ways.mail.port, answer, milliseconds };
+    let seen = Seen { channel: "mail", asked: "DATA", client, port: ways.mail.port, answer, milliseconds };
     Ok((seen, reply.text()))
 }
 
