@@ -179,7 +179,7 @@ impl Desk {
         let read = mailbox::look(&self.store, id, move |message| {
             let letter = Letter::of(message, &Limits::default());
             let html = letter.html.as_ref().filter(|_| view == View::Main);
-            let remote = html.map_or(0, |html| neutral::neutral(&html.text, &HashMap::new()).remote);
+            let remote = html.map_or(0, |html| neutral::neutral(&html.text, &HashMap::new(), Pictures::Inline).remote);
             let source = if view == View::Source { message.get(..MOST_SOURCE).unwrap_or(message) } else { &[] };
             (letter, remote, String::from_utf8_lossy(source).into_owned())
         });
@@ -195,13 +195,14 @@ impl Desk {
     }
 
     async fn frame(&self, request: &Request, id: MessageId) -> Result<Answer, Failure> {
-        let read = mailbox::look(&self.store, id, |message| {
+        let pictures = pictures(request);
+        let read = mailbox::look(&self.store, id, move |message| {
             let letter = Letter::of(message, &Limits::default());
             let html = letter.html.as_ref()?;
-            Some(neutral::neutral(&html.text, &saved::pictures(message, &letter)).html)
+            Some(neutral::neutral(&html.text, &saved::pictures(message, &letter), pictures).html)
         });
         let html = read.await?.ok_or(NO_MESSAGE)?.ok_or(Failure::new(Class::NotFound, "This message has no HTML."))?;
-        Ok(framed(Answer::bytes(200, "text/html; charset=utf-8", html), pictures(request)))
+        Ok(framed(Answer::bytes(200, "text/html; charset=utf-8", html), pictures))
     }
 
     async fn raw(&self, id: MessageId) -> Result<Answer, Failure> {

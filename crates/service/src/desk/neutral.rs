@@ -7,6 +7,8 @@
 
 use std::collections::HashMap;
 
+use super::guard::Pictures;
+
 /// HTML fit for the frame, and what was kept out of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Neutral {
@@ -16,9 +18,10 @@ pub(super) struct Neutral {
     pub remote: usize,
 }
 
-/// Neutralises `html`; `pictures` holds a `data:` URL for each Content-ID.
-pub(super) fn neutral(html: &str, pictures: &HashMap<String, String>) -> Neutral {
-    let mut out = Writer { html: String::with_capacity(html.len().saturating_add(HEAD.len())), remote: 0, pictures };
+/// Neutralises `html`; `inline` holds a `data:` URL for each Content-ID. What is remote stays named only if it may be loaded.
+pub(super) fn neutral(html: &str, inline: &HashMap<String, String>, pictures: Pictures) -> Neutral {
+    let html_bytes = html.len().saturating_add(HEAD.len());
+    let mut out = Writer { html: String::with_capacity(html_bytes), remote: 0, inline, pictures };
     out.html.push_str(HEAD);
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -33,7 +36,8 @@ pub(super) fn neutral(html: &str, pictures: &HashMap<String, String>) -> Neutral
 struct Writer<'a> {
     html: String,
     remote: usize,
-    pictures: &'a HashMap<String, String>,
+    inline: &'a HashMap<String, String>,
+    pictures: Pictures,
 }
 
 impl Writer<'_> {
@@ -102,15 +106,10 @@ impl Writer<'_> {
             }
             "src" | "background" | "poster" | "href" | "xlink:href" | "data" => match self.picture(decoded) {
                 Some(picture) => self.write(name, &picture),
-                None => {
-                    self.remote = self.remote.saturating_add(usize::from(is_remote(decoded)));
-                    self.write(name, decoded);
-                }
+                None if is_remote(decoded) => self.remote(name, decoded),
+                None => self.write(name, decoded),
             },
-            "srcset" => {
-                self.remote = self.remote.saturating_add(usize::from(decoded.contains("//")));
-                self.write(name, value);
-            }
+            "srcset" if decoded.contains("//") => self.remote(name, value),
             "style" => {
                 self.remote = self.remote.saturating_add(remote_urls(value));
                 self.write(name, value);
@@ -119,10 +118,18 @@ impl Writer<'_> {
         }
     }
 
+    /// A reference to another host: counted, and kept only where it may be followed.
+    fn remote(&mut self, name: &str, value: &str) {
+        self.remote = self.remote.saturating_add(1);
+        if self.pictures == Pictures::Remote {
+            self.write(name, value);
+        }
+    }
+
     /// RFC 2392: `cid:` and a Content-ID, percent-encoded where it must be.
     fn picture(&self, url: &str) -> Option<String> {
         let id = url.get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:")).and_then(|_| url.get(4..))?;
-        Some(self.pictures.get(&percent_decoded(id)).cloned().unwrap_or_else(|| "data:,".to_owned()))
+        Some(self.inline.get(&percent_decoded(id)).cloned().unwrap_or_else(|| "data:,".to_owned()))
     }
 
     fn write(&mut self, name: &str, value: &str) {
@@ -282,8 +289,12 @@ mod tests {
     use super::*;
 
     fn body(html: &str) -> (String, usize) {
-        let pictures = HashMap::from([("logo@x".to_owned(), "data:image/png;base64,AA==".to_owned())]);
-        let neutral = neutral(html, &pictures);
+        as_asked(html, Pictures::Inline)
+    }
+
+    fn as_asked(html: &str, pictures: Pictures) -> (String, usize) {
+        let inline = HashMap::from([("logo@x".to_owned(), "data:image/png;base64,AA==".to_owned())]);
+        let neutral = neutral(html, &inline, pictures);
         (neutral.html.strip_prefix(HEAD).unwrap().to_owned(), neutral.remote)
     }
 
@@ -352,5 +363,8 @@ mod tests {
         ] {
             assert_eq!(body(html).1, remote, "{html}");
         }
+        let html = "<img src=\"https://x.org/a\" srcset=\"https://x.org/b 2x\" alt=\"x\">";
+        assert_eq!(body(html).0, "<img alt=\"x\">", "not even named unless asked for");
+        assert_eq!(as_asked(html, Pictures::Remote).0, html);
     }
 }
