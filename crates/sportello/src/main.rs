@@ -44,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::from_flags(flags, &[])?;
+    let settings = Settings::from_flags(flags, protocol::command::RESERVED)?;
     // The spawner comes before every thread and before every descriptor that a program must not see.
     let spawner = spawner::start()?;
     let log = Log::start(level(flags.log), if flags.log_json { Form::Json } else { Form::Text })?;

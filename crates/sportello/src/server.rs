@@ -22,7 +22,7 @@ use crate::announce;
 use crate::config::{Door, Protocol, Settings};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
-use crate::protocol::{http, smtp};
+use crate::protocol::{command, http, smtp};
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -76,19 +76,20 @@ struct Services {
     folder: Rc<http::Site>,
     desk: Rc<http::Site>,
     smtp: Rc<smtp::Service>,
+    command: Rc<command::Service>,
 }
 
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let protocol = self.protocols.get(connection.channel().index).copied();
         let (folder, desk) = (Rc::clone(&self.folder), Rc::clone(&self.desk));
-        let smtp = Rc::clone(&self.smtp);
+        let (smtp, command) = (Rc::clone(&self.smtp), Rc::clone(&self.command));
         async move {
             match protocol {
                 Some(Protocol::Web) => http::serve(connection, folder).await,
                 Some(Protocol::Desk) => http::serve(connection, desk).await,
                 Some(Protocol::Mail) => smtp::serve(connection, smtp).await,
-                Some(_) => connection.close().await,
+                Some(Protocol::Commands) => command::serve(connection, command).await,
                 None => {}
             }
         }
@@ -157,15 +158,23 @@ impl Parts {
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
         let files = Files::new(Arc::clone(&self.folder), files::Settings::default());
         // All workers' desks are one, so that those who watch share one producer of pictures.
-        let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), observer)).clone();
+        let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
         // The name in the greeting and in Received fields, until the configuration gives one.
         let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let smtp = smtp::Service::new(self.shared.store.clone(), &hostname, smtp::Limits::default());
+        let command = command::Service {
+            store: self.shared.store.clone(),
+            runner: self.shared.runner.clone(),
+            observer,
+            workers: workers.clone(),
+            limits: command::Limits::default(),
+        };
         Services {
             protocols: self.protocols.clone().into(),
             folder: Rc::new(http::Site::Folder(files)),
             desk: Rc::new(http::Site::Desk(desk)),
             smtp: Rc::new(smtp),
+            command: Rc::new(command),
         }
     }
 }

@@ -102,6 +102,16 @@ impl Reply {
         self.out.extend_from_slice(b"\r\n");
     }
 
+    /// The head of a bulk string whose `length` bytes are sent past this buffer; [`Reply::end_bulk`] follows them.
+    pub fn begin_bulk(&mut self, length: u64) {
+        self.headed(b'$', length);
+    }
+
+    /// What follows the bytes of a bulk string.
+    pub fn end_bulk(&mut self) {
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// A bulk string of text.
     pub fn text(&mut self, text: &str) {
         self.bulk(text.as_bytes());
@@ -126,6 +136,12 @@ impl Reply {
             Version::Resp2 => b"$-1\r\n".as_slice(),
             Version::Resp3 => b"_\r\n".as_slice(),
         });
+    }
+
+    /// Lines of text for people, as an array of simple strings: readable in `nc` and in redis-cli alike.
+    pub fn lines<T: AsRef<str>>(&mut self, lines: &[T]) {
+        self.array(lines.len());
+        lines.iter().for_each(|line| self.simple(line.as_ref()));
     }
 
     /// The head of an array: `length` values follow.

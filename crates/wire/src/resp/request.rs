@@ -188,9 +188,10 @@ impl Parser {
         Next::Request { arguments: Arguments { source, spans: &self.spans }, consumed }
     }
 
-    /// Gives scratch space back before a long wait.
+    /// Gives scratch space back before a long wait, but for what a short request needs.
     pub fn rest(&mut self) {
-        self.spans = Vec::new();
+        self.spans.clear();
+        self.spans.shrink_to(RESTING_SPANS);
         self.text = Vec::new();
     }
 
@@ -269,6 +270,9 @@ impl Found {
         Self::Incomplete { needed: input.len() + 1 }
     }
 }
+
+/// Arguments that a parser keeps room for while nothing comes.
+const RESTING_SPANS: usize = 8;
 
 /// A length at `at`: digits, CR LF; no sign, no leading zero, at most `most`. `None`: not all of it is there.
 fn length(input: &[u8], at: usize, most: usize, refused: Refused) -> Result<Option<(usize, usize)>, Refused> {

@@ -24,6 +24,15 @@ fn each_kind_of_value_in_both_versions() {
     check(|reply| reply.count(u64::MAX), ":9223372036854775807\r\n", ":9223372036854775807\r\n");
     check(|reply| reply.bulk(b"a\r\nb\0"), "$5\r\na\r\nb\0\r\n", "$5\r\na\r\nb\0\r\n");
     check(|reply| reply.text(""), "$0\r\n\r\n", "$0\r\n\r\n");
+    check(
+        |reply| {
+            reply.begin_bulk(2);
+            reply.end_bulk();
+        },
+        "$2\r\n\r\n",
+        "$2\r\n\r\n",
+    );
+    check(|reply| reply.lines(&["a", "b\n"]), "*2\r\n+a\r\n+b \r\n", "*2\r\n+a\r\n+b \r\n");
     check(Reply::null, "$-1\r\n", "_\r\n");
     check(|reply| reply.array(3), "*3\r\n", "*3\r\n");
     check(|reply| reply.map(3), "*6\r\n", "%3\r\n");

@@ -222,7 +222,8 @@ fn a_claimed_length_costs_no_memory() {
 #[test]
 fn resting_gives_scratch_space_back() {
     let mut parser = Parser::default();
-    assert!(matches!(look(&mut parser, b"ECHO 'x y'\n"), Seen::Request(..)));
+    assert!(matches!(look(&mut parser, &[b"'x' ".repeat(100), b"\n".to_vec()].concat()), Seen::Request(..)));
     parser.rest();
-    assert_eq!((parser.spans.capacity(), parser.text.capacity()), (0, 0));
+    assert!(parser.spans.capacity() <= super::RESTING_SPANS);
+    assert_eq!(parser.text.capacity(), 0);
 }

@@ -1,0 +1,210 @@
+//! From a request to what answers it. What takes no waiting is answered here.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use sportello_net::Connection;
+use sportello_service::run::Invocation;
+use sportello_wire::resp::{Arguments, Reply, Version};
+
+use super::builtin::{self, Builtin, Kind};
+use super::session::Library;
+use super::show::Subject;
+use super::task::{Action, Form, Label, Task};
+use super::{Service, client, help, mail};
+
+/// What a request may look at and change.
+pub(super) struct Context<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) service: &'a Service,
+    pub(super) reply: &'a mut Reply,
+    pub(super) library: &'a mut Library,
+}
+
+/// What is to happen next.
+pub(super) enum Step {
+    /// It is answered; so common that it is only counted.
+    Pong,
+    /// It is answered.
+    Answered,
+    /// It must be waited for.
+    Task(Box<Task>),
+    /// It is answered, and the session begins anew.
+    Reset,
+    /// It is answered, and the connection ends.
+    Over,
+}
+
+/// Carries one request out, or says what is to be waited for.
+pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut Context<'_>) -> Step {
+    let name = arguments.name();
+    let Some(builtin) = builtin::find(name) else {
+        return run(arguments, 0, Bytes::new(), began, context);
+    };
+    if !builtin.takes.contains(&(arguments.len() - 1)) {
+        return wrong_number(builtin.name, context.reply);
+    }
+    match builtin.kind {
+        Kind::Ping => return ping(arguments, context.reply),
+        Kind::Echo => context.reply.bulk(arguments.at(1).unwrap_or_default()),
+        Kind::Time => time(context.reply),
+        Kind::Hello => hello(arguments, context),
+        Kind::Auth => context.reply.error("ERR", NO_ACCOUNTS),
+        Kind::Quit => {
+            context.reply.ok();
+            return Step::Over;
+        }
+        Kind::Reset => {
+            context.reply.simple("RESET");
+            return Step::Reset;
+        }
+        Kind::Select => match arguments.at(1) {
+            Some(b"0") => context.reply.ok(),
+            _ => context.reply.error("ERR", "DB index is out of range: there is only 0, and no keys in it"),
+        },
+        Kind::Help => help::help(arguments, context),
+        Kind::Command => help::command(arguments, context),
+        Kind::Client => return client::dispatch(arguments, began, context),
+        Kind::Mail => return mail::dispatch(arguments, began, context),
+        Kind::Pipe => {
+            let input = Bytes::copy_from_slice(arguments.at(1).unwrap_or_default());
+            return run(arguments, 2, input, began, context);
+        }
+        Kind::Info => {
+            let section = arguments.at(1).map(|section| String::from_utf8_lossy(section).to_ascii_lowercase());
+            return task(arguments, began, Action::Info { section });
+        }
+        Kind::Status | Kind::Connections | Kind::Threads => return show(builtin, arguments, began, context.reply),
+    }
+    Step::Answered
+}
+
+/// A task labelled with its request.
+pub(super) fn task(arguments: &Arguments<'_>, began: Instant, action: Action) -> Step {
+    Step::Task(Box::new(Task { label: Label::of(arguments, began), action }))
+}
+
+/// The error for a wrong number of arguments, as Redis words it.
+pub(super) fn wrong_number(name: &str, reply: &mut Reply) -> Step {
+    reply.error("ERR", format!("wrong number of arguments for '{}' command", name.to_ascii_lowercase()));
+    Step::Answered
+}
+
+/// The error for an unknown subcommand, as Redis words it.
+pub(super) fn unknown_subcommand(arguments: &Arguments<'_>, reply: &mut Reply) {
+    let given = visible(arguments.at(1).unwrap_or_default());
+    let name = visible(arguments.name()).to_ascii_uppercase();
+    reply.error("ERR", format!("unknown subcommand '{given}'. Try HELP {name}."));
+}
+
+/// What a client sent, fit to be shown: cut, and without control characters.
+pub(super) fn visible(bytes: &[u8]) -> String {
+    const MOST: usize = 128;
+    let text = String::from_utf8_lossy(bytes.get(..MOST).unwrap_or(bytes));
+    text.chars().map(|letter| if letter.is_control() { '.' } else { letter }).collect()
+}
+
+/// Whether an argument is this word, in letters of either case.
+pub(super) fn is(argument: Option<&[u8]>, word: &str) -> bool {
+    argument.is_some_and(|argument| argument.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+fn ping(arguments: &Arguments<'_>, reply: &mut Reply) -> Step {
+    match arguments.at(1) {
+        None => reply.pong(),
+        Some(message) => reply.bulk(message),
+    }
+    Step::Pong
+}
+
+fn time(reply: &mut Reply) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    reply.array(2);
+    reply.text(&now.as_secs().to_string());
+    reply.text(&now.subsec_micros().to_string());
+}
+
+/// `HELLO [protover [AUTH username password] [SETNAME name]]`
+fn hello(arguments: &Arguments<'_>, context: &mut Context<'_>) {
+    let version = match arguments.at(1) {
+        None => context.reply.version(),
+        Some(b"2") => Version::Resp2,
+        Some(b"3") => Version::Resp3,
+        Some(_) => return context.reply.error("NOPROTO", "unsupported protocol version"),
+    };
+    let mut name = None;
+    let mut options = arguments.from(2);
+    while let Some(option) = options.next() {
+        if option.eq_ignore_ascii_case(b"AUTH") {
+            return context.reply.error("ERR", NO_ACCOUNTS);
+        }
+        match options.next() {
+            Some(value) if option.eq_ignore_ascii_case(b"SETNAME") => name = Some(value),
+            _ => return context.reply.error("ERR", format!("syntax error in HELLO option '{}'", visible(option))),
+        }
+    }
+    if name.is_some_and(|name| !client::set_name(name, context)) {
+        return;
+    }
+    let (connection, reply) = (context.connection, &mut *context.reply);
+    reply.set_version(version);
+    reply.map(7);
+    reply.text("server");
+    reply.text("sportello");
+    reply.text("version");
+    reply.text(env!("CARGO_PKG_VERSION"));
+    reply.text("proto");
+    reply.integer(if version == Version::Resp3 { 3 } else { 2 });
+    reply.text("id");
+    reply.count(connection.id());
+    reply.text("mode");
+    reply.text("standalone");
+    reply.text("role");
+    reply.text("master");
+    reply.text("modules");
+    reply.array(0);
+}
+
+const NO_ACCOUNTS: &str = "no accounts are configured on this server: it takes commands from this machine without AUTH";
+
+fn show(builtin: &Builtin, arguments: &Arguments<'_>, began: Instant, reply: &mut Reply) -> Step {
+    let form = match arguments.at(1) {
+        None => Form::Text,
+        word if is(word, "JSON") => Form::Json,
+        Some(other) => {
+            reply.error(
+                "ERR",
+                format!("syntax error: {} takes JSON or nothing, not '{}'", builtin.name, visible(other)),
+            );
+            return Step::Answered;
+        }
+    };
+    let subject = match builtin.kind {
+        Kind::Connections => Subject::Connections,
+        Kind::Threads => Subject::Threads,
+        _ => Subject::Status,
+    };
+    task(arguments, began, Action::Show { subject, form })
+}
+
+/// A program, whose name is the argument `at`.
+fn run(arguments: &Arguments<'_>, at: usize, stdin: Bytes, began: Instant, context: &mut Context<'_>) -> Step {
+    let name = arguments.at(at).unwrap_or_default();
+    let known = std::str::from_utf8(name).ok().filter(|name| context.service.runner.has(name));
+    let Some(name) = known else {
+        let words = "this server runs commands and stores no keys; HELP lists them";
+        context.reply.error("ERR", format!("unknown command '{}': {words}", visible(name)));
+        return Step::Answered;
+    };
+    let connection = context.connection;
+    let invocation = Invocation {
+        program: name.to_owned(),
+        arguments: arguments.from(at + 1).map(<[u8]>::to_vec).collect(),
+        stdin,
+        peer: connection.peer(),
+        request: format!("{}.{}", connection.id(), connection.request_number() + 1),
+    };
+    // What a program was given may be secret: how much it was is told, not what.
+    let label = Label { verb: name.into(), object: Vec::new(), began };
+    Step::Task(Box::new(Task { label, action: Action::Run { invocation } }))
+}

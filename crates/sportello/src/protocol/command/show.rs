@@ -1,0 +1,177 @@
+//! The picture of the server as text: STATUS, CONNECTIONS, THREADS, INFO; or as JSON.
+
+use serde::Serialize;
+use sportello_service::picture::{ChannelView, ConnectionView, Picture, ThreadView};
+use sportello_wire::resp::Reply;
+
+use super::task::Form;
+
+/// Which part of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    Status,
+    Connections,
+    Threads,
+}
+
+/// Answers with a part of the picture.
+pub(super) fn show(picture: &Picture, subject: Subject, form: Form, reply: &mut Reply) {
+    match (form, subject) {
+        (Form::Json, Subject::Status) => json(picture, reply),
+        (Form::Json, Subject::Connections) => json(&picture.connections, reply),
+        (Form::Json, Subject::Threads) => json(&picture.threads, reply),
+        (Form::Text, Subject::Status) => reply.lines(&status(picture)),
+        (Form::Text, Subject::Connections) => {
+            let mut lines: Vec<String> = picture.connections.iter().map(connection).collect();
+            let more = picture.connections_open.saturating_sub(lines.len() as u64);
+            if more > 0 {
+                lines.push(format!("and {more} more"));
+            }
+            reply.lines(&lines);
+        }
+        (Form::Text, Subject::Threads) => reply.lines(&picture.threads.iter().map(thread).collect::<Vec<_>>()),
+    }
+}
+
+/// One line of JSON as a bulk string.
+pub(super) fn json(value: &impl Serialize, reply: &mut Reply) {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => reply.bulk(&bytes),
+        Err(error) => {
+            tracing::error!(%error, "what is to be shown cannot be written as JSON");
+            reply.error("ERR", "internal error");
+        }
+    }
+}
+
+fn status(picture: &Picture) -> Vec<String> {
+    let address = picture.address.map(|address| address.to_string()).unwrap_or_default();
+    let mut lines = vec![format!(
+        "Sportello {} on {address}, up {} s, {} KiB resident, process {}",
+        picture.version,
+        picture.uptime_ms / 1000,
+        picture.resident_bytes / 1024,
+        picture.pid
+    )];
+    lines.extend(picture.channels.iter().map(channel));
+    let store = &picture.store;
+    lines.push(format!(
+        "messages {} ({} bytes), {} accepted in {} commits",
+        store.messages, store.bytes, store.accepted, store.commits
+    ));
+    if let Some(why) = &store.failed {
+        lines.push(format!("the store refuses writes: {why}"));
+    }
+    let programs = &picture.programs;
+    lines.push(format!(
+        "programs {}: {} running, {} waiting, {} finished",
+        if programs.names.is_empty() { "none".to_owned() } else { programs.names.join(" ") },
+        programs.running,
+        programs.queued,
+        programs.finished
+    ));
+    lines.extend(picture.threads.iter().map(|view| format!("thread {}", thread(view))));
+    lines
+}
+
+fn channel(view: &ChannelView) -> String {
+    let address = view.address.map(|address| address.to_string()).unwrap_or_default();
+    format!(
+        "channel {} {} {address}: {} open, {} accepted, {} refused, {} requests, {} failed, {} bytes in, {} out",
+        view.name,
+        view.protocol,
+        view.open,
+        view.accepted,
+        view.refused,
+        view.requests,
+        view.failures,
+        view.bytes_in,
+        view.bytes_out
+    )
+}
+
+fn connection(view: &ConnectionView) -> String {
+    let peer = view.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let name = if view.name.is_empty() { String::new() } else { format!(" '{}'", view.name) };
+    let trip =
+        view.tcp.map(|tcp| format!(", rtt {} us, {} retransmits", tcp.rtt_us, tcp.retransmits)).unwrap_or_default();
+    format!(
+        "{} {} {} {peer}{name}: {}, {} requests, {} bytes in, {} out, {} s old{trip}",
+        view.id,
+        view.channel,
+        view.worker,
+        view.doing,
+        view.requests,
+        view.bytes_in,
+        view.bytes_out,
+        view.age_ms / 1000
+    )
+}
+
+fn thread(view: &ThreadView) -> String {
+    let held = view.connections.map(|connections| format!(", {connections} connections")).unwrap_or_default();
+    let answered = view.requests.map(|requests| format!(", {requests} requests")).unwrap_or_default();
+    format!("{} ({}): {}, {} ms of CPU{held}{answered}", view.name, view.tid, view.doing, view.cpu_ms)
+}
+
+/// `INFO [section]`: figures in Redis's form, with names of our own where Redis has none.
+pub(super) fn info(picture: &Picture, section: Option<&str>, reply: &mut Reply) {
+    let (store, programs) = (&picture.store, &picture.programs);
+    let sum = |of: fn(&ChannelView) -> u64| picture.channels.iter().map(of).fold(0u64, u64::saturating_add);
+    let sections: [(&str, Vec<(&str, String)>); 6] = [
+        (
+            "Server",
+            vec![
+                ("sportello_version", picture.version.clone()),
+                ("process_id", picture.pid.to_string()),
+                ("uptime_in_seconds", (picture.uptime_ms / 1000).to_string()),
+                ("state_folder", picture.state.clone()),
+            ],
+        ),
+        ("Clients", vec![("connected_clients", picture.connections_open.to_string())]),
+        ("Memory", vec![("used_memory_rss", picture.resident_bytes.to_string())]),
+        (
+            "Stats",
+            vec![
+                ("total_connections_received", sum(|channel| channel.accepted).to_string()),
+                ("rejected_connections", sum(|channel| channel.refused).to_string()),
+                ("total_commands_processed", sum(|channel| channel.requests).to_string()),
+                ("total_error_replies", sum(|channel| channel.failures).to_string()),
+                ("total_net_input_bytes", sum(|channel| channel.bytes_in).to_string()),
+                ("total_net_output_bytes", sum(|channel| channel.bytes_out).to_string()),
+            ],
+        ),
+        (
+            "Mail",
+            vec![
+                ("messages", store.messages.to_string()),
+                ("message_bytes", store.bytes.to_string()),
+                ("messages_accepted", store.accepted.to_string()),
+                ("commits", store.commits.to_string()),
+            ],
+        ),
+        (
+            "Programs",
+            vec![
+                ("programs", programs.names.len().to_string()),
+                ("programs_running", programs.running.to_string()),
+                ("programs_waiting", programs.queued.to_string()),
+                ("programs_finished", programs.finished.to_string()),
+            ],
+        ),
+    ];
+    let wanted = |name: &str| {
+        section.is_none_or(|section| {
+            ["all", "default", "everything"].contains(&section) || name.eq_ignore_ascii_case(section)
+        })
+    };
+    let mut text = String::new();
+    for (name, figures) in sections.iter().filter(|(name, _)| wanted(name)) {
+        if !text.is_empty() {
+            text += "\r\n";
+        }
+        text += &format!("# {name}\r\n");
+        figures.iter().for_each(|(name, value)| text += &format!("{name}:{value}\r\n"));
+    }
+    reply.verbatim(&text);
+}

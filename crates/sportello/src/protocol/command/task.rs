@@ -1,0 +1,137 @@
+//! What must be waited for: programs, mail, the picture of the server.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use sportello_net::{Connection, Ended, Failed};
+use sportello_service::run::Invocation;
+use sportello_wire::resp::Arguments;
+
+use super::client::Victims;
+use super::mail::Order;
+use super::session::{self, STOPPING, Session};
+use super::show::{self, Subject};
+use super::{client, mail, outcome};
+
+/// Something to wait for.
+pub(super) struct Task {
+    pub(super) label: Label,
+    pub(super) action: Action,
+}
+
+/// What is to be done.
+pub(super) enum Action {
+    Run { invocation: Invocation },
+    Show { subject: Subject, form: Form },
+    Info { section: Option<String> },
+    Mail { order: Order },
+    ListClients,
+    KillClients { victims: Victims },
+}
+
+/// For whom an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// People.
+    Text,
+    /// Machines.
+    Json,
+}
+
+/// What is logged of a request.
+pub(super) struct Label {
+    pub(super) verb: Box<str>,
+    pub(super) object: Vec<u8>,
+    pub(super) began: Instant,
+}
+
+impl Label {
+    /// The name in capitals, and the arguments as far as they fit; those of AUTH and HELLO may be secret.
+    pub(super) fn of(arguments: &Arguments<'_>, began: Instant) -> Self {
+        const MOST: usize = 96;
+        let verb = String::from_utf8_lossy(arguments.name().get(..32).unwrap_or(arguments.name())).to_ascii_uppercase();
+        let mut object = Vec::new();
+        if verb != "AUTH" && verb != "HELLO" {
+            for argument in arguments.from(1).take(8) {
+                if !object.is_empty() {
+                    object.push(b' ');
+                }
+                object.extend_from_slice(argument.get(..MOST).unwrap_or(argument));
+            }
+            object.truncate(MOST);
+        }
+        Self { verb: verb.into(), object, began }
+    }
+}
+
+impl Session<'_> {
+    /// Does what is to be waited for and answers it. Fails when the client is gone, which ends what was begun.
+    pub(super) async fn perform(&mut self, task: Box<Task>) -> Result<(), Ended> {
+        let Task { label, action } = *task;
+        self.connection.set_doing(&label.verb);
+        let result = self.carry_out(&label, action).await;
+        self.connection.set_doing("idle");
+        match result {
+            Err(Ended::Stopping) => {
+                self.reply.error("ERR", STOPPING);
+                session::record(&self.connection, &self.reply, 0, &label);
+                self.flush().await?;
+                Err(Ended::Stopping)
+            }
+            Err(ended) => {
+                session::tell(&self.connection, &label, "left", 0, Failed::Yes);
+                Err(ended)
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn carry_out(&mut self, label: &Label, action: Action) -> Result<(), Ended> {
+        let service = self.service;
+        match action {
+            Action::Run { invocation } => {
+                let result = unless_left(&mut self.connection, service.runner.run(invocation)).await?;
+                let told = outcome::answer(result, label, &mut self.reply);
+                let failed = if told == "exit 0" { Failed::No } else { Failed::Yes };
+                session::tell(&self.connection, label, &told, self.reply.len() as u64, failed);
+                return Ok(());
+            }
+            Action::Show { subject, form } => {
+                let picture = unless_left(&mut self.connection, (service.observer)()).await?;
+                show::show(&picture, subject, form, &mut self.reply);
+            }
+            Action::Info { section } => {
+                let picture = unless_left(&mut self.connection, (service.observer)()).await?;
+                show::info(&picture, section.as_deref(), &mut self.reply);
+            }
+            Action::Mail { order } => mail::carry_out(self, order).await?,
+            Action::ListClients => {
+                let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;
+                client::list(&reports, self);
+            }
+            Action::KillClients { victims } => client::kill(victims, self).await,
+        }
+        session::record(&self.connection, &self.reply, 0, label);
+        Ok(())
+    }
+}
+
+/// Waits for `work` unless the client leaves first; then the work is dropped.
+///
+/// One that has only shut down its sending side (`nc -N`, `nc -q`) cannot be told from one that is gone until something is sent to
+/// it, so the work has [`HALF_CLOSED`] to end.
+pub(super) async fn unless_left<T>(connection: &mut Connection, work: impl Future<Output = T>) -> Result<T, Ended> {
+    let mut work = pin!(work);
+    let ended = tokio::select! {
+        biased;
+        done = &mut work => return Ok(done),
+        ended = connection.left() => ended,
+    };
+    if !matches!(ended, Ended::Closed) {
+        return Err(ended);
+    }
+    tokio::time::timeout(HALF_CLOSED, work).await.map_err(|_| ended)
+}
+
+/// How long a client that sends nothing more may wait for its answer.
+const HALF_CLOSED: Duration = Duration::from_secs(2);
