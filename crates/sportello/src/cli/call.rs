@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::conversation::Deadlines;
 use super::conversation::resp::Commands;
-use super::paper::{Failed, Paper, visible_bytes};
+use super::paper::{Failed, Paper, grouped, visible_bytes};
 use super::place::{Wanted, Whereabouts};
 
 /// `sportello call`.
@@ -23,7 +23,7 @@ pub struct Call {
     /// no shell sees.
     #[arg(value_name = "NAME", required = true, trailing_var_arg = true)]
     pub words: Vec<String>,
-    /// Give the program this file, or `-` for our own standard input, as its standard input.
+    /// Give the program this file, or `-` for our own standard input, as its standard input (at most 512 KiB).
     #[arg(long, value_name = "FILE")]
     pub stdin: Option<PathBuf>,
     /// How long to wait for the answer.
@@ -52,8 +52,10 @@ What the program printed comes out byte for byte.
 Exit codes: 0 when it exited with 0, its own code when it exited with another, 75 when it asks to be tried again, 124 when \
 it was out of time, 1 for every other error (on standard error), 2 for wrong usage.";
 
-/// The most bytes of standard input that are sent; the server may take less.
-const STDIN_MOST: u64 = 64 << 20;
+/// The most bytes of standard input that are sent: it travels as one argument, and the server takes no longer ones.
+fn stdin_most() -> u64 {
+    sportello_wire::resp::Limits::default().argument as u64
+}
 
 /// Why a call was not made.
 #[derive(Debug, Error)]
@@ -61,9 +63,9 @@ pub enum Error {
     /// The input cannot be read.
     #[error("{} cannot be read", .0.display())]
     Input(PathBuf, #[source] io::Error),
-    /// The input is larger than [`STDIN_MOST`].
-    #[error("{} is larger than {STDIN_MOST} bytes, the most that a call carries", .0.display())]
-    TooLarge(PathBuf),
+    /// The input is larger than [`stdin_most`].
+    #[error("{} is larger than {} bytes, the most that a call carries", .0.display(), grouped(*.1))]
+    TooLarge(PathBuf, u64),
 }
 
 /// Runs it; the exit code is the outcome's.
@@ -71,7 +73,7 @@ pub fn run(call: &Call) -> Result<u8, Failed> {
     let mut words: Vec<Vec<u8>> = Vec::new();
     if let Some(path) = &call.stdin {
         words.push(b"PIPE".to_vec());
-        words.push(input(path, STDIN_MOST)?);
+        words.push(input(path, stdin_most())?);
     }
     words.extend(call.words.iter().map(|word| word.clone().into_bytes()));
     let deadlines = Deadlines { idle: Duration::from_secs(call.wait), ..Deadlines::default() };
@@ -86,7 +88,7 @@ fn input(path: &PathBuf, most: u64) -> Result<Vec<u8>, Error> {
     let source: Box<dyn Read> =
         if path.as_os_str() == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path).map_err(failed)?) };
     source.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most { Err(Error::TooLarge(path.clone())) } else { Ok(bytes) }
+    if bytes.len() as u64 > most { Err(Error::TooLarge(path.clone(), most)) } else { Ok(bytes) }
 }
 
 fn print_plain(answer: &Value) -> Result<u8, Failed> {
@@ -283,7 +285,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("sportello-call-{}", std::process::id()));
         std::fs::write(&path, "12345").unwrap();
         assert_eq!(input(&path, 5).unwrap(), b"12345");
-        assert!(matches!(input(&path, 4), Err(Error::TooLarge(_))));
+        assert!(matches!(input(&path, 4), Err(Error::TooLarge(_, 4))));
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(input(&path, 4), Err(Error::Input(..))));
     }

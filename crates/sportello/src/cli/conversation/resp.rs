@@ -48,14 +48,18 @@ impl Commands {
     pub fn ask<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<Value, Error> {
         let mut request = Vec::new();
         client::write_request(words, &mut request);
-        self.conversation.send(&request)?;
+        // A server that refuses a long request answers and closes before it has read it all: its answer says more than ours.
+        let sent = self.conversation.send(&request);
         loop {
             let taken = self.answers.take(self.conversation.held());
             let (used, answer) = taken.map_err(|error| Error::Answer(self.conversation.place().clone(), error))?;
             self.conversation.consume(used);
-            match answer {
-                Some(answer) => return Ok(answer),
-                None => self.conversation.receive_more()?,
+            if let Some(answer) = answer {
+                return Ok(answer);
+            }
+            if let Err(error) = self.conversation.receive_more() {
+                sent?;
+                return Err(error.into());
             }
         }
     }

@@ -87,9 +87,12 @@ impl Mail {
         if !reply.is_intermediate() {
             return Err(Error::Refused("DATA".to_owned(), visible(&reply.text())));
         }
-        self.data(message)?;
-        let reply = self.reply()?;
-        accepted("the message", reply)
+        // A server that has had enough answers and closes before it has read it all: its reply says more than ours.
+        let sent = self.data(message);
+        match self.reply() {
+            Ok(reply) => accepted("the message", reply),
+            Err(error) => Err(sent.err().unwrap_or(error)),
+        }
     }
 
     /// MAIL and RCPT, all at once where the server takes that (RFC 2920 §3.1: DATA ends such a group, so it waits until every

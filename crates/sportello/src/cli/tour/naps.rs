@@ -43,7 +43,7 @@ pub fn eight(commands: &Place, untrue: &mut Untrue) -> Result<Naps, Failed> {
     let deadlines = Deadlines { idle: Duration::from_secs(30), ..Deadlines::default() };
     let picture: Picture = Commands::open(commands, deadlines)?.json(&["STATUS", "JSON"])?;
     if !picture.programs.names.iter().any(|name| name == "nap") {
-        let skipped = "this server has no program named nap; start it with --command nap=/bin/sleep to see this";
+        let skipped = "this server has no program named nap (serve --command nap=/bin/sleep)";
         return Ok(Naps::Skipped { skipped: skipped.to_owned() });
     }
     let mut clients = Vec::with_capacity(COUNT);
