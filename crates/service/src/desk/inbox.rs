@@ -125,8 +125,8 @@ fn empty(picture: &Picture) -> Markup {
 fn ways(address: SocketAddr) -> Markup {
     let (ip, port) = (address.ip(), address.port());
     let swaks = format!("swaks --server {address} --to you@example.org --header 'Subject: Hello'");
-    let sendmail = format!(
-        "printf 'Subject: Hello\\n\\nFirst mail.\\n' | curl -s smtp://{address} --mail-from me@example.org --mail-rcpt you@example.org -T -"
+    let curl = format!(
+        "printf 'Subject: Hello\\r\\n\\r\\nFirst mail.\\r\\n' | curl -s smtp://{address} --mail-from me@example.org --mail-rcpt you@example.org -T -"
     );
     let python = format!(
         "python3 - <<'END'\nimport smtplib\nwith smtplib.SMTP(\"{ip}\", {port}) as server:\n    \
@@ -134,7 +134,7 @@ fn ways(address: SocketAddr) -> Markup {
     );
     html! {
         dl.ways {
-            @for (name, command) in [("swaks", swaks), ("curl", sendmail), ("Python", python)] {
+            @for (name, command) in [("swaks", swaks), ("curl", curl), ("Python", python)] {
                 dt { (name) }
                 dd { pre { code { (command) } } button.copy type="button" hidden data-copy=(command) { "Copy" } }
             }
