@@ -53,7 +53,7 @@ impl Session {
             return Ok(self.send(head, options(), next, arrival).await?);
         };
         match &*site {
-            Site::Folder(files) => self.from_folder(files, head, path, arrival).await,
+            Site::Folder(files) => self.read_folder(files, head, path, arrival).await,
             Site::Desk(desk) => {
                 let request = self.request(head, path, query).await?;
                 let answer = desk.answer(request).await;
@@ -63,7 +63,7 @@ impl Session {
         }
     }
 
-    async fn from_folder(
+    async fn read_folder(
         &mut self,
         files: &Files,
         head: &Head<'_>,
