@@ -65,15 +65,19 @@ impl LineWriter {
         digits(into, value);
     }
 
-    /// The request's id: the connection's, a dot, the request's number on it.
-    pub(super) fn id(&self, into: &mut Vec<u8>, connection: u64, request: u64) {
+    /// Begins a request's id (the connection's, a dot, the request's number on it) with what is the same for all requests of a
+    /// connection.
+    pub(super) fn id_begin(&self, into: &mut Vec<u8>, connection: u64) {
         self.name(into, "id");
-        let quoted = self.form == Form::Json;
-        into.extend_from_slice(if quoted { b"\"" } else { b"" });
+        into.extend_from_slice(if self.form == Form::Json { b"\"" } else { b"" });
         digits(into, connection);
         into.push(b'.');
+    }
+
+    /// The rest of it.
+    pub(super) fn id_end(&self, into: &mut Vec<u8>, request: u64) {
         digits(into, request);
-        into.extend_from_slice(if quoted { b"\"" } else { b"" });
+        into.extend_from_slice(if self.form == Form::Json { b"\"" } else { b"" });
     }
 
     /// The client.
@@ -187,7 +191,8 @@ mod tests {
         let mut writer = LineWriter::new(form);
         let mut into = Vec::new();
         writer.begin(&mut into, "info", b"request");
-        writer.id(&mut into, 7, 2);
+        writer.id_begin(&mut into, 7);
+        writer.id_end(&mut into, 2);
         writer.peer(&mut into, "127.0.0.1:80".parse().unwrap());
         writer.text(&mut into, "object", value);
         writer.number(&mut into, "bytes", 12);

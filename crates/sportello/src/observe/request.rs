@@ -53,12 +53,23 @@ pub type Samples = Arc<Mutex<VecDeque<RequestView>>>;
 pub struct Recorder {
     lines: Vec<u8>,
     writer: LineWriter,
+    same: Same,
     log: Log,
     logs_requests: bool,
     worker: usize,
     sample_left: u32,
     samples: Samples,
     dirty: Rc<Notify>,
+}
+
+/// What all lines of one connection have in common, kept from the latest: requests often come several at once.
+#[derive(Debug, Default)]
+struct Same {
+    connection: Option<u64>,
+    /// Up to the request's number.
+    before: Vec<u8>,
+    /// From the client on.
+    after: Vec<u8>,
 }
 
 thread_local! {
@@ -73,6 +84,7 @@ impl Recorder {
         let recorder = Self {
             lines: Vec::new(),
             writer: LineWriter::new(log.form()),
+            same: Same::default(),
             logs_requests: log.has_requests(),
             log,
             worker,
@@ -110,9 +122,18 @@ impl Recorder {
                 lines.reserve_exact(BLOCK + 1024);
             }
             self.writer.begin(lines, "info", b"request");
-            self.writer.text(lines, "channel", connection.channel().name.as_bytes());
-            self.writer.id(lines, connection.id(), connection.request_number());
-            self.writer.peer(lines, connection.peer());
+            let same = &mut self.same;
+            if same.connection != Some(connection.id()) {
+                same.connection = Some(connection.id());
+                same.before.clear();
+                self.writer.text(&mut same.before, "channel", connection.channel().name.as_bytes());
+                self.writer.id_begin(&mut same.before, connection.id());
+                same.after.clear();
+                self.writer.peer(&mut same.after, connection.peer());
+            }
+            lines.extend_from_slice(&same.before);
+            self.writer.id_end(lines, connection.request_number());
+            lines.extend_from_slice(&same.after);
             self.writer.text(lines, "verb", done.verb);
             self.writer.text(lines, "object", object);
             self.writer.text(lines, "outcome", done.outcome.as_bytes());

@@ -105,9 +105,14 @@ impl<'a> Host<'a> {
         if name.is_empty() || name.len() > 255 {
             return None;
         }
-        if name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
-            // All digits and dots but no address: `127.1` is 127.0.0.1 to some readers, so it is refused.
-            return v4(name).map(Self::V4);
+        if name.first().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.') {
+            if let Some(address) = v4(name) {
+                return Some(Self::V4(address));
+            }
+            if name.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.') {
+                // All digits and dots but no address: `127.1` is 127.0.0.1 to some readers, so it is refused.
+                return None;
+            }
         }
         name.iter().all(|&byte| is_name_byte(byte)).then_some(Self::Name(name))
     }
@@ -137,18 +142,23 @@ fn is_name_byte(byte: u8) -> bool {
 /// Four numbers of at most three digits and without leading zeros (RFC 3986 §3.2.2, dec-octet).
 fn v4(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0u8; 4];
-    let mut parts = text.split(|&byte| byte == b'.');
-    for octet in &mut octets {
-        let part = parts.next()?;
-        if part.is_empty() || part.len() > 3 || (part.len() > 1 && part.starts_with(b"0")) {
-            return None;
+    let (mut place, mut value, mut digits) = (0, 0u16, 0);
+    for &byte in text {
+        match byte {
+            b'0'..=b'9' if digits == 1 && value == 0 => return None,
+            b'0'..=b'9' if digits < 3 => {
+                value = value * 10 + u16::from(byte - b'0');
+                digits += 1;
+            }
+            b'.' if digits > 0 && place < 3 => {
+                octets[place] = u8::try_from(value).ok()?;
+                (place, value, digits) = (place + 1, 0, 0);
+            }
+            _ => return None,
         }
-        let value = part
-            .iter()
-            .try_fold(0u16, |value, digit| digit.is_ascii_digit().then(|| value * 10 + u16::from(digit - b'0')))?;
-        *octet = u8::try_from(value).ok()?;
     }
-    parts.next().is_none().then(|| octets.into())
+    octets[3] = u8::try_from(value).ok()?;
+    (place == 3 && digits > 0).then(|| octets.into())
 }
 
 /// A raw path that names nothing in any tree.
