@@ -132,9 +132,10 @@ fn table(text: &mut String, cores: Cores, rows: &[&Row]) {
 fn server_line(text: &mut String, server: &Server) {
     let time = |time: Option<f64>| time.map_or_else(|| "–".to_owned(), figure);
     let ours = if server.name == "Sportello" { "1".to_owned() } else { ratio(server) };
+    let logged = server.logged.map_or_else(|| "–".to_owned(), |share| format!("{:.0}", 100.0 * share));
     let _ = writeln!(
         text,
-        "| {} | {} [{}, {}] | {:.0} | {} | {} | {} | {:.0} | {:.0} | {ours} | {} |",
+        "| {} | {} [{}, {}] | {:.0} | {} | {} | {} | {:.0} | {:.0} | {logged} | {ours} | {} |",
         server.name,
         figure(server.cost.median),
         figure(server.cost.least),
@@ -161,8 +162,8 @@ fast as their manuals say they can be made (`bench/src/peers/`). Mails are durab
 ";
 
 const SERVERS: &str = "\
-| server | CPU per operation, µs | of it user, % | op/s | p50, µs | p99, µs | op/s until settled | busy, % | ratio | other ratio |
-|---|---|---|---|---|---|---|---|---|---|
+| server | CPU per operation, µs | of it user, % | op/s | p50, µs | p99, µs | op/s until settled | busy, % | logged, % | ratio | other ratio |
+|---|---|---|---|---|---|---|---|---|---|---|
 ";
 
 fn title(row: &Row) -> &str {

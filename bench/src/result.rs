@@ -79,6 +79,8 @@ pub(crate) struct Server {
     pub(crate) busy: f64,
     /// The part of the processor time in user mode.
     pub(crate) user_share: f64,
+    /// Lines in its log for each operation: 1 says that none was lost.
+    pub(crate) logged: Option<f64>,
     /// Ours against this one, round by round; one for ourselves.
     pub(crate) ratio: Spread,
     /// The other measure's ratio, for the eye.
@@ -160,6 +162,10 @@ impl Server {
             p99: microseconds(0.99),
             busy: share(|slice| slice.spent.total.as_secs_f64() / slice.wall.as_secs_f64().max(1e-9)),
             user_share: share(|slice| slice.spent.user_share),
+            logged: slices
+                .first()
+                .and_then(|slice| slice.logged)
+                .map(|_| Spread::of(slices.iter().filter_map(|slice| slice.logged)).median),
             ratio,
             other_ratio,
         }

@@ -1,8 +1,9 @@
 //! Slices in turns: server A, server B, …, again and again, so that what moves with the machine moves for all of them.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::cpu::{Sample, Spent};
@@ -34,6 +35,8 @@ pub(crate) struct Slice {
     pub(crate) settled: Duration,
     pub(crate) spent: Spent,
     pub(crate) latency: Histogram,
+    /// Lines in its log for each operation; none where it has no log.
+    pub(crate) logged: Option<f64>,
 }
 
 impl Slice {
@@ -114,8 +117,12 @@ fn one_slice(contender: &mut Contender, time: Duration, load: &mut Load<'_>) -> 
     let (began, before) = meter.began.ok_or_else(|| Error::not_so("a load that never began"))?;
     let settled = began.elapsed();
     let spent = Sample::of_tree(meter.root).since(&before);
+    let logged = match &contender.log {
+        Some(log) => Some(lines(log)? as f64 / operations as f64),
+        None => None,
+    };
     tidy(contender)?;
-    Ok(Slice { operations, wall: meter.wall, settled, spent, latency: meter.latency })
+    Ok(Slice { operations, wall: meter.wall, settled, spent, latency: meter.latency, logged })
 }
 
 /// What a server does after its answers (writing its log, delivering its queue) is charged to it.
@@ -130,6 +137,21 @@ fn settle(contender: &mut Contender) -> Result<(), Error> {
     }
     std::thread::sleep(SETTLE);
     Ok(())
+}
+
+/// How many lines a log has.
+fn lines(log: &Path) -> Result<u64, Error> {
+    let doing = || format!("reading {}", log.display());
+    let mut file = File::open(log).doing(doing)?;
+    let mut bytes = vec![0; 1 << 20];
+    let mut lines = 0;
+    loop {
+        let count = file.read(&mut bytes).doing(doing)?;
+        if count == 0 {
+            return Ok(lines);
+        }
+        lines += bytes.iter().take(count).filter(|byte| **byte == b'\n').count() as u64;
+    }
 }
 
 /// Forgets what the slice has left on the disk, so that no later slice pays for it.
