@@ -37,7 +37,8 @@ with step("redis-cli: built-ins and a program, in RESP2 and RESP3"):
         same(cli(version, "ECHO", "two words"), "two words")
         same(cli(version, "greet", "Ada"), "Hello, Ada.\n".rstrip("\n"))
         contains(cli(version, "nonsense"), "ERR unknown command")
-    contains(cli("HELP"), "PING")
+    with Resp(PORT) as client:  # redis-cli keeps HELP to itself
+        check(any(line.startswith("PING") for line in client.ask("HELP")), "HELP lists PING")
     contains(cli("INFO"), "version")
     check(abs(int(cli("TIME").splitlines()[0]) - time.time()) < 5, "TIME is now")
     same(cli("SELECT", "0"), "OK")
