@@ -8,8 +8,9 @@ const WORK = 260;
 /// The most dots at the same time, and the most of one picture.
 const MOST_FLYING = 80;
 const MOST_AT_ONCE = 24;
-/// This many dots at a time say what they carry.
-const NAMED = 3;
+/// When so few set out together, each says what it carries; this many at a time.
+const FEW = 4;
+const NAMED = 6;
 
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -62,7 +63,7 @@ export class Stage {
     if (this.paused) return;
     const sent = fresh.slice(-MOST_AT_ONCE);
     sent.forEach((request, index) => {
-      setTimeout(() => this.launch(request, picture, index === 0), (index / sent.length) * 500);
+      setTimeout(() => this.launch(request, picture, sent.length <= FEW), (index / sent.length) * 500);
     });
   }
 
