@@ -10,6 +10,8 @@ from sportello import BINARY, Server, check, contains, finish, folder, program, 
 web = folder("sportello-web-")
 BIG = os.urandom(3 << 20)
 write(web / "big.bin", BIG)
+# Long before it is fetched: a file that was written a moment ago has no ETag yet, and without one nothing can be resumed.
+write(web / "broken.bin", BIG)
 write(web / "hello.txt", "Hello\n")
 bin_ = folder("sportello-bin-")
 server = Server(web, "--command", f"greet={program(bin_ / 'greet', 'echo Hello, $1.')}",
@@ -59,7 +61,6 @@ with step("get resumes: what was fetched before is kept, and only the rest is as
 
     listener = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=breaks_off, args=(listener,), daemon=True).start()
-    write(web / "broken.bin", BIG)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}/broken.bin"
     while len(asked) < 2:
         last = sportello("get", address)

@@ -18,6 +18,9 @@ pub enum Error {
     /// The answer cannot be read.
     #[error("{0} gave an answer that cannot be read")]
     Answer(Place, #[source] client::Error),
+    /// The connection ended before the body did.
+    #[error("{0} closed the connection before the end")]
+    Truncated(Place),
     /// The server wants another protocol, or sends interim answers without end.
     #[error("{0} does not come to its answer")]
     Interim(Place),
@@ -77,7 +80,7 @@ impl Answer<'_> {
             }
             if self.conversation.held().is_empty() && self.conversation.receive()? == 0 {
                 self.ended = true;
-                self.body.closed().map_err(|error| Error::Answer(self.conversation.place().clone(), error))?;
+                self.body.closed().map_err(|_| Error::Truncated(self.conversation.place().clone()))?;
                 return Ok(&[]);
             }
             let step = self.body.step(self.conversation.held());
