@@ -108,7 +108,8 @@ pub fn purpose(protocol: Protocol, address: SocketAddr, settings: &Settings) -> 
     match protocol {
         Protocol::Web => format!("serving {}", settings.folder.display()),
         Protocol::Mail => "every message is caught, none leaves this machine".to_owned(),
-        Protocol::Commands => format!("try: redis-cli -p {port} HELP   or: nc {} {port}", address.ip()),
+        // Not HELP: redis-cli would answer that by itself.
+        Protocol::Commands => format!("try: redis-cli -p {port} STATUS   or: nc {} {port}", address.ip()),
         Protocol::Desk => "what is happening, inbox".to_owned(),
     }
 }

@@ -39,7 +39,7 @@ with step("without --json it is a table for people"):
     same(lines[0], "Sportello listens on 127.0.0.1\n")
     for line, pattern in zip(lines[1:], [r"  web +http://127\.0\.0\.1:\d+ +serving " + re.escape(str(web)),
                                          r"  mail +smtp://127\.0\.0\.1:\d+ +every message is caught",
-                                         r"  commands +tcp://127\.0\.0\.1:\d+ +try: redis-cli -p \d+ HELP",
+                                         r"  commands +tcp://127\.0\.0\.1:\d+ +try: redis-cli -p \d+ STATUS",
                                          r"  desk +http://127\.0\.0\.1:\d+ +what is happening, inbox",
                                          r"  \d+ workers? · state in .* · stop with Ctrl-C · see it work: sportello tour"]):
         check(re.match(pattern, line), f"{line!r} is not like {pattern}")
@@ -76,7 +76,7 @@ with step("redis-cli, redis-py and nc: built-ins and a program"):
     for protocol in (2, 3):
         with redis.Redis(port=server.commands, protocol=protocol, socket_timeout=20) as client:
             same((client.ping(), client.execute_command("greet", "Ada")), (True, b"Hello, Ada.\n"))
-    same(run("nc", "-q", "5", "127.0.0.1", server.commands, stdin="PING\ngreet Ada\nQUIT\n").stdout, "+PONG\n$12\nHello, Ada.\n\n+OK\n")
+    same(run("nc", "-N", "127.0.0.1", server.commands, stdin="PING\ngreet Ada\nQUIT\n").stdout, "+PONG\n$12\nHello, Ada.\n\n+OK\n")
 
 with step("sportello tour: with a server of its own, and with this one; for people and for machines"):
     home = {**os.environ, "HOME": str(folder()), "XDG_STATE_HOME": str(folder())}

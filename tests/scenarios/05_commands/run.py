@@ -60,7 +60,7 @@ with step("redis-py: both protocols, a pipeline, the client commands"):
                 same(pipeline.execute(), [str(number).encode() for number in range(100)])
 
 with step("nc: lines of text, answers as Redis gives them"):
-    answer = run("nc", "-q", "5", "127.0.0.1", PORT, stdin='PING\r\nECHO "two words"\r\ngreet Ada\r\nQUIT\r\n').stdout
+    answer = run("nc", "-N", "127.0.0.1", PORT, stdin='PING\r\nECHO "two words"\r\ngreet Ada\r\nQUIT\r\n').stdout
     same(answer, "+PONG\n$9\ntwo words\n$12\nHello, Ada.\n\n+OK\n")
     same(exchange(PORT, b"ping\nquit\n"), b"+PONG\r\n+OK\r\n")
 

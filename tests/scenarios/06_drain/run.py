@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from resp import Resp
-from sportello import Lines, Server, alive, check, connect, contains, finish, folder, program, same, step, until
+from sportello import Http, Lines, Server, alive, check, connect, contains, finish, folder, program, same, step, until
 
 bin_ = folder("sportello-bin-")
 marks = folder("sportello-marks-")
@@ -44,7 +44,9 @@ class Busy:
         self.command = Resp(self.server.commands)
         self.command.send("wait", name)
         self.pid = int(until(lambda: (marks / name).exists() and (marks / name).read_text(), "the program runs"))
-        self.idle = [connect(port) for port in (self.server.web, self.server.commands)]
+        web_client = Http(self.server.web)  # has asked once: before that the kernel alone knows of it (TCP_DEFER_ACCEPT)
+        web_client.ask("GET", "/")
+        self.idle = [web_client.socket, connect(self.server.commands)]
 
     def stopping(self):
         self.server.signal(signal.SIGTERM)

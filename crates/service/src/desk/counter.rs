@@ -212,7 +212,7 @@ fn attempt(channel: &ChannelView) -> Option<String> {
         "http" if channel.name == "desk" => format!("curl http://{address}/api/v1/status"),
         "http" => format!("curl -i http://{address}/"),
         "smtp" => format!("swaks --server {address} --to you@example.org"),
-        "command" => format!("redis-cli -h {ip} -p {port} HELP"),
+        "command" => format!("redis-cli -h {ip} -p {port} STATUS"),
         _ => return None,
     })
 }
