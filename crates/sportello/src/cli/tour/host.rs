@@ -94,10 +94,22 @@ impl Drop for Host {
 impl Own {
     /// SIGTERM, a while, SIGKILL; then the folder. Does nothing the second time.
     fn stop(&self) -> Result<Option<ExitStatus>, Error> {
-        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let status = child.map(end).transpose();
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        self.stop_held(&mut child)
+    }
+
+    fn stop_held(&self, child: &mut Option<Child>) -> Result<Option<ExitStatus>, Error> {
+        let status = child.take().map(end).transpose();
         let _ = fs::remove_dir_all(&self.folder);
         status
+    }
+
+    /// The same, and the end of this process. Whoever stops it meanwhile waits for that end, and so cannot report as a failure
+    /// what the signal has done.
+    fn stop_and_exit(&self, code: i32) -> ! {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = self.stop_held(&mut child);
+        std::process::exit(code)
     }
 
     /// The last thing the server logged.
@@ -128,6 +140,8 @@ fn launch(own: &Own, nap: &Path) -> Result<ChildStdout, Error> {
     let program = std::env::current_exe().map_err(io("find this program's own file"))?;
     let mut nap_flag = std::ffi::OsString::from("nap=");
     nap_flag.push(nap);
+    // Held over the start, so that a signal finds either no server or one that it can stop.
+    let mut slot = own.child.lock().unwrap_or_else(PoisonError::into_inner);
     let mut child = Command::new(program)
         .arg("serve")
         .arg(public)
@@ -141,8 +155,8 @@ fn launch(own: &Own, nap: &Path) -> Result<ChildStdout, Error> {
         .spawn()
         .map_err(io("start the server"))?;
     let stdout = child.stdout.take();
-    *own.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-    // Invariant: stdout was asked to be a pipe three lines above.
+    *slot = Some(child);
+    // Invariant: stdout was asked to be a pipe above.
     Ok(stdout.expect("a pipe"))
 }
 
@@ -205,8 +219,7 @@ fn stop_on_signals(own: Arc<Own>) -> io::Result<()> {
                 _ = terminate.recv() => 143,
             }
         });
-        let _ = own.stop();
-        std::process::exit(code);
+        own.stop_and_exit(code)
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }
