@@ -44,6 +44,8 @@ pub struct LargeFile {
     pub validators: FileValidators,
     /// Its media type.
     pub media_type: &'static str,
+    /// How long until it can be told by its tag.
+    pub(super) settles_in: Option<Duration>,
 }
 
 /// How often a file that changes while it is read is read again.
@@ -94,7 +96,8 @@ fn file(opened: Opened, names: &[u8], most: u64, now: Duration) -> Result<Loaded
     let media_type = media::type_of(names);
     if opened.identity.size > most {
         let validators = FileValidators::of(&opened.identity, now);
-        return Ok(Loaded::Large(LargeFile { file: opened.file, validators, media_type }));
+        let settles_in = validators::settles_in(&opened.identity, now);
+        return Ok(Loaded::Large(LargeFile { file: opened.file, validators, media_type, settles_in }));
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;

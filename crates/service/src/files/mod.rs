@@ -102,13 +102,16 @@ impl Files {
             return Err(resolve::not_found());
         }
         let mut loaded = self.load(&path, form).await?;
-        if let Loaded::Small(file, Settled::In(wait)) = &loaded {
+        let wait = match &loaded {
+            Loaded::Small(_, Settled::In(wait)) => Some(*wait),
+            Loaded::Large(file) => file.settles_in,
+            _ => None,
+        };
+        if let Some(wait) = wait {
             // The kernel's clock for files is coarse: a file touched within its last tick may change once more and look
             // the same. Wait a tick out, once, so that the entity tag can be relied upon.
-            let (wait, modified) = (*wait, file.identity);
             tokio::time::sleep(wait).await;
             loaded = self.load(&path, form).await?;
-            tracing::trace!(?modified, "waited for a file to settle");
         }
         Ok(match loaded {
             Loaded::Small(file, settled) => {

@@ -204,4 +204,8 @@ async fn tags_tell_versions_apart() {
         assert!(head.contains("content-length: 3\r\n"), "{head}");
         tags.push(tag);
     }
+    // A large one that was just written has a tag too, for those who resume.
+    folder.write("large", &"x".repeat(101));
+    let Ok(Found::Large(file)) = find(&files, "/large").await else { panic!("not found") };
+    assert!(!file.validators.borrowed().etag.is_empty());
 }
