@@ -74,9 +74,16 @@ fn without_figures(line: &str) -> String {
         if letter.is_ascii_digit() {
             while letters.next_if(|next| next.is_ascii_digit() || matches!(next, '.' | ',')).is_some() {}
             kept.push('#');
-        } else if letter == ' ' || matches!(letter, '─' | '█' | '▏' | '·' | '-') {
-            while letters.next_if_eq(&letter).is_some() {}
-            kept.push(letter);
+        } else if matches!(letter, '━' | '·') {
+            // A bar, whose length is a figure.
+            let mut bar = letter;
+            while let Some(next) = letters.next_if(|next| matches!(next, '━' | '·')) {
+                bar = if next == '━' { next } else { bar };
+            }
+            kept.push(bar);
+        } else if letter == ' ' {
+            while letters.next_if_eq(&' ').is_some() {}
+            kept.push(' ');
         } else {
             kept.push(letter);
         }
@@ -116,6 +123,8 @@ mod tests {
         check("took 1.5 ms", "took 11 µs", Numbers::Exact, false);
         check("worker-0   5 s", "worker-1 6 s", Numbers::Loose, true);
         check("worker-0", "walker-0", Numbers::Loose, false);
+        check("nap ━━━━· 1.0 s", "nap ·━━ 12 ms", Numbers::Loose, true);
+        check("nap ━━━━· 1.0 s", "nap ··· 12 ms", Numbers::Loose, false);
     }
 
     #[test]
