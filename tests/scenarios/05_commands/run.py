@@ -18,6 +18,7 @@ PROGRAMS = {
     "flood": "exec yes 0123456789012345678901234567890123456789",
     "bytes": 'head -c "$1" /dev/zero',
     "forever": f'echo $$ > {marks}/$1; sleep 1000 & echo $! > {marks}/$1.child; trap "" TERM; while :; do sleep 1; done',
+    "escape": f'setsid sh -c "echo \\$\\$ > {marks}/$1; exec sleep 1000" & sleep 1000',
     "nap": 'sleep "$1"; echo rested',
 }
 flags = []
@@ -130,6 +131,13 @@ with step("a client that leaves takes its program with it, and that program's ch
     check(alive(pid) and alive(child), "both run")
     client.close()
     until(lambda: not alive(pid) and not alive(child), "both are gone")
+
+with step("what a program has put into a session of its own is killed as well"):
+    client = Resp(PORT)
+    client.send("escape", "escaped")
+    pid = int(until(lambda: (marks / "escaped").exists() and (marks / "escaped").read_text().strip(), "it escapes"))
+    client.close()
+    until(lambda: not alive(pid), "it is gone")
 
 with step("CLIENT LIST shows it, CLIENT KILL ends it with its program"):
     client = Resp(PORT)
