@@ -35,7 +35,8 @@ pub(crate) fn source(
     messages: u64,
     length: u32,
 ) -> Result<(), Error> {
-    let mut command = Command::new("smtp-source");
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "smtp-source"]);
     if kind == Sessions::Kept {
         command.arg("-d");
     }

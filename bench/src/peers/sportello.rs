@@ -96,8 +96,9 @@ pub(crate) fn program() -> Result<PathBuf, Error> {
         return if path.is_file() { Ok(path) } else { Err(Error::not_so(format!("no {}", path.display()))) };
     }
     let target = target()?;
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "-p", "sportello", "--target-dir"])
+    // It says what it compiles, and ends with the harness.
+    let built = Command::new("setpriv")
+        .args(["--pdeathsig", "TERM", env!("CARGO"), "build", "--release", "-p", "sportello", "--target-dir"])
         .arg(&target)
         .current_dir(workspace())
         .status()
