@@ -1,7 +1,7 @@
 //! One line of the log, as text (logfmt) or as JSON. Whatever a peer sent is quoted, so that no line can be forged.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sportello_wire::date;
 
@@ -27,9 +27,16 @@ impl LineWriter {
         Self { form, second: u64::MAX, time: date::rfc3339(0, 0) }
     }
 
-    /// Begins a line: time, level and what happened.
+    /// Begins a line of this moment: time, level and what happened.
     pub(super) fn begin(&mut self, into: &mut Vec<u8>, level: &str, what: &[u8]) {
-        self.set_time();
+        // A clock before 1970 shows 1970.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.begin_at(into, now, level, what);
+    }
+
+    /// Begins a line of a moment, told since 1970.
+    pub(super) fn begin_at(&mut self, into: &mut Vec<u8>, moment: Duration, level: &str, what: &[u8]) {
+        self.set_time(moment);
         match self.form {
             Form::Text => {
                 into.extend_from_slice(&self.time);
@@ -52,6 +59,11 @@ impl LineWriter {
     /// One field whose value may hold anything.
     pub(super) fn text(&self, into: &mut Vec<u8>, name: &str, value: &[u8]) {
         self.name(into, name);
+        self.value(into, value);
+    }
+
+    /// The value of a field that may hold anything.
+    pub(super) fn value(&self, into: &mut Vec<u8>, value: &[u8]) {
         if self.form == Form::Text && !value.is_empty() && value.iter().all(|byte| is_plain(*byte)) {
             into.extend_from_slice(value);
         } else {
@@ -106,7 +118,8 @@ impl LineWriter {
         into.extend_from_slice(if self.form == Form::Json { b"}\n" } else { b"\n" });
     }
 
-    fn name(&self, into: &mut Vec<u8>, name: &str) {
+    /// The name of a field, up to its value.
+    pub(super) fn name(&self, into: &mut Vec<u8>, name: &str) {
         match self.form {
             Form::Text => {
                 into.push(b' ');
@@ -121,9 +134,7 @@ impl LineWriter {
         }
     }
 
-    fn set_time(&mut self) {
-        // A clock before 1970 shows 1970.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    fn set_time(&mut self, now: Duration) {
         if now.as_secs() != self.second {
             self.second = now.as_secs();
             self.time = date::rfc3339(self.second, 0);
@@ -146,6 +157,9 @@ fn is_plain(byte: u8) -> bool {
 
 /// The free text of a text line: as it is, but for control characters.
 fn text_of(into: &mut Vec<u8>, text: &[u8]) {
+    if text.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+        return into.extend_from_slice(text);
+    }
     for character in String::from_utf8_lossy(text).chars() {
         if character.is_control() {
             into.push(b'?');

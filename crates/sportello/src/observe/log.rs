@@ -17,13 +17,19 @@ pub use super::line::Form;
 use super::line::LineWriter;
 
 /// Blocks of lines that may wait for the writer.
-pub const QUEUE: usize = 128;
+pub const QUEUE: usize = 64;
+/// Written blocks whose memory is kept for the next ones.
+const SPARE: usize = 4;
+/// Smaller ones are lines of rare events, not worth keeping.
+const SPARE_LEAST: usize = 16 * 1024;
 
 /// Where lines go. Cloning gives another handle to the same log.
 #[derive(Clone, Debug)]
 pub struct Log {
     queue: mpsc::SyncSender<Block>,
     lost: Arc<AtomicU64>,
+    /// Memory of blocks that were written.
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
     level: LevelFilter,
     form: Form,
 }
@@ -43,10 +49,10 @@ impl Log {
     pub fn start(level: LevelFilter, form: Form) -> io::Result<Self> {
         let (queue, blocks) = mpsc::sync_channel(QUEUE);
         let lost = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&lost);
+        let log = Self { queue, lost, spare: Arc::default(), level, form };
+        let (lost, spare) = (Arc::clone(&log.lost), Arc::clone(&log.spare));
         let _writer: JoinHandle<()> =
-            thread::Builder::new().name("log".into()).spawn(move || write_blocks(&blocks, &counted, form))?;
-        let log = Self { queue, lost, level, form };
+            thread::Builder::new().name("log".into()).spawn(move || write_blocks(&blocks, &lost, &spare, form))?;
         let events = Events { log: log.clone(), writer: Mutex::new(LineWriter::new(form)) };
         // Only tests set one before; then theirs stays.
         let _ = tracing::subscriber::set_global_default(events);
@@ -66,6 +72,13 @@ impl Log {
 
     pub(super) fn form(&self) -> Form {
         self.form
+    }
+
+    /// An empty block of at least this capacity.
+    pub(super) fn spare(&self, capacity: usize) -> Vec<u8> {
+        let mut block = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        block.reserve_exact(capacity);
+        block
     }
 
     /// Hands lines to the writer; never waits.
@@ -89,12 +102,19 @@ impl Log {
     }
 }
 
-fn write_blocks(blocks: &mpsc::Receiver<Block>, lost: &AtomicU64, form: Form) {
+fn write_blocks(blocks: &mpsc::Receiver<Block>, lost: &AtomicU64, spare: &Mutex<Vec<Vec<u8>>>, form: Form) {
     let mut writer = LineWriter::new(form);
     while let Ok(block) = blocks.recv() {
         // Standard error may be closed or full: there is nowhere left to say so.
         match block {
-            Block::Lines(lines) => drop(io::stderr().write_all(&lines)),
+            Block::Lines(mut lines) => {
+                drop(io::stderr().write_all(&lines));
+                lines.clear();
+                let mut spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
+                if spare.len() < SPARE && lines.capacity() >= SPARE_LEAST {
+                    spare.push(lines);
+                }
+            }
             Block::Flush(done) => drop(done.send(())),
         }
         let count = lost.swap(0, Ordering::Relaxed);

@@ -8,6 +8,7 @@ mod line;
 pub mod log;
 mod picture;
 mod request;
+mod request_line;
 mod threads;
 
 pub use picture::Observatory;

@@ -14,8 +14,8 @@ use sportello_net::{Connection, Failed};
 use sportello_service::picture::RequestView;
 use tokio::sync::Notify;
 
-use super::line::LineWriter;
 use super::log::Log;
+use super::request_line::{Asker, RequestLines};
 
 /// One request that was answered.
 #[derive(Clone, Copy, Debug)]
@@ -30,14 +30,25 @@ pub struct Done<'a> {
     pub bytes: u64,
     /// When its first byte was read.
     pub started: Instant,
+    /// When its answer was ready. Answers made in one go from memory share one look at the clock.
+    pub ended: Instant,
     /// Whether it was answered with an error.
     pub failed: bool,
+}
+
+impl Done<'_> {
+    /// Microseconds from its first byte to its answer.
+    pub(super) fn took_us(&self) -> u64 {
+        u64::try_from(self.ended.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
+    }
 }
 
 /// The part of an object that is kept.
 const OBJECT_MOST: usize = 256;
 /// A block of lines is handed on when it is this long …
-const BLOCK: usize = 32 * 1024;
+const BLOCK: usize = 64 * 1024;
+/// Room for the line that makes a block full.
+const LINE_MOST: usize = 4 * 1024;
 /// … or this old.
 const BLOCK_AGE: Duration = Duration::from_millis(100);
 /// Requests that a worker offers to the sample per `BLOCK_AGE`.
@@ -52,24 +63,13 @@ pub type Samples = Arc<Mutex<VecDeque<RequestView>>>;
 #[derive(Debug)]
 pub struct Recorder {
     lines: Vec<u8>,
-    writer: LineWriter,
-    same: Same,
+    request_lines: RequestLines,
     log: Log,
     logs_requests: bool,
     worker: usize,
     sample_left: u32,
     samples: Samples,
     dirty: Rc<Notify>,
-}
-
-/// What all lines of one connection have in common, kept from the latest: requests often come several at once.
-#[derive(Debug, Default)]
-struct Same {
-    connection: Option<u64>,
-    /// Up to the request's number.
-    before: Vec<u8>,
-    /// From the client on.
-    after: Vec<u8>,
 }
 
 thread_local! {
@@ -83,8 +83,7 @@ impl Recorder {
         let dirty = Rc::new(Notify::new());
         let recorder = Self {
             lines: Vec::new(),
-            writer: LineWriter::new(log.form()),
-            same: Same::default(),
+            request_lines: RequestLines::new(log.form()),
             logs_requests: log.has_requests(),
             log,
             worker,
@@ -107,6 +106,7 @@ impl Recorder {
         RECORDER.with_borrow_mut(|recorder| {
             let Some(recorder) = recorder else { return };
             recorder.sample_left = SAMPLED;
+            recorder.request_lines.look_at_clock();
             if !recorder.lines.is_empty() {
                 recorder.log.write(mem::take(&mut recorder.lines));
             }
@@ -116,30 +116,17 @@ impl Recorder {
     fn record(&mut self, connection: &Connection, done: &Done<'_>) {
         let object = done.object.get(..OBJECT_MOST).unwrap_or(done.object);
         if self.logs_requests {
-            let took = u64::try_from(done.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             let lines = &mut self.lines;
             if lines.capacity() == 0 {
-                lines.reserve_exact(BLOCK + 1024);
+                *lines = self.log.spare(BLOCK + LINE_MOST);
             }
-            self.writer.begin(lines, "info", b"request");
-            let same = &mut self.same;
-            if same.connection != Some(connection.id()) {
-                same.connection = Some(connection.id());
-                same.before.clear();
-                self.writer.text(&mut same.before, "channel", connection.channel().name.as_bytes());
-                self.writer.id_begin(&mut same.before, connection.id());
-                same.after.clear();
-                self.writer.peer(&mut same.after, connection.peer());
-            }
-            lines.extend_from_slice(&same.before);
-            self.writer.id_end(lines, connection.request_number());
-            lines.extend_from_slice(&same.after);
-            self.writer.text(lines, "verb", done.verb);
-            self.writer.text(lines, "object", object);
-            self.writer.text(lines, "outcome", done.outcome.as_bytes());
-            self.writer.number(lines, "bytes", done.bytes);
-            self.writer.number(lines, "us", took);
-            self.writer.end(lines);
+            let asker = Asker {
+                channel: &connection.channel().name,
+                connection: connection.id(),
+                request: connection.request_number(),
+                peer: connection.peer(),
+            };
+            self.request_lines.write(lines, asker, done, object);
             if lines.len() >= BLOCK {
                 self.log.write(mem::take(&mut self.lines));
             }
@@ -166,7 +153,7 @@ impl Recorder {
             what: format!("{verb}{separator}{object}"),
             outcome: done.outcome.to_owned(),
             bytes: done.bytes,
-            took_us: u64::try_from(done.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            took_us: done.took_us(),
         };
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= SAMPLE_LENGTH {

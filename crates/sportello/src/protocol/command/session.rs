@@ -231,6 +231,7 @@ pub(super) fn tell(connection: &Connection, label: &Label, outcome: &str, bytes:
         outcome,
         bytes,
         started: label.began,
+        ended: Instant::now(),
         failed: failed == Failed::Yes,
     };
     observe::answered(connection, done);

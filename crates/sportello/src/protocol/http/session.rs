@@ -184,6 +184,8 @@ impl Session {
     fn unread(&self, status: u16, bytes: u64, started: Instant) {
         let mut digits = itoa::Buffer::new();
         let outcome = digits.format(status);
-        observe::answered(&self.connection, Done { verb: b"?", object: b"", outcome, bytes, started, failed: true });
+        let ended = Instant::now();
+        let done = Done { verb: b"?", object: b"", outcome, bytes, started, ended, failed: true };
+        observe::answered(&self.connection, done);
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing is read from the connection while the store takes a slice, so a fast client cannot outrun the disk. Replies leave
 //! when there is nothing more to answer, in one write.
 
+use std::time::Instant;
+
 use sportello_net::{Buffer, Connection, Deadline, Ended};
 use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
 
@@ -238,6 +240,7 @@ impl<'s> Conversation<'s> {
             outcome,
             bytes: label.size,
             started: label.started,
+            ended: Instant::now(),
             failed: failed == Failed::Yes,
         };
         observe::answered(&self.connection, done);
