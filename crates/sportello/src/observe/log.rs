@@ -17,7 +17,7 @@ pub use super::line::Form;
 use super::line::LineWriter;
 
 /// Blocks of lines that may wait for the writer.
-pub const QUEUE: usize = 64;
+pub const QUEUE: usize = 32;
 /// Written blocks whose memory is kept for the next ones.
 const SPARE: usize = 4;
 /// Smaller ones are lines of rare events, not worth keeping.

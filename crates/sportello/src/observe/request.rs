@@ -46,7 +46,7 @@ impl Done<'_> {
 /// The part of an object that is kept.
 const OBJECT_MOST: usize = 256;
 /// A block of lines is handed on when it is this long …
-const BLOCK: usize = 64 * 1024;
+const BLOCK: usize = 128 * 1024;
 /// Room for the line that makes a block full.
 const LINE_MOST: usize = 4 * 1024;
 /// … or this old.

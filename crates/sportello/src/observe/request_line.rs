@@ -22,7 +22,9 @@ pub(super) struct RequestLines {
     client: Vec<u8>,
     /// The two moments of which `closing` tells the distance.
     span: Option<(Instant, Instant)>,
-    /// From the time taken to the end.
+    outcome: String,
+    bytes: u64,
+    /// From behind the object to the end: the outcome, its bytes, the time taken.
     closing: Vec<u8>,
 }
 
@@ -46,6 +48,8 @@ impl RequestLines {
             verb: Vec::new(),
             client: Vec::new(),
             span: None,
+            outcome: String::new(),
+            bytes: 0,
             closing: Vec::new(),
         }
     }
@@ -58,6 +62,9 @@ impl RequestLines {
     /// Appends one line.
     pub(super) fn write(&mut self, into: &mut Vec<u8>, asker: Asker<'_>, done: &Done<'_>, object: &[u8]) {
         if self.span != Some((done.started, done.ended)) {
+            self.tell_time(done);
+            self.close(done);
+        } else if self.bytes != done.bytes || self.outcome != done.outcome {
             self.close(done);
         }
         if self.connection != Some(asker.connection) {
@@ -70,8 +77,6 @@ impl RequestLines {
         self.writer.id_end(into, asker.request);
         into.extend_from_slice(&self.client);
         self.writer.value(into, object);
-        self.writer.text(into, "outcome", done.outcome.as_bytes());
-        self.writer.number(into, "bytes", done.bytes);
         into.extend_from_slice(&self.closing);
     }
 
@@ -92,7 +97,7 @@ impl RequestLines {
         self.writer.name(&mut self.client, "object");
     }
 
-    fn close(&mut self, done: &Done<'_>) {
+    fn tell_time(&mut self, done: &Done<'_>) {
         self.span = Some((done.started, done.ended));
         let moment = self.clock.at(done.ended);
         if moment.as_millis() != self.moment.as_millis() {
@@ -100,7 +105,14 @@ impl RequestLines {
             // The opening tells the time.
             self.connection = None;
         }
+    }
+
+    fn close(&mut self, done: &Done<'_>) {
+        done.outcome.clone_into(&mut self.outcome);
+        self.bytes = done.bytes;
         self.closing.clear();
+        self.writer.text(&mut self.closing, "outcome", done.outcome.as_bytes());
+        self.writer.number(&mut self.closing, "bytes", done.bytes);
         self.writer.number(&mut self.closing, "us", done.took_us());
         self.writer.end(&mut self.closing);
     }
@@ -141,10 +153,11 @@ mod tests {
             let clock = kept.clock;
             let later = |ms: u64| began + Duration::from_millis(ms);
             let line = |lines: &mut RequestLines, connection: u64, request: u64, verb: &[u8], from: u64, to: u64| {
+                let outcome = if request == 2 { "404" } else { "200" };
                 let peer = SocketAddr::from(([127, 0, 0, 1], connection as u16));
                 let asker = Asker { channel: "web", connection, request, peer };
                 let (started, ended) = (later(from), later(to));
-                let done = Done { verb, object: b"/x", outcome: "200", bytes: 7, started, ended, failed: false };
+                let done = Done { verb, object: b"/x", outcome, bytes: request / 3, started, ended, failed: false };
                 let mut into = Vec::new();
                 lines.write(&mut into, asker, &done, b"/x y");
                 String::from_utf8(into).unwrap()
