@@ -1,11 +1,13 @@
 //! What a service says when it cannot do what it was asked.
 //!
-//! Knows no protocol: `sportello::protocol::status` holds the one table that turns a [`Class`] into an HTTP status, an SMTP
-//! reply and a RESP error.
+//! Knows no protocol: [`status::said`](crate::status::said) is the one table that turns a [`Class`] into an HTTP status, an SMTP
+//! reply and a RESP error. What the store refuses becomes a [`Class`] here, and nowhere else.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
+
+use sportello_store::Error as StoreError;
 
 /// Why a request failed, as any protocol can say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +65,40 @@ impl Failure {
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+}
+
+impl From<&StoreError> for Class {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::DiskFull => Self::DiskFull,
+            StoreError::Failed(_) | StoreError::Closed => Self::StoreFailed,
+            StoreError::Busy => Self::Busy,
+            StoreError::TimedOut => Self::TimedOut,
+            StoreError::TooMany { .. } => Self::TooLarge,
+            StoreError::Spoiled | StoreError::Refused(_) | StoreError::Damaged(_) | StoreError::Io { .. } => {
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let class = Class::from(&error);
+        let public: Cow<'static, str> = match &error {
+            StoreError::DiskFull => "there is no room on the disk".into(),
+            StoreError::Failed(_) => "the store takes no changes until the server is started again".into(),
+            StoreError::Closed => "the store is closed".into(),
+            StoreError::Busy => "the store is busy; try again".into(),
+            StoreError::TimedOut => "the store took too long".into(),
+            // Its words are ours, and its number is a bound that the manual may name.
+            StoreError::TooMany { .. } => error.to_string().into(),
+            StoreError::Spoiled | StoreError::Refused(_) | StoreError::Damaged(_) | StoreError::Io { .. } => {
+                return Self::internal(error);
+            }
+        };
+        Self::new(class, public).because(error)
     }
 }
 

@@ -11,4 +11,5 @@ pub mod files;
 pub mod mailbox;
 pub mod picture;
 pub mod run;
+pub mod status;
 pub mod web;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::blob::incoming::Incoming;
 
-/// How a store is opened. [`Settings::new`] gives the values of DESIGN.md.
+/// How a store is opened. [`Settings::new`] gives the usual values.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The state folder; made (mode 0700), with what is missing above it, when it does not exist.

@@ -36,6 +36,7 @@ use self::route::{Route, View, query};
 use crate::failure::{Class, Failure};
 use crate::mailbox::{self, Letter, Limits};
 use crate::picture::{Observer, Picture};
+use crate::status::said;
 use crate::web::{Answer, Body, Request};
 
 /// The desk. A handle: clones share one store and one set of watchers; give each worker a clone.
@@ -110,7 +111,7 @@ impl Desk {
                 Ok(api::json(200, &api::MessageList { messages, total, unread, next }))
             }
             (Route::ApiMessage { id }, "DELETE") => {
-                let deleted = self.store.delete(&[id]).await.map_err(store_failure)?;
+                let deleted = self.store.delete(&[id]).await?;
                 if deleted == 0 { Err(NO_MESSAGE) } else { Ok(api::json(200, &api::Deleted { deleted })) }
             }
             (Route::ApiMessage { id }, _) => {
@@ -124,8 +125,8 @@ impl Desk {
     /// What a form asks for; RFC 9110 §15.4.4: the answer sends the browser to a page it may load again.
     async fn form(&self, route: Route) -> Result<Answer, Failure> {
         match route {
-            Route::Delete { id } => self.store.delete(&[id]).await.map(|_| ()).map_err(store_failure)?,
-            Route::Unread { id } => self.store.set_seen(id, Seen::No).await.map(|_| ()).map_err(store_failure)?,
+            Route::Delete { id } => self.store.delete(&[id]).await.map(|_| ())?,
+            Route::Unread { id } => self.store.set_seen(id, Seen::No).await.map(|_| ())?,
             Route::DeleteAll => self.delete_all().await.map(|_| ())?,
             _ => return Err(NOTHING_HERE),
         }
@@ -156,8 +157,8 @@ impl Desk {
     async fn listing(&self, before: Option<u32>, limit: usize) -> Result<inbox::Listing, Failure> {
         let limit = limit.clamp(1, ListPage::MOST);
         let page = ListPage { mailbox: MailboxId::INBOX, before: before.map(Uid), limit };
-        let rows = self.store.list(page).await.map_err(store_failure)?;
-        let mailboxes = self.store.mailboxes().await.map_err(store_failure)?;
+        let rows = self.store.list(page).await?;
+        let mailboxes = self.store.mailboxes().await?;
         let inbox = mailboxes.iter().find(|mailbox| mailbox.id == MailboxId::INBOX);
         Ok(inbox::Listing {
             messages: inbox.map_or(0, |inbox| inbox.messages),
@@ -169,13 +170,13 @@ impl Desk {
     }
 
     async fn letter(&self, id: MessageId) -> Result<(MessageRow, Letter), Failure> {
-        let row = self.store.message(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)?;
+        let row = self.store.message(id).await?.ok_or(NO_MESSAGE)?;
         let letter = mailbox::read(&self.store, id).await?.ok_or(NO_MESSAGE)?;
         Ok((row, letter))
     }
 
     async fn message(&self, request: &Request, id: MessageId, view: View) -> Result<Answer, Failure> {
-        let row = self.store.message(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)?;
+        let row = self.store.message(id).await?.ok_or(NO_MESSAGE)?;
         let read = mailbox::look(&self.store, id, move |message| {
             let letter = Letter::of(message, &Limits::default());
             let html = letter.html.as_ref().filter(|_| view == View::Main);
@@ -184,8 +185,9 @@ impl Desk {
             (letter, remote, String::from_utf8_lossy(source).into_owned())
         });
         let (letter, remote, source) = read.await?.ok_or(NO_MESSAGE)?;
-        if !row.flags.seen() && request.method == "GET" {
-            self.store.set_seen(id, Seen::Yes).await.map_err(store_failure)?;
+        // A page of another site can have a browser load this, as a picture for instance; only a reader reads.
+        if !row.flags.seen() && request.method == "GET" && !is_cross_site(request) {
+            self.store.set_seen(id, Seen::Yes).await?;
         }
         let remote = match pictures(request) {
             Pictures::Inline => Remote::Blocked(remote),
@@ -206,7 +208,7 @@ impl Desk {
     }
 
     async fn raw(&self, id: MessageId) -> Result<Answer, Failure> {
-        let body = match self.store.body(id).await.map_err(store_failure)?.ok_or(NO_MESSAGE)? {
+        let body = match self.store.body(id).await?.ok_or(NO_MESSAGE)? {
             StoredBody::Memory(bytes) => Body::Bytes(bytes),
             StoredBody::File { file, length } => Body::File { file, start: 0, length },
         };
@@ -226,11 +228,11 @@ impl Desk {
         let mut before = None;
         loop {
             let page = ListPage { mailbox: MailboxId::INBOX, before, limit: ListPage::MOST };
-            let rows = self.store.list(page).await.map_err(store_failure)?;
+            let rows = self.store.list(page).await?;
             let Some(last) = rows.last() else { return Ok(deleted) };
             before = Some(last.uid);
             let ids: Vec<MessageId> = rows.iter().map(|row| row.id).collect();
-            deleted = deleted.saturating_add(self.store.delete(&ids).await.map_err(store_failure)?);
+            deleted = deleted.saturating_add(self.store.delete(&ids).await?);
         }
     }
 }
@@ -241,36 +243,12 @@ fn pictures(request: &Request) -> Pictures {
     if asked { Pictures::Remote } else { Pictures::Inline }
 }
 
-fn store_failure(error: sportello_store::Error) -> Failure {
-    match error {
-        sportello_store::Error::Busy | sportello_store::Error::TimedOut => {
-            Failure::new(Class::Busy, "The store is busy; try again.").because(error)
-        }
-        sportello_store::Error::Failed(_) => {
-            Failure::new(Class::StoreFailed, "The store takes no changes until the server is started again.")
-                .because(error)
-        }
-        error => Failure::internal(error),
-    }
-}
-
 /// A failure as JSON or as a page, its cause in the log.
 fn refusal(path: &str, failure: &Failure) -> Answer {
     if let Some(source) = &failure.source {
         tracing::error!(path, class = ?failure.class, %source, "the desk could not answer");
     }
-    let status = match failure.class {
-        Class::BadRequest => 400,
-        Class::Unauthenticated => 401,
-        Class::Forbidden => 403,
-        Class::NotFound => 404,
-        Class::TooLarge => 413,
-        Class::Unsupported => 501,
-        Class::Busy | Class::TryAgain | Class::StoreFailed => 503,
-        Class::TimedOut => 504,
-        Class::DiskFull => 507,
-        Class::Internal => 500,
-    };
+    let status = said(failure.class).http;
     if Route::is_api(path) {
         return api::json(status, &api::Refusal { error: &failure.public });
     }

@@ -292,6 +292,56 @@ async fn opening_marks_as_read_and_unread_undoes_it() {
 }
 
 #[tokio::test]
+async fn a_message_that_another_site_loads_is_not_read() {
+    for (site, read) in [("cross-site", false), ("same-site", false), ("same-origin", true), ("none", true)] {
+        let house = house();
+        let id = house.mail("Subject: Once\n\nText").await;
+        for view in ["", "/text", "/headers", "/source"] {
+            let reply = house.ask("GET", &format!("/inbox/{id}{view}"), &[("sec-fetch-site", site)]).await;
+            assert_eq!(reply.0.status, 200, "{site} {view}");
+        }
+        assert_eq!(house.desk.store.message(id).await.unwrap().unwrap().flags.seen(), read, "{site}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_is_no_fault_of_the_desk() {
+    let house = house();
+    let id = house.mail("Subject: Last\n\nText").await;
+    house.desk.store.close().await;
+    for (method, target) in [("DELETE", "/api/v1/message/ID"), ("POST", "/inbox/ID/delete")] {
+        let reply = house.ask(method, &target.replace("ID", &id.to_string()), &[]).await;
+        assert_eq!(reply.0.status, 503, "{method} {target}: {}", reply.text());
+    }
+}
+
+#[test]
+fn what_the_store_refuses_has_the_status_of_its_class() {
+    use sportello_store::Error;
+    let io = Error::Io { doing: "reading", source: Arc::new(std::io::ErrorKind::NotFound.into()) };
+    for (error, status, public) in [
+        (Error::DiskFull, 507, "no room on the disk"),
+        (Error::Failed("sync".into()), 503, "until the server is started again"),
+        (Error::Closed, 503, "closed"),
+        (Error::Busy, 503, "busy"),
+        (Error::TimedOut, 504, "took too long"),
+        (Error::TooMany { what: "messages to delete at once", most: 200 }, 413, "at most 200"),
+        (Error::Spoiled, 500, "internal error"),
+        (Error::Refused("secret".into()), 500, "internal error"),
+        (Error::Damaged("secret".into()), 500, "internal error"),
+        (io, 500, "internal error"),
+    ] {
+        let failure = Failure::from(error);
+        for path in ["/inbox", "/api/v1/messages"] {
+            let reply = Reply(refusal(path, &failure));
+            assert_eq!(reply.0.status, status, "{failure:?}");
+            let text = reply.text();
+            assert!(text.contains(public) && !text.contains("secret"), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_json_is_as_documented() {
     let house = house();
     let mut ids = Vec::new();

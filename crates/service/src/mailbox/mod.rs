@@ -104,7 +104,7 @@ impl Message {
 }
 
 async fn fetch(store: &Store, id: MessageId) -> Result<Option<Message>, Failure> {
-    match store.body(id).await.map_err(Failure::internal)? {
+    match store.body(id).await? {
         None => Ok(None),
         Some(StoredBody::Memory(bytes)) => Ok(Some(Message { bytes, room: None })),
         Some(StoredBody::File { file, length }) => {

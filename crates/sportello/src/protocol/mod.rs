@@ -5,4 +5,3 @@
 pub mod command;
 pub mod http;
 pub mod smtp;
-pub mod status;

@@ -86,7 +86,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
     builtin(Kind::Quit, "QUIT", 0..=0, "", "closes the connection"),
 ];
 
-/// Names that no program may take: the built-ins, and those that DESIGN.md keeps for later ones.
+/// Names that no program may take: the built-ins, and those kept for later ones.
 pub const RESERVED: &[&str] = &[
     "PING",
     "ECHO",

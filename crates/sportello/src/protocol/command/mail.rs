@@ -9,7 +9,7 @@ use sportello_net::Ended;
 use sportello_service::failure::{Class, Failure};
 use sportello_service::mailbox::letter::Letter;
 use sportello_service::mailbox::structure::Limits;
-use sportello_store::{Error, ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody};
+use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody};
 use sportello_wire::resp::Arguments;
 
 use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
@@ -92,7 +92,7 @@ fn id(written: Option<&[u8]>) -> Result<MessageId, String> {
 /// Does it and answers.
 pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result<(), Ended> {
     let store = &session.service.store;
-    let failure = match order {
+    let failure: Failure = match order {
         Order::List { count, form } => {
             let page = ListPage { mailbox: MailboxId::INBOX, before: None, limit: count };
             match unless_left(&mut session.connection, store.list(page)).await? {
@@ -106,7 +106,7 @@ pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result
                         Ok(())
                     };
                 }
-                Err(error) => failure(&error),
+                Err(error) => error.into(),
             }
         }
         Order::Read { id } => match unless_left(&mut session.connection, read(store, id)).await? {
@@ -121,7 +121,7 @@ pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result
         Order::Raw { id } => match unless_left(&mut session.connection, store.body(id)).await? {
             Ok(Some(body)) => return raw(session, body).await,
             Ok(None) => no_such(id),
-            Err(error) => failure(&error),
+            Err(error) => error.into(),
         },
         // Not raced against the client: what was asked for is done.
         Order::Delete { ids } => match store.delete(&ids).await {
@@ -131,10 +131,10 @@ pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result
                     Ok(())
                 };
             }
-            Err(error) => failure(&error),
+            Err(error) => error.into(),
         },
     };
-    outcome::refused(&failure, &mut session.reply);
+    outcome::refused(&failure, "MAIL", &mut session.reply);
     Ok(())
 }
 
@@ -154,7 +154,7 @@ async fn raw(session: &mut Session<'_>, body: StoredBody) -> Result<(), Ended> {
 
 /// The message as people read it. It then counts as read.
 async fn read(store: &Store, id: MessageId) -> Result<String, Failure> {
-    let body = store.body(id).await.map_err(|error| failure(&error))?.ok_or_else(|| no_such(id))?;
+    let body = store.body(id).await?.ok_or_else(|| no_such(id))?;
     let text = tokio::task::spawn_blocking(move || shown(&body))
         .await
         .map_err(Failure::internal)?
@@ -230,19 +230,4 @@ fn row_json(row: &MessageRow) -> serde_json::Value {
 
 fn no_such(id: MessageId) -> Failure {
     Failure::new(Class::NotFound, format!("there is no message {id}"))
-}
-
-fn failure(error: &Error) -> Failure {
-    let (class, public) = match error {
-        Error::DiskFull => (Class::DiskFull, "there is no room on the disk"),
-        Error::Failed(_) | Error::Closed => (Class::StoreFailed, "the store is not available"),
-        Error::Busy => (Class::Busy, "the store is busy, try later"),
-        Error::TimedOut => (Class::TimedOut, "the store took too long"),
-        Error::TooMany { .. } => (Class::TooLarge, "too many messages at once"),
-        _ => {
-            tracing::error!(%error, "the store failed");
-            (Class::Internal, "internal error")
-        }
-    };
-    Failure::new(class, public).because(error.clone())
 }

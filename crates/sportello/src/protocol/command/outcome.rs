@@ -1,12 +1,12 @@
-//! What came of a program, as RESP says it: the column of DESIGN.md's table.
+//! What came of a program, as RESP says it: the table in docs/manual.md, Programs.
 
 use sportello_service::failure::{Class, Failure};
 use sportello_service::run::{Exit, Outcome};
+use sportello_service::status::said;
 use sportello_wire::resp::Reply;
 
 use super::dispatch::visible;
 use super::task::Label;
-use crate::protocol::status::said;
 
 /// EX_TEMPFAIL of sysexits.h: the program asks for the request to be tried again.
 const TRY_AGAIN: u8 = 75;
@@ -18,18 +18,18 @@ pub(super) fn answer(result: Result<Outcome, Failure>, label: &Label, reply: &mu
     match result {
         Ok(outcome) => ended(&outcome, reply),
         Err(failure) => {
-            if failure.class == Class::Internal {
-                let source = failure.source.as_deref().map(ToString::to_string).unwrap_or_default();
-                tracing::error!(program = %label.verb, %source, "{failure}");
-            }
-            refused(&failure, reply);
+            refused(&failure, &label.verb, reply);
             format!("{} {}", said(failure.class).resp, failure.public)
         }
     }
 }
 
-/// Answers what failed.
-pub(super) fn refused(failure: &Failure, reply: &mut Reply) {
+/// Answers what failed, and logs it where it is a fault of ours.
+pub(super) fn refused(failure: &Failure, verb: &str, reply: &mut Reply) {
+    if failure.class == Class::Internal {
+        let source = failure.source.as_deref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(verb, %source, "{failure}");
+    }
     let code = said(failure.class).resp;
     match failure.class {
         Class::TooLarge => reply.error(code, format!("too large: {failure}")),

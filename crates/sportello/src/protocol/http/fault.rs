@@ -3,6 +3,7 @@
 
 use sportello_service::failure::{Class, Failure};
 use sportello_service::files::{Form, preferred_form};
+use sportello_service::status::said;
 use sportello_service::web::Answer;
 use sportello_wire::http1::answer::{AnswerHead, Said, reason};
 use sportello_wire::http1::{Head, Refusal};
@@ -10,7 +11,6 @@ use tracing::{debug, error};
 
 use super::clock;
 use super::guard::Foreign;
-use crate::protocol::status::said;
 
 /// A request that cannot be read; the connection ends with this.
 pub(super) fn refused(out: &mut Vec<u8>, refusal: Refusal) {

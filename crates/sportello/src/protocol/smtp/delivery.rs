@@ -7,13 +7,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sportello_net::Connection;
 use sportello_service::failure::Class;
+use sportello_service::status::said;
 use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Store, Summary};
 use sportello_wire::mail::header;
 use sportello_wire::mail::message::Gatherer;
 use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
 
 use super::Service;
-use crate::protocol::status;
 
 /// A message that is coming. Dropping it forgets what has come.
 #[derive(Debug)]
@@ -153,18 +153,23 @@ impl Label {
 
 /// The reply to what the store refused, and a word in the log: whoever runs this server must know that it loses mail.
 fn refused(doing: &'static str, error: &Error) -> Reply {
-    let (class, text) = match error {
-        Error::DiskFull => (Class::DiskFull, "Error: no room on the disk, try again later"),
-        Error::Failed(_) | Error::Closed => (Class::StoreFailed, "Error: the store takes no mail, try again later"),
-        Error::Busy => (Class::Busy, "Error: the store is busy, try again later"),
-        _ => (Class::Internal, "Error: the message was not stored, try again later"),
+    let class = match Class::from(error) {
+        // The session's limits lie below the store's: what passes these is a fault of ours, and no mail is lost for it.
+        Class::TooLarge => Class::Internal,
+        class => class,
+    };
+    let text = match class {
+        Class::DiskFull => "Error: no room on the disk, try again later",
+        Class::StoreFailed => "Error: the store takes no mail, try again later",
+        Class::Busy => "Error: the store is busy, try again later",
+        _ => "Error: the message was not stored, try again later",
     };
     if matches!(class, Class::Busy) {
         tracing::warn!(doing, %error, "the store refuses mail");
     } else {
         tracing::error!(doing, error = error as &dyn std::error::Error, "the store refuses mail");
     }
-    let (code, enhanced) = status::said(class).smtp;
+    let (code, enhanced) = said(class).smtp;
     Reply::new(code, enhanced, text)
 }
 
@@ -181,6 +186,7 @@ mod tests {
             (Error::Busy, "451 4.3.2"),
             (Error::Spoiled, "451 4.3.0"),
             (Error::Damaged("row".into()), "451 4.3.0"),
+            (Error::TooMany { what: "recipients", most: 1 }, "451 4.3.0"),
         ] {
             let reply = refused("test", &error).to_string();
             assert!(reply.starts_with(expect), "{error}: {reply}");

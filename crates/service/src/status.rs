@@ -1,6 +1,9 @@
-//! The one table that says how each class of failure is answered in each protocol (DESIGN.md, Commands).
+//! The one table that says how each class of failure is answered in each protocol.
+//!
+//! It stands beside the services, which otherwise know no protocol, because one of them is itself answered in HTTP: the desk
+//! needs the table as the session loops do, and imports point down only.
 
-use sportello_service::failure::Class;
+use crate::failure::Class;
 
 /// How one class of failure is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
