@@ -1,6 +1,8 @@
 //! How the server stops: no new work, what is in flight finishes within the grace, and it is said what was waited for.
 
+use std::future;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
@@ -43,12 +45,7 @@ pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
     signals.next().await;
     let workers = server.workers.clone();
     workers.drain().await;
-    let (ended, mut all_ended) = oneshot::channel();
-    let threads = server.threads;
-    thread::spawn(move || {
-        let panicked = threads.into_iter().map(thread::JoinHandle::join).filter(Result::is_err).count();
-        let _ = ended.send(panicked);
-    });
+    let mut all_ended = pin!(joined(server.threads));
     let waited_for = in_flight(&workers).await;
     if !waited_for.is_empty() {
         say(&format!(
@@ -59,7 +56,7 @@ pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
         waited_for.iter().for_each(|report| say(&one(report)));
     }
     let finished = tokio::select! {
-        _ = &mut all_ended => true,
+        () = &mut all_ended => true,
         () = tokio::time::sleep(grace) => false,
         () = signals.next() => false,
     };
@@ -74,10 +71,26 @@ pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
             say(&format!("the grace is over: {} cut short", requests(cut.len())));
             cut.iter().for_each(|report| say(&one(report)));
         }
-        let _ = tokio::time::timeout(LAST_WORDS, all_ended).await;
+        let _ = tokio::time::timeout(LAST_WORDS, &mut all_ended).await;
     }
     server.shared.close().await;
     say("Sportello stopped");
+}
+
+/// Completes when all these threads have ended. Never, when nobody can wait for them: then the grace ends the wait.
+async fn joined(threads: Vec<thread::JoinHandle<()>>) {
+    let (ended, all_ended) = oneshot::channel();
+    let waiting = thread::Builder::new().name("drain".to_owned()).spawn(move || {
+        // One that panicked has ended too.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
+        let _ = ended.send(());
+    });
+    if let Err(error) = waiting {
+        say(&format!("cannot tell when the workers end: {error}"));
+    }
+    if all_ended.await.is_err() {
+        future::pending().await
+    }
 }
 
 /// The connections that are within a request.

@@ -97,7 +97,7 @@ mod tests {
     fn server(length: usize, pieces: &'static [&'static str]) -> (Place, JoinHandle<Vec<u8>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = listener.local_addr().unwrap().to_string().parse().unwrap();
-        let thread = std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().name("server".to_owned()).spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = vec![0; length];
             stream.read_exact(&mut request).unwrap();
@@ -106,7 +106,7 @@ mod tests {
             }
             request
         });
-        (place, thread)
+        (place, thread.unwrap())
     }
 
     fn check(pieces: &'static [&'static str], expect: Result<&str, &str>) {
