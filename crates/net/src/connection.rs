@@ -3,6 +3,7 @@
 //! It is read before it is registered with the reactor, so a client that asks one thing and leaves costs no registration.
 //! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -11,13 +12,14 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, SendFlags};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
+use tokio::task::coop::poll_proceed;
 
 use crate::buffer::Buffer;
 use crate::channel::Channel;
@@ -75,9 +77,9 @@ pub struct Connection {
     key: usize,
     local: SocketAddr,
     /// Since when the request under way is read.
-    request_since: Tick,
+    request_since: Cell<Tick>,
     /// Its bytes so far.
-    request_bytes: u64,
+    request_bytes: Cell<u64>,
     /// Whether readiness was put aside by [`Connection::left`], so that the socket must be asked before the reactor.
     ask_socket: bool,
     _permits: (Permit, SourcePermit),
@@ -111,8 +113,8 @@ impl Connection {
             entry,
             key,
             local,
-            request_since: now,
-            request_bytes: 0,
+            request_since: Cell::new(now),
+            request_bytes: Cell::new(0),
             ask_socket: false,
             _permits: permits,
         }
@@ -200,9 +202,14 @@ impl Connection {
         self.entry.between.set(true);
         let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
         self.entry.between.set(false);
-        self.request_since = self.registry.now();
-        self.request_bytes = count as u64;
+        self.next_request(count);
         Ok(count)
+    }
+
+    /// Starts the clock of a request whose first `bytes` came together with the one before, now that that one is answered.
+    pub fn next_request(&self, bytes: usize) {
+        self.request_since.set(self.registry.now());
+        self.request_bytes.set(bytes as u64);
     }
 
     /// Within a request: appends more bytes to `buffer`. `Ok(0)`: the peer closed its side, or `buffer` is full. Dropping the
@@ -213,8 +220,8 @@ impl Connection {
     pub async fn read(&mut self, buffer: &mut Buffer) -> Result<usize, Ended> {
         let deadlines = &self.entry.channel.deadlines;
         let between = self.registry.now().saturating_add(ticks(deadlines.between_bytes));
-        let rate = rate_due(deadlines, self.request_since, self.request_bytes);
-        let whole = self.request_since.saturating_add(ticks(deadlines.request));
+        let rate = rate_due(deadlines, self.request_since.get(), self.request_bytes.get());
+        let whole = self.request_since.get().saturating_add(ticks(deadlines.request));
         let (due, kind) = if whole <= between && whole <= rate {
             (whole, Deadline::Request)
         } else if rate < between {
@@ -224,7 +231,7 @@ impl Connection {
         };
         let wait = Wait { due, kind, until: Phase::Over };
         let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
-        self.request_bytes = self.request_bytes.saturating_add(count as u64);
+        self.request_bytes.set(self.request_bytes.get().saturating_add(count as u64));
         Ok(count)
     }
 
@@ -372,8 +379,13 @@ impl Connection {
         if self.entry.killed.get() {
             return Poll::Ready(Err(Ended::Killed));
         }
-        if let Some(result) = self.read_unregistered(buffer) {
-            return Poll::Ready(result);
+        if self.ask_socket || matches!(self.socket, Socket::Fresh(_)) {
+            // A read past the reactor spends no budget by itself: a peer whose bytes never run dry would own the worker.
+            let budget = ready!(poll_proceed(context));
+            if let Some(result) = self.read_unregistered(buffer) {
+                budget.made_progress();
+                return Poll::Ready(result);
+            }
         }
         if let Err(ended) = self.register() {
             return Poll::Ready(Err(ended));

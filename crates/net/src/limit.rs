@@ -35,6 +35,13 @@ impl Limit {
         Some(Permit { _channel: channel, _all: all })
     }
 
+    /// A place on channel `index`, if there is one now.
+    pub(crate) fn admit_now(&self, index: usize) -> Option<Permit> {
+        let channel = Arc::clone(self.channels.get(index)?).try_acquire_owned().ok()?;
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Permit { _channel: channel, _all: all })
+    }
+
     /// Counts a connection from `peer`; `None` when its source holds too many already.
     pub(crate) fn source(self: &Arc<Self>, peer: IpAddr) -> Option<SourcePermit> {
         if peer.to_canonical().is_loopback() {
@@ -123,7 +130,9 @@ mod tests {
         assert!(tokio::time::timeout(std::time::Duration::ZERO, limit.admit(1)).await.is_err());
         let other = limit.admit(0).await;
         assert!(tokio::time::timeout(std::time::Duration::ZERO, limit.admit(0)).await.is_err());
+        assert!(limit.admit_now(0).is_none() && limit.admit_now(1).is_none());
         drop((one, other));
+        assert!(limit.admit_now(0).is_some());
         assert!(limit.admit(1).await.is_some());
     }
 }

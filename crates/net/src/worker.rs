@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::channel::Channel;
@@ -125,14 +126,19 @@ impl Workers {
         &self.0.counters
     }
 
-    /// The oldest `most` open connections of each worker.
+    /// Completes when every worker runs its loop, so that whoever connects now is served.
+    pub async fn started(&self) {
+        for inbox in &self.0.inboxes {
+            ask(inbox, |answer| Order::Report(0, answer)).await;
+        }
+    }
+
+    /// The oldest `most` open connections of each worker; none of a worker that does not answer within [`ANSWER`].
     pub async fn report(&self, most: usize) -> Vec<ConnectionReport> {
         let mut all = Vec::new();
         for inbox in &self.0.inboxes {
-            let (answer, answered) = oneshot::channel();
-            if inbox.send(Order::Report(most, answer)).await.is_ok() {
-                all.extend(answered.await.unwrap_or_default());
-            }
+            let asked = timeout(ANSWER, ask(inbox, |answer| Order::Report(most, answer)));
+            all.extend(asked.await.ok().flatten().unwrap_or_default());
         }
         all.sort_unstable_by_key(|report| report.id);
         all
@@ -141,8 +147,8 @@ impl Workers {
     /// Closes the connection `id`; `false` when there is none.
     pub async fn kill(&self, id: u64) -> bool {
         for inbox in &self.0.inboxes {
-            let (answer, answered) = oneshot::channel();
-            if inbox.send(Order::Kill(id, answer)).await.is_ok() && answered.await.unwrap_or(false) {
+            let asked = timeout(ANSWER, ask(inbox, |answer| Order::Kill(id, answer)));
+            if asked.await.ok().flatten() == Some(true) {
                 return true;
             }
         }
@@ -161,8 +167,8 @@ impl Workers {
 
     async fn tell(&self, order: impl Fn() -> Order) {
         for inbox in &self.0.inboxes {
-            // A worker that has ended already needs no telling.
-            let _ = inbox.send(order()).await;
+            // A worker that has ended already needs no telling; one that is stuck must not keep the others waiting.
+            let _ = timeout(ANSWER, inbox.send(order())).await;
         }
     }
 
@@ -174,6 +180,16 @@ impl Workers {
             .min_by_key(|(_, load)| *load)?;
         (load >= least + 4 + least / 8).then_some(index)
     }
+}
+
+/// How long a worker may take to answer; one that takes longer is stuck, on a dead disk perhaps.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Asks one worker; `None` when it has ended.
+async fn ask<T>(inbox: &mpsc::Sender<Order>, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+    let (answer, answered) = oneshot::channel();
+    inbox.send(order(answer)).await.ok()?;
+    answered.await.ok()
 }
 
 /// A worker thread's life, over as many incarnations as it needs.
@@ -328,18 +344,22 @@ impl<S: Serve> Worker<S> {
     async fn accept(self: Rc<Self>, socket: Rc<AsyncFd<OwnedFd>>, channel: Arc<Channel>) {
         let mut back_off = BackOff::default();
         loop {
+            // The permit is taken before accept, but only when there is somebody to accept: an idle worker holds none that
+            // another one needs.
+            let Ok(mut ready) = socket.readable().await else { return };
             let Some(permit) = self.workers.0.limit.admit(channel.index).await else { return };
-            let accepted = loop {
-                let Ok(mut ready) = socket.readable().await else { return };
-                match ready.try_io(|socket| accept_one(socket.get_ref())) {
-                    Ok(Ok(accepted)) => break accepted,
-                    Ok(Err(error)) => back_off.after(&error, &channel).await,
-                    Err(_would_block) => {}
+            match ready.try_io(|socket| accept_one(socket.get_ref())) {
+                Ok(Ok(accepted)) => {
+                    back_off = BackOff::default();
+                    if let Some(accepted) = self.admit(accepted, permit, &channel) {
+                        self.place(accepted);
+                    }
                 }
-            };
-            back_off = BackOff::default();
-            if let Some(accepted) = self.admit(accepted, permit, &channel) {
-                self.place(accepted);
+                Ok(Err(error)) => {
+                    drop((ready, permit));
+                    back_off.after(&error, &channel).await;
+                }
+                Err(_would_block) => {}
             }
         }
     }
@@ -389,11 +409,13 @@ struct Acceptor {
 }
 
 impl Acceptor {
-    /// Ends accepting without resetting whoever the kernel has queued already: they are served.
+    /// Ends accepting without resetting whoever the kernel has queued already: they are served, as far as there are places.
     async fn stop<S: Serve>(self, worker: &Worker<S>) {
         self.task.abort();
-        while let Ok(accepted) = accept_one(self.socket.get_ref()) {
-            let Some(permit) = worker.workers.0.limit.admit(self.channel.index).await else { return };
+        // The aborted task gives back a permit it may hold.
+        tokio::task::yield_now().await;
+        while let Some(permit) = worker.workers.0.limit.admit_now(self.channel.index) {
+            let Ok(accepted) = accept_one(self.socket.get_ref()) else { return };
             if let Some(accepted) = worker.admit(accepted, permit, &self.channel) {
                 worker.serve(accepted);
             }

@@ -69,6 +69,10 @@ struct House {
 
 impl House {
     fn open(count: usize, deadlines: Deadlines) -> Self {
+        Self::with_places(count, deadlines, 100)
+    }
+
+    fn with_places(count: usize, deadlines: Deadlines, places: usize) -> Self {
         let channel = Channel {
             index: 0,
             name: "echo".into(),
@@ -76,12 +80,12 @@ impl House {
             loopback: true,
             speaker: Speaker::ClientWhenItWants,
             deadlines,
-            most_connections: 100,
+            most_connections: places,
             backlog: 100,
         };
         let listener = Listener::bind(channel, count).unwrap();
         let address = listener.channel().address;
-        let limit = Limit::new(100, &[100], 100);
+        let limit = Limit::new(100, &[places], 100);
         let (workers, threads) = Workers::start(vec![listener], limit, |_, _| Echo).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { workers, threads, address, runtime }
@@ -219,5 +223,50 @@ fn silence_has_an_end() {
     let mut stuck = house.client();
     stuck.write_all(b"half a line").unwrap();
     assert_eq!(rest(&mut stuck), "");
+    house.drain();
+}
+
+#[test]
+fn an_idle_worker_holds_no_place_that_another_needs() {
+    let house = House::with_places(2, Deadlines::default(), 1);
+    // Which worker the kernel gives a connection to is its choice, so there are several.
+    for _ in 0..16 {
+        assert_eq!(ask(&mut house.client(), "hello\n").unwrap(), "hello\n.");
+    }
+    house.drain();
+}
+
+#[test]
+fn a_channel_without_a_place_left_still_drains() {
+    let house = House::with_places(1, Deadlines::default(), 1);
+    let mut idle = house.client();
+    assert_eq!(ask(&mut idle, "one\n").unwrap(), "one\n.");
+    let queued = house.client();
+    house.runtime.block_on(house.workers.drain());
+    assert_eq!(rest(&mut idle), "bye\n");
+    drop((idle, queued));
+    for thread in house.threads {
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn whoever_never_stops_does_not_own_the_worker() {
+    let house = House::open(1, Deadlines::default());
+    let mut writer = house.client();
+    let mut reader = writer.try_clone().unwrap();
+    let reading = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writing = std::thread::spawn(move || {
+        let lines = b"x\n".repeat(32 * 1024);
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) && writer.write_all(&lines).is_ok() {}
+        writer.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    for _ in 0..20 {
+        assert_eq!(ask(&mut house.client(), "hello\n").unwrap(), "hello\n.");
+    }
+    drop(stop);
+    writing.join().unwrap();
+    let _ = reading.join().unwrap();
     house.drain();
 }

@@ -25,6 +25,7 @@ use crate::announce::Ready;
 use crate::cli::{Command, LogLevel, Serve};
 use crate::config::Settings;
 use crate::observe::log::{Form, Log};
+use crate::server::Server;
 
 fn main() -> ExitCode {
     if spawner::asked_for() {
@@ -55,19 +56,23 @@ fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
         server.accepts().await;
         let ready = Ready::new(&settings, &server.doors);
         ready.leave()?;
-        let mut output = io::stdout().lock();
-        if flags.json {
-            writeln!(output, "{}", ready.line())?;
-            output.flush()?;
-        } else {
-            announce::table(&mut output, &settings, &server.doors)?;
-        }
-        drop(output);
+        // Nobody may be there to read it; the server serves all the same.
+        let _ = say_ready(flags, &settings, &ready, &server);
         stop::when_asked(signals, server, settings.grace).await;
         ready.take_away();
         log.flush();
         Ok(())
     })
+}
+
+fn say_ready(flags: &Serve, settings: &Settings, ready: &Ready, server: &Server) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    if flags.json {
+        writeln!(output, "{}", ready.line())?;
+        output.flush()
+    } else {
+        announce::table(&mut output, settings, &server.doors)
+    }
 }
 
 fn level(written: LogLevel) -> LevelFilter {

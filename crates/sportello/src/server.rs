@@ -126,7 +126,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
 impl Server {
     /// Completes when every worker runs its loop, so that whoever connects now is served.
     pub async fn accepts(&self) {
-        self.workers.report(0).await;
+        self.workers.started().await;
     }
 }
 

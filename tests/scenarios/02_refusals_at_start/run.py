@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import subprocess
@@ -103,6 +104,20 @@ with step("a state folder can be used again at once after its server is gone"):
     crashed.kill()
     with Server(web, state=state):
         pass
+
+with step("nobody reads what is said at the start: it serves, and stops, all the same"):
+    state = folder("sportello-state-")
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.Popen([BINARY, "serve", *map(str, quick(state=state))], stdin=subprocess.DEVNULL, stdout=writing,
+                               stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
+    os.close(writing)
+    until((state / "listening.json").exists, "the ready line in the state folder")
+    ready = json.loads((state / "listening.json").read_text())
+    connect(ready["channels"][0]["port"]).close()
+    process.terminate()
+    same(process.wait(20), 0, "it stops well")
+    check(not (state / "listening.json").exists(), "and takes its ready line away")
 
 with step("an address of another machine"):
     said = refused(*quick(), "--address", "192.0.2.1")

@@ -1,9 +1,11 @@
 import os
+import threading
 import time
 
 import redis
 from resp import Error, Resp
-from sportello import (Lines, Server, alive, check, contains, exchange, finish, folder, program, run, same, step, until)
+from sportello import (Lines, Server, alive, check, connect, contains, everything, exchange, finish, folder, program,
+                       resident, run, same, step, until)
 
 bin_ = folder("sportello-bin-")
 marks = folder("sportello-marks-")
@@ -180,6 +182,18 @@ with step("what is no command is closed with a word; limits hold"):
                           (b'ECHO "open\r\n', b"Protocol error")]:
         answer = exchange(PORT, request)
         check(answer.startswith(b"-ERR") and word in answer and answer.count(b"\r\n") == 1, f"{request[:40]}: {answer[:200]}")
+
+with step("a pipeline of large requests is answered in order and keeps no memory"):
+    request = b"*2\r\n$4\r\nECHO\r\n$20000\r\n" + b"v" * 20_000 + b"\r\n"
+    answer = b"$20000\r\n" + b"v" * 20_000 + b"\r\n"
+    before = resident(server.pid)
+    with connect(PORT) as client:
+        sent = threading.Thread(target=client.sendall, args=(request * 3000,))
+        sent.start()
+        whole = everything(client, len(answer) * 3000)
+        sent.join()
+    check(whole == answer * 3000, f"{len(whole)} bytes of answers")
+    check(resident(server.pid) - before < 16 << 10, "60 MB have passed and none stayed")
 
 with step("mail over the command channel: list, read, delete"):
     run("swaks", "--server", f"127.0.0.1:{server.mail}", "--from", "s@example.org", "--to", "r@example.org", "--header",

@@ -51,8 +51,10 @@ impl Input {
         Ok(true)
     }
 
-    /// Moves the buffer's bytes behind those of `large`.
+    /// Moves the buffer's bytes behind those of `large`, of which only what is not consumed stays.
     fn overflow(&mut self) {
+        self.large.drain(..self.start);
+        self.start = 0;
         let bytes = self.buffer.filled();
         self.large.extend_from_slice(bytes);
         self.buffer.consume(usize::MAX);

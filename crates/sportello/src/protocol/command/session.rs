@@ -126,6 +126,7 @@ impl<'s> Session<'s> {
                 Pause::Task(task) => {
                     self.flush().await?;
                     Box::pin(self.perform(task)).await?;
+                    self.connection.next_request(self.input.filled().len());
                 }
                 Pause::Over => return self.flush().await,
             }
@@ -138,7 +139,12 @@ impl<'s> Session<'s> {
         while self.reply.len() < OUT_MOST {
             let Self { connection, service, reply, library, input, parser } = self;
             let (arguments, consumed) = match parser.next(input.filled()) {
-                Next::Incomplete { needed } => return Pause::More(needed),
+                Next::Incomplete { needed } => {
+                    if started.is_some() {
+                        connection.next_request(input.filled().len());
+                    }
+                    return Pause::More(needed);
+                }
                 Next::Nothing { consumed } => {
                     input.consume(consumed);
                     continue;

@@ -79,7 +79,17 @@ pub(super) fn answer(
         }
         let head = match parse(filled, &Limits::default()) {
             Ok(Some(head)) => head,
-            Ok(None) => return Halt::Partial(filled.len()),
+            Ok(None) if filled == b"\r\n" => {
+                // RFC 9112 §2.2: an empty line before a request is ignored, so it begins none.
+                input.consume(2);
+                return Halt::Empty;
+            }
+            Ok(None) => {
+                if ended.is_some() {
+                    connection.next_request(filled.len());
+                }
+                return Halt::Partial(filled.len());
+            }
             Err(refusal) => return Halt::Refused(refusal),
         };
         let Site::Folder(files) = site else { return Halt::Ask };

@@ -113,6 +113,7 @@ impl Session {
                         self.flush().await?;
                         return Ok(Next::End(end));
                     }
+                    self.connection.next_request(self.input.filled().len());
                 }
                 Halt::Refused(refusal) => {
                     self.refuse(refusal, arrival.at);

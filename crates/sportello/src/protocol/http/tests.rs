@@ -87,7 +87,7 @@ impl House {
 
     /// Waits until every session has ended, so that a panic in one of them is seen by its missing answer.
     fn close(self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(self.workers.drain());
         for thread in self.threads {
             thread.join().unwrap();
@@ -296,5 +296,19 @@ fn a_file_cut_short_while_it_is_sent_ends_the_connection() {
     // Either an end or a reset; never as much as was promised.
     let _ = stream.read_to_end(&mut rest);
     assert!(rest.len() < 64 << 20);
+    house.close();
+}
+
+#[test]
+fn an_empty_line_behind_a_request_begins_no_other() {
+    let deadlines = Deadlines {
+        idle: Duration::from_millis(600),
+        between_bytes: Duration::from_millis(200),
+        ..Deadlines::default()
+    };
+    let house = House::with(deadlines);
+    // RFC 9112 §2.2. A request that was begun would be answered 408 when it does not go on.
+    assert_eq!(house.dialogue(&(get("/a") + "\r\n")), [ok("first")]);
+    assert_eq!(house.dialogue(&(get("/a") + "\r\n" + LAST)), [ok("first"), ok("first")]);
     house.close();
 }

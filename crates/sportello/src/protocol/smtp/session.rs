@@ -3,7 +3,7 @@
 //! Nothing is read from the connection while the store takes a slice, so a fast client cannot outrun the disk. Replies leave
 //! when there is nothing more to answer, in one write.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sportello_net::{Buffer, Connection, Deadline, Ended};
 use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
@@ -23,6 +23,8 @@ pub(super) struct Conversation<'s> {
     label: Option<Box<Label>>,
 }
 
+/// How long a transaction may last until its text begins. It holds disk that was promised for its SIZE.
+const TRANSACTION_MOST: Duration = Duration::from_secs(600);
 /// Replies that may gather before they are sent though more commands wait.
 const OUT_MOST: usize = 8 * 1024;
 /// Memory that the replies' buffer may keep while the client is silent.
@@ -141,6 +143,10 @@ impl<'s> Conversation<'s> {
     /// minimum rate and the request's ceiling hold.
     async fn fill(&mut self) -> Result<Next, Ended> {
         self.flush().await?;
+        let began = self.label.as_ref().map(|label| label.started);
+        if !self.session.is_in_text() && began.is_some_and(|began| began.elapsed() > TRANSACTION_MOST) {
+            return Err(Ended::TimedOut(Deadline::Request));
+        }
         if self.out.capacity() > OUT_KEPT {
             self.out = Vec::new();
         }
