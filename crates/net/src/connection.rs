@@ -3,10 +3,11 @@
 //! It is read before it is registered with the reactor, so a client that asks one thing and leaves costs no registration.
 //! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
 
+mod write;
+
 use std::cell::Cell;
-use std::fs::File;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::pin;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::buffer::spare_capacity;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use thiserror::Error;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
@@ -85,8 +86,6 @@ pub struct Connection {
     _permits: (Permit, SourcePermit),
 }
 
-/// How many bytes `sendfile` is asked for at once, so that one large answer does not keep the others waiting.
-const SENDFILE_STEP: usize = 512 * 1024;
 /// What a closing connection still swallows so that the peer reads our last answer instead of a reset.
 const LINGER_BYTES: u64 = 256 * 1024;
 const LINGER_TICKS: Tick = 20;
@@ -235,90 +234,6 @@ impl Connection {
         Ok(count)
     }
 
-    /// Writes all of `bytes`. Dropping the future leaves a part written.
-    ///
-    /// # Errors
-    /// When the peer does not read.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        self.write_parts(&[bytes]).await
-    }
-
-    /// Writes all parts in their order, several by one system call where the socket has room. Dropping the future leaves a
-    /// part written.
-    ///
-    /// # Errors
-    /// When the peer does not read.
-    pub async fn write_parts(&mut self, parts: &[&[u8]]) -> Result<(), Ended> {
-        let since = self.registry.now();
-        let mut moved = 0u64;
-        let mut parts = parts.iter().copied();
-        let mut window: [&[u8]; PARTS_AT_ONCE] = [&[]; PARTS_AT_ONCE];
-        let mut held = 0;
-        loop {
-            while held < window.len() {
-                let Some(part) = parts.next() else { break };
-                if !part.is_empty() {
-                    window[held] = part;
-                    held += 1;
-                }
-            }
-            if held == 0 {
-                return Ok(());
-            }
-            let mut count = self.write_some(&window[..held], since, moved).await?;
-            moved += count as u64;
-            let mut done = 0;
-            for part in &mut window[..held] {
-                let step = count.min(part.len());
-                *part = part.get(step..).unwrap_or_default();
-                count -= step;
-                done += usize::from(part.is_empty());
-            }
-            // Parts are emptied from the front, so the emptied ones are the first `done`.
-            window.copy_within(done..held, 0);
-            held -= done;
-        }
-    }
-
-    /// Writes what the socket takes now, perhaps nothing.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub fn try_write(&mut self, bytes: &[u8]) -> Result<usize, Ended> {
-        match self.write_now(&[bytes]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            result => Ok(result?),
-        }
-    }
-
-    /// Sends `length` bytes of `file` from `start` without copying them through our memory (sendfile). Reading a cold file
-    /// waits for the disk on this thread, at most [`SENDFILE_STEP`] bytes at a time.
-    ///
-    /// # Errors
-    /// When the peer does not read, and [`Ended::Io`] of kind `UnexpectedEof` when the file has become shorter.
-    pub async fn send_file(&mut self, file: &File, start: u64, length: u64) -> Result<(), Ended> {
-        let since = self.registry.now();
-        let mut offset = start;
-        let end = start.saturating_add(length);
-        while offset < end {
-            let step = usize::try_from(end - offset).unwrap_or(SENDFILE_STEP).min(SENDFILE_STEP);
-            self.register()?;
-            let before = offset;
-            let sent = self.when_writable(since, offset - start, |stream| {
-                let mut position = before;
-                stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(&mut position), step)?))
-            });
-            let sent = sent.await?;
-            if sent == 0 {
-                return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
-            }
-            offset += sent as u64;
-            self.sent(sent);
-            tokio::task::yield_now().await;
-        }
-        Ok(())
-    }
-
     /// Completes when the peer closes or resets, when somebody kills the connection, or when the grace of a stopping server
     /// is over: to race against a running program. Reads nothing; a peer that has shut down its sending side counts as gone.
     pub async fn left(&mut self) -> Ended {
@@ -442,68 +357,6 @@ impl Connection {
         }
     }
 
-    async fn write_some(&mut self, parts: &[&[u8]], since: Tick, moved: u64) -> Result<usize, Ended> {
-        match self.write_now(parts) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Ok(result?),
-        }
-        self.register()?;
-        let count = self
-            .when_writable(since, moved, |stream| match parts {
-                [part] => stream.try_write(part),
-                _ => stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)]),
-            })
-            .await?;
-        self.sent(count);
-        Ok(count)
-    }
-
-    fn write_now(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
-        let count = match (&self.socket, parts) {
-            (Socket::Fresh(socket), [part]) => rustix::net::send(socket, part, SendFlags::NOSIGNAL)?,
-            (Socket::Fresh(socket), _) => rustix::io::writev(socket, &slices(parts)[..parts.len().min(PARTS_AT_ONCE)])?,
-            (Socket::Registered(stream), [part]) => stream.try_write(part)?,
-            (Socket::Registered(stream), _) => {
-                stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)])?
-            }
-            (Socket::Gone, _) => return Err(io::ErrorKind::NotConnected.into()),
-        };
-        self.sent(count);
-        Ok(count)
-    }
-
-    /// Repeats `attempt` until the socket takes something, for as long as a peer may keep us waiting.
-    async fn when_writable(
-        &mut self,
-        since: Tick,
-        moved: u64,
-        mut attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Result<usize, Ended> {
-        let deadlines = &self.entry.channel.deadlines;
-        let progress = self.registry.now().saturating_add(ticks(deadlines.write));
-        let due = progress.min(rate_due(deadlines, since, moved));
-        let wait = Wait { due, kind: Deadline::Write, until: Phase::Over };
-        let count = poll_fn(|context| {
-            if self.entry.killed.get() {
-                return Poll::Ready(Err(Ended::Killed));
-            }
-            let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Err(Ended::Closed)) };
-            while let Poll::Ready(ready) = stream.poll_write_ready(context) {
-                match ready.and_then(|()| attempt(stream)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result.map_err(Ended::from)),
-                }
-            }
-            match self.pending(context, wait) {
-                Some(ended) => Poll::Ready(Err(ended)),
-                None => Poll::Pending,
-            }
-        })
-        .await?;
-        self.entry.arrived(self.registry.now());
-        Ok(count)
-    }
-
     /// What to do when nothing has come: end, or wait until `wait` is over.
     fn pending(&self, context: &mut Context<'_>, wait: Wait) -> Option<Ended> {
         if self.entry.killed.get() {
@@ -581,17 +434,6 @@ struct Wait {
     due: Tick,
     kind: Deadline,
     until: Phase,
-}
-
-/// Slices that one `writev` takes here.
-const PARTS_AT_ONCE: usize = 16;
-
-fn slices<'a>(parts: &[&'a [u8]]) -> [IoSlice<'a>; PARTS_AT_ONCE] {
-    let mut slices = [IoSlice::new(&[]); PARTS_AT_ONCE];
-    for (slice, part) in slices.iter_mut().zip(parts) {
-        *slice = IoSlice::new(part);
-    }
-    slices
 }
 
 /// Looks whether the peer has closed, without taking bytes: true at the end of the stream when nothing is left to read, or
