@@ -1,16 +1,15 @@
 """A RESP client that shows exactly what came over the wire, for what client libraries hide."""
 
-from sportello import check, connect
+from sportello import Connection, check
 
 
 class Error(str):
     """An error answer, without its dash."""
 
 
-class Resp:
+class Resp(Connection):
     def __init__(self, port, seconds=45):
-        self.socket = connect(port, seconds)
-        self.file = self.socket.makefile("rb")
+        super().__init__(port, seconds)
 
     def send(self, *words):
         pieces = [f"*{len(words)}\r\n".encode()]
@@ -55,22 +54,6 @@ class Resp:
         if kind == b"%":
             return {_key(self.read()): self.read() for _ in range(int(rest))}
         raise AssertionError(f"an answer of unknown kind: {line!r}")
-
-    def ended(self):
-        try:
-            return self.file.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def _key(value):

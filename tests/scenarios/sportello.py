@@ -295,12 +295,32 @@ def exchange(port, data, seconds=PATIENCE, half_close=False):
         return everything(connection)
 
 
-class Lines:
-    """A connection read line by line (SMTP, text commands)."""
+class Connection:
+    """A connection, its bytes to be read as a file; closed when its `with` ends."""
 
     def __init__(self, port, seconds=PATIENCE):
         self.socket = connect(port, seconds)
         self.file = self.socket.makefile("rb")
+
+    def ended(self):
+        try:
+            return self.file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Lines(Connection):
+    """A connection read line by line (SMTP, text commands)."""
 
     def send(self, data):
         self.socket.sendall(data.encode() if isinstance(data, str) else data)
@@ -328,24 +348,13 @@ class Lines:
             return everything(self.socket) is not None
         return True
 
-    def close(self):
-        self.file.close()
-        self.socket.close()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-class Http:
+class Http(Connection):
     """A connection that speaks HTTP as exactly as it is told to, and reads answers strictly."""
 
     def __init__(self, port, seconds=PATIENCE):
+        super().__init__(port, seconds)
         self.port = port
-        self.socket = connect(port, seconds)
-        self.file = self.socket.makefile("rb")
 
     def ask(self, method, path, fields=(), body=None, accept=None, host=None):
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host or f'127.0.0.1:{self.port}'}", *fields]
@@ -400,19 +409,3 @@ class Http:
         data = self.file.read(count)
         same(len(data), count, "bytes of a body")
         return data
-
-    def ended(self):
-        try:
-            return self.file.read(1) == b""
-        except ConnectionResetError:
-            return True
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

@@ -5,12 +5,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test outside a crate: clippy.toml knows only cfg(test)")]
 
+mod transcript;
+
 use std::fs;
 use std::path::Path;
 
 use sportello_wire::http1::body::{Decoder, Framing};
 use sportello_wire::http1::head::{Limits, parse, worth_parsing};
 use sportello_wire::http1::{Persistence, Refusal};
+
+use transcript::unescape;
 
 const BODY_MOST: u64 = 64;
 
@@ -104,25 +108,4 @@ fn read(text: &str) -> (Vec<u8>, Vec<String>) {
         }
     }
     (client, server)
-}
-
-fn unescape(line: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut bytes = line.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'\\' => match bytes.next().unwrap() {
-                b'r' => b'\r',
-                b'n' => b'\n',
-                b't' => b'\t',
-                b'x' => {
-                    let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-                }
-                other => other,
-            },
-            other => other,
-        });
-    }
-    out
 }

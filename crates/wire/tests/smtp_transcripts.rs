@@ -7,11 +7,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test outside a crate: clippy.toml knows only cfg(test)")]
 
+mod transcript;
+
 use std::fs;
 use std::path::Path;
 
 use sportello_wire::mail::ForwardPath;
 use sportello_wire::smtp::server::{Event, Limits, Progress, Reply, Session};
+
+use transcript::unescape;
 
 #[test]
 fn every_transcript_plays_as_written() {
@@ -149,25 +153,4 @@ fn read(text: &str) -> Vec<Step> {
         }
     }
     steps
-}
-
-fn unescape(line: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut bytes = line.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'\\' => match bytes.next().unwrap() {
-                b'r' => b'\r',
-                b'n' => b'\n',
-                b't' => b'\t',
-                b'x' => {
-                    let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-                }
-                other => other,
-            },
-            other => other,
-        });
-    }
-    out
 }

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from resp import Resp
-from sportello import Http, Lines, Server, alive, check, connect, contains, finish, folder, program, same, step, until
+from sportello import Http, Lines, Server, alive, check, connect, contains, everything, finish, folder, program, same, step, until
 
 bin_ = folder("sportello-bin-")
 marks = folder("sportello-marks-")
@@ -118,5 +118,22 @@ with step("with nothing in flight it stops at once, on SIGINT as on SIGTERM"):
         server._forget()
         for each in idle:
             each.close()
+
+with step("an event stream, which has no end of its own, is ended whole and not waited for"):
+    server = Server(web)
+    watcher = connect(server.desk)
+    watcher.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    seen = b""
+    while b"event: history" not in seen:
+        seen += watcher.recv(1 << 16)
+    started = time.monotonic()
+    server.signal(signal.SIGTERM)
+    rest = everything(watcher)
+    check(rest.endswith(b"\r\n0\r\n\r\n") or rest == b"0\r\n\r\n", f"the last chunk: {rest[-60:]}")
+    watcher.close()
+    same(server.wait(20), 0)
+    server._forget()
+    check(time.monotonic() - started < 8, "before the grace is over")
+    check("waiting for" not in server.stderr() or "all finished" in server.stderr(), server.stderr()[-300:])
 
 finish()

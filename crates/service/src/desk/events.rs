@@ -1,7 +1,8 @@
 //! Server-sent events: one producer for all who watch, and none when nobody does.
 //!
-//! The producer is a task of the worker that the first watcher came to. It ends when the last watcher has left or
-//! [`Events::stop`] is called; if its worker goes down, all streams end with it and the browsers come back to another worker.
+//! The producer is a task of the worker that the first watcher came to. It ends when the last watcher has left; when the
+//! server stops, the protocol ends their streams. If its worker goes down, all streams end with it and the browsers come
+//! back to another worker.
 //! Bounded by [`MOST_WATCHERS`], by [`PENDING`] events for each of them (a slow one misses pictures), and by
 //! [`MOST_SAMPLES`] of history.
 
@@ -50,8 +51,6 @@ enum Producer {
     #[default]
     Absent,
     Running,
-    /// The server stops: nobody may watch any more.
-    Stopped,
 }
 
 struct Watcher {
@@ -77,7 +76,7 @@ impl Events {
         let (sender, receiver) = mpsc::channel(PENDING);
         let mut state = self.inner.state();
         state.watchers.retain(|watcher| !watcher.sender.is_closed());
-        if state.watchers.len() >= MOST_WATCHERS || state.producer == Producer::Stopped {
+        if state.watchers.len() >= MOST_WATCHERS {
             return None;
         }
         let mut hello = String::from("retry: 2000\n\n");
@@ -98,13 +97,6 @@ impl Events {
             });
         }
         Some(receiver)
-    }
-
-    /// Ends all streams and takes no new watcher: the server drains.
-    pub(super) fn stop(&self) {
-        let mut state = self.inner.state();
-        state.producer = Producer::Stopped;
-        state.watchers.clear();
     }
 }
 

@@ -54,11 +54,6 @@ impl Desk {
         Self { store, observer, events }
     }
 
-    /// Ends all event streams and takes no new ones, so that a drain need not wait for those who watch.
-    pub fn stop(&self) {
-        self.events.stop();
-    }
-
     /// Answers one request. Dropping the future leaves nothing half done: each change is one operation of the store.
     pub async fn answer(&self, request: Request) -> Answer {
         match self.carry_out(&request).await {
