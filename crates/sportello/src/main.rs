@@ -3,29 +3,20 @@
 //! `main` only decides what this process is: the spawner, the server, or a client of one.
 
 #![forbid(unsafe_code)]
-// A program exports nothing: `pub` here says, as in the libraries, what a module's page is.
-#![allow(unreachable_pub)]
-
-mod announce;
-mod cli;
-mod config;
-mod observe;
-mod protocol;
-mod server;
-mod stop;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use sportello::announce::{self, Ready};
+use sportello::cli::{self, Command, LogLevel, Serve};
+use sportello::config::Settings;
+use sportello::observe::log::{Form, Log};
+use sportello::protocol;
+use sportello::server::{self, Server};
+use sportello::stop;
 use sportello_service::run::spawner;
 use tracing::metadata::LevelFilter;
-
-use crate::announce::Ready;
-use crate::cli::{Command, LogLevel, Serve};
-use crate::config::Settings;
-use crate::observe::log::{Form, Log};
-use crate::server::Server;
 
 fn main() -> ExitCode {
     if spawner::asked_for() {

@@ -1,0 +1,15 @@
+//! Sportello as a library: what `main` wires together, reachable for integration tests and fuzzing.
+//!
+//! Promises nothing to other crates: the program is the product, and this page changes with it.
+
+#![forbid(unsafe_code)]
+// Hardly anything is exported: `pub` here says, as in the other crates, what a module's page is.
+#![allow(unreachable_pub)]
+
+pub mod announce;
+pub mod cli;
+pub mod config;
+pub mod observe;
+pub mod protocol;
+pub mod server;
+pub mod stop;
