@@ -1,6 +1,8 @@
 //! One line for each invocation, whatever came of it: who ran what, how long, and how it ended.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::invocation::Invocation;
 use super::outcome::Exit;

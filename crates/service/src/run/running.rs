@@ -7,13 +7,12 @@
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use rustix::pipe::PipeFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::time::Instant as Deadline;
+use tokio::time::Instant;
 
 use super::link::{Link, Lost, Run};
 use super::outcome::{Exit, Tail};
@@ -35,7 +34,7 @@ pub(super) async fn run(
     environment: Vec<Vec<u8>>,
     stdin: Bytes,
 ) -> Result<Ended, Failure> {
-    let deadline = Deadline::from_std(Instant::now()) + limits.timeout;
+    let deadline = Instant::now() + limits.timeout;
     let (mut streams, theirs) = Streams::open(stdin, limits).map_err(no_pipes)?;
     let too_large = || Failure::new(Class::TooLarge, "the arguments are too large");
     let mut run = link.run(argv, environment, theirs).ok_or_else(too_large)?;
@@ -54,7 +53,7 @@ pub(super) async fn run(
             run.term();
             // Its output is read and thrown away: a handler of TERM that writes must not hang on a full pipe.
             streams.discard = true;
-            let _ = streams.pump(&mut run, Deadline::now() + limits.grace).await;
+            let _ = streams.pump(&mut run, Instant::now() + limits.grace).await;
             return Ok(streams.end(Exit::TimedOut));
         }
         Stop::TooLarge => return Err(output_too_large(limits)),
@@ -111,7 +110,7 @@ impl Streams {
     }
 
     /// Moves bytes until the program exits or something else ends it.
-    async fn pump(&mut self, run: &mut Run, deadline: Deadline) -> Stop {
+    async fn pump(&mut self, run: &mut Run, deadline: Instant) -> Stop {
         let sleep = tokio::time::sleep_until(deadline);
         tokio::pin!(sleep);
         let mut more = vec![0; CHUNK];

@@ -8,11 +8,12 @@ use std::collections::VecDeque;
 use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sportello_net::{Connection, Failed};
 use sportello_service::picture::RequestView;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::log::Log;
 use super::request_line::{Asker, RequestLines};

@@ -2,7 +2,9 @@
 //! latest one is copied, not written anew.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use super::line::{Form, LineWriter};
 use super::request::Done;

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sportello_net::ConnectionReport;
 use sportello_wire::resp::{Arguments, Version};
+use tokio::time::Instant;
 
 use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
 use super::session::{Library, Session};

@@ -1,11 +1,12 @@
 //! From a request to what answers it. What takes no waiting is answered here.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use sportello_net::Connection;
 use sportello_service::run::Invocation;
 use sportello_wire::resp::{Arguments, Reply, Version};
+use tokio::time::Instant;
 
 use super::builtin::{self, Builtin, Kind};
 use super::session::Library;

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::time::Instant;
 
 use serde_json::json;
 use sportello_net::Ended;
@@ -11,6 +10,7 @@ use sportello_service::mailbox::letter::Letter;
 use sportello_service::mailbox::structure::Limits;
 use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody};
 use sportello_wire::resp::Arguments;
+use tokio::time::Instant;
 
 use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
 use super::session::{OUT_MOST, Session};

@@ -73,7 +73,9 @@ fn ended(outcome: &Outcome, reply: &mut Reply) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
+
+    use tokio::time::Instant;
 
     use super::*;
 

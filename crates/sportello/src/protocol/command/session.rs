@@ -2,10 +2,9 @@
 //!
 //! All requests that are there are answered before anything is sent, in one write.
 
-use std::time::Instant;
-
 use sportello_net::{Connection, Deadline, Ended, Failed};
 use sportello_wire::resp::{Next, Parser, Refused, Reply, Version};
+use tokio::time::Instant;
 
 use super::Service;
 use super::dispatch::{self, Step};

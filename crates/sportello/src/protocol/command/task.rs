@@ -1,11 +1,12 @@
 //! What must be waited for: programs, mail, the picture of the server.
 
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sportello_net::{Connection, Ended, Failed};
 use sportello_service::run::Invocation;
 use sportello_wire::resp::Arguments;
+use tokio::time::Instant;
 
 use super::client::Victims;
 use super::mail::Order;

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Instant;
 
 use sportello_net::{Buffer, Connection};
 use sportello_service::files::{Batch, Files, HotFile};
@@ -12,6 +11,7 @@ use sportello_wire::http1::field::Known;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
+use tokio::time::Instant;
 
 use super::guard::{self, Reach};
 use super::outbox::Outbox;

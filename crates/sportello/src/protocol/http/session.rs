@@ -5,13 +5,13 @@
 
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Instant;
 
 use sportello_net::{Buffer, Connection, Ended};
 use sportello_service::files::HotFile;
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::head::worth_parsing;
 use sportello_wire::http1::{Head, Limits, Persistence, Refusal};
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::memory::{self, Arrival, Halt};

@@ -3,7 +3,7 @@
 //! Knows no connection. What the store refuses becomes the reply the client reads; what is our own fault is logged here, once.
 
 use std::fmt::Write;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sportello_net::Connection;
 use sportello_service::failure::Class;
@@ -12,6 +12,7 @@ use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Stor
 use sportello_wire::mail::header;
 use sportello_wire::mail::message::Gatherer;
 use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
+use tokio::time::Instant;
 
 use super::Service;
 

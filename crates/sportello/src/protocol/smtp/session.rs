@@ -3,10 +3,11 @@
 //! Nothing is read from the connection while the store takes a slice, so a fast client cannot outrun the disk. Replies leave
 //! when there is nothing more to answer, in one write.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sportello_net::{Buffer, Connection, Deadline, Ended};
 use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
+use tokio::time::Instant;
 
 use super::Service;
 use super::delivery::{Delivery, Label};
