@@ -12,7 +12,7 @@ use crate::failure::{Class, Failure};
 pub struct Invocation {
     /// The program's name; letters of either case.
     pub program: String,
-    /// What becomes `argv[1]` and so on, byte for byte.
+    /// What the client sent behind the name: it fills the program's template, byte for byte.
     pub arguments: Vec<Vec<u8>>,
     /// What the program reads on its standard input.
     pub stdin: Bytes,
@@ -23,7 +23,7 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// Refuses arguments that no program may be given.
+    /// Refuses arguments that no program may be given; what a program of its own takes, its template says.
     pub(super) fn check(&self, limits: &Limits) -> Result<(), Failure> {
         let bytes: usize = self.arguments.iter().map(|argument| argument.len().saturating_add(1)).sum();
         if bytes > limits.arguments {
@@ -35,10 +35,6 @@ impl Invocation {
         for argument in &self.arguments {
             if argument.contains(&0) {
                 return Err(Failure::new(Class::BadRequest, "an argument holds a NUL byte"));
-            }
-            // What begins with a dash would be an option, which is for the owner of the program to give.
-            if argument.first() == Some(&b'-') {
-                return Err(Failure::new(Class::BadRequest, "an argument begins with '-'"));
             }
         }
         Ok(())
@@ -65,8 +61,6 @@ mod tests {
     fn arguments_that_are_refused() {
         assert_eq!(check(&[], 0), None);
         assert_eq!(check(&[b"", b";", b"a-b", b"\xff\n"], 0), None);
-        assert_eq!(check(&[b"-"], 0), Some(Class::BadRequest));
-        assert_eq!(check(&[b"a", b"-x"], 0), Some(Class::BadRequest));
         assert_eq!(check(&[b"a\0"], 0), Some(Class::BadRequest));
     }
 

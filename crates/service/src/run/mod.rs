@@ -10,6 +10,7 @@ mod audit;
 mod invocation;
 mod link;
 mod outcome;
+mod parameter;
 mod program;
 mod protocol;
 mod runner;
@@ -19,6 +20,7 @@ mod tree;
 
 pub use invocation::Invocation;
 pub use outcome::{Exit, Outcome};
+pub use parameter::{Parameter, Takes, Template, TemplateError};
 pub use program::{Limits, Program, ProgramError};
 pub use runner::Runner;
 pub use spawner::{SpawnerHandle, StartError};

@@ -6,11 +6,17 @@ use std::time::Duration;
 use rustix::fs::Access;
 use thiserror::Error;
 
-/// An executable that clients may run by its name. Made only by [`Program::parse`], which checks that it can be run.
+use super::parameter::Template;
+
+/// An executable that clients may run by its name. Made only by [`Program::new`], which checks that it can be run.
 #[derive(Clone, Debug)]
 pub struct Program {
     name: String,
     path: PathBuf,
+    /// What it does, in one line, for HELP and COMMAND DOCS.
+    pub summary: Option<String>,
+    /// Its words and what its clients add to them.
+    pub template: Template,
     /// The bounds on each of its runs.
     pub limits: Limits,
 }
@@ -90,6 +96,12 @@ impl Program {
     /// Reads `NAME=PATH` and looks at the file. `reserved`: names that no program may take, whatever the case of their letters.
     pub fn parse(written: &str, reserved: &[&str]) -> Result<Self, ProgramError> {
         let (name, path) = written.split_once('=').ok_or_else(|| ProgramError::Form(written.to_owned()))?;
+        Self::new(name, path, reserved)
+    }
+
+    /// Looks at the file and at the name. `reserved` as for [`Program::parse`]. Clients may give any arguments, and the usual
+    /// [`Limits`] hold, until the fields say otherwise.
+    pub fn new(name: &str, path: impl Into<PathBuf>, reserved: &[&str]) -> Result<Self, ProgramError> {
         let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
         if name.len() > Self::NAME
             || !name.starts_with(|first: char| first.is_ascii_alphabetic())
@@ -101,7 +113,7 @@ impl Program {
         if reserved.iter().any(|other| other.eq_ignore_ascii_case(&name)) {
             return Err(ProgramError::Reserved(name));
         }
-        let path = PathBuf::from(path);
+        let path = path.into();
         if !path.is_absolute() {
             return Err(ProgramError::Relative(name, path));
         }
@@ -113,7 +125,7 @@ impl Program {
         if rustix::fs::access(&path, Access::EXEC_OK).is_err() {
             return Err(ProgramError::NotExecutable(name, path));
         }
-        Ok(Self { name, path, limits: Limits::default() })
+        Ok(Self { name, path, summary: None, template: Template::default(), limits: Limits::default() })
     }
 
     /// Reads several, and refuses a name given twice.

@@ -80,6 +80,11 @@ impl Runner {
         self.0.places.contains_key(&name.to_ascii_lowercase())
     }
 
+    /// The program of a name, written in letters of either case.
+    pub fn program(&self, name: &str) -> Option<&Program> {
+        self.0.places.get(&name.to_ascii_lowercase()).map(|place| &place.program)
+    }
+
     /// The configured names, in the order they were given.
     pub fn names(&self) -> &[String] {
         &self.0.names
@@ -111,11 +116,12 @@ impl Runner {
         let place = place.ok_or_else(|| Failure::new(Class::NotFound, "no program has this name"))?;
         let limits = &place.program.limits;
         invocation.check(limits)?;
+        let words = place.program.template.fill(&invocation.arguments)?;
         let _permit = place.admit().await?;
         let queued = audit.admitted();
         let _counted = Counted::new(&self.0.running, &self.0.finished);
         let began = Instant::now();
-        let (argv, environment) = vectors(&place.program, &invocation);
+        let (argv, environment) = vectors(&place.program, words, &invocation);
         // Rare and large: kept off the future of each connection.
         let ended = Box::pin(running::run(&self.0.link, limits, argv, environment, invocation.stdin)).await?;
         Ok(Outcome { exit: ended.exit, stdout: ended.stdout, stderr: ended.stderr, queued, took: began.elapsed() })
@@ -141,10 +147,10 @@ impl Place {
 }
 
 /// What the program is given: its argument vector and an environment of fixed names.
-fn vectors(program: &Program, invocation: &Invocation) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+fn vectors(program: &Program, words: Vec<Vec<u8>>, invocation: &Invocation) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     use std::os::unix::ffi::OsStrExt;
     let mut argv = vec![program.path().as_os_str().as_bytes().to_vec()];
-    argv.extend(invocation.arguments.iter().cloned());
+    argv.extend(words);
     let environment = [
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("LANG", "C.UTF-8"),
