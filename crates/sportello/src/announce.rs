@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Door, Protocol, Settings};
+use crate::config::{Door, Role, Settings};
 
 /// The ready line. Also the content of [`Ready::FILE`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,14 +46,14 @@ impl Ready {
     pub fn new(settings: &Settings, doors: &[Door]) -> Self {
         let channel = |door: &Door| ReadyChannel {
             name: door.channel.name.clone(),
-            protocol: door.protocol.name().to_owned(),
+            protocol: door.role.protocol().to_owned(),
             address: door.channel.address.ip(),
             port: door.channel.address.port(),
         };
         Self {
             address: settings.address,
             channels: doors.iter().map(channel).collect(),
-            state: settings.state.display().to_string(),
+            state: settings.store.folder.display().to_string(),
             workers: settings.workers,
             pid: std::process::id(),
         }
@@ -90,34 +90,37 @@ pub fn table(into: &mut impl Write, settings: &Settings, doors: &[Door]) -> io::
     writeln!(into, "Sportello listens on {}", settings.address)?;
     for door in doors {
         let address = door.channel.address;
-        let url = format!("{}://{address}", scheme(door.protocol));
-        writeln!(into, "  {:<10} {url:<30} {}", door.channel.name, purpose(door.protocol, address, settings))?;
+        let url = format!("{}://{address}", scheme(&door.role));
+        writeln!(into, "  {:<10} {url:<30} {}", door.channel.name, purpose(&door.role, address, settings))?;
     }
     let workers = if settings.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", settings.workers) };
     writeln!(
         into,
         "  {workers} · state in {} · stop with Ctrl-C · see it work: sportello tour",
-        settings.state.display()
+        settings.store.folder.display()
     )?;
     into.flush()
 }
 
 /// What a channel does, in a few words.
-pub fn purpose(protocol: Protocol, address: SocketAddr, settings: &Settings) -> String {
+pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String {
     let port = address.port();
-    match protocol {
-        Protocol::Web => format!("serving {}", settings.folder.display()),
-        Protocol::Mail => "every message is caught, none leaves this machine".to_owned(),
+    match role {
+        Role::Sites => match settings.sites.as_slice() {
+            [site] => format!("serving {}", site.root.display()),
+            sites => format!("serving {} sites", sites.len()),
+        },
+        Role::Smtp(_) => "every message is caught, none leaves this machine".to_owned(),
         // Not HELP: redis-cli would answer that by itself.
-        Protocol::Commands => format!("try: redis-cli -p {port} STATUS   or: nc {} {port}", address.ip()),
-        Protocol::Desk => "what is happening, inbox".to_owned(),
+        Role::Command(_) => format!("try: redis-cli -p {port} STATUS   or: nc {} {port}", address.ip()),
+        Role::Desk => "what is happening, inbox".to_owned(),
     }
 }
 
-const fn scheme(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Web | Protocol::Desk => "http",
-        Protocol::Mail => "smtp",
-        Protocol::Commands => "tcp",
+const fn scheme(role: &Role) -> &'static str {
+    match role {
+        Role::Sites | Role::Desk => "http",
+        Role::Smtp(_) => "smtp",
+        Role::Command(_) => "tcp",
     }
 }

@@ -12,7 +12,6 @@ use sportello::announce::{self, Ready};
 use sportello::cli::{self, Command, LogLevel, Serve};
 use sportello::config::Settings;
 use sportello::observe::log::{Form, Log};
-use sportello::protocol;
 use sportello::server::{self, Server};
 use sportello::stop;
 use sportello_service::run::spawner;
@@ -36,7 +35,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::from_flags(flags, protocol::command::RESERVED)?;
+    let settings = Settings::from_flags(flags)?;
     // The spawner comes before every thread and before every descriptor that a program must not see.
     let spawner = spawner::start()?;
     let log = Log::start(level(flags.log), if flags.log_json { Form::Json } else { Form::Text })?;

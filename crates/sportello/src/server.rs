@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -19,7 +19,7 @@ use sportello_store::{OpenError, Store};
 use thiserror::Error;
 
 use crate::announce;
-use crate::config::{Door, Protocol, Settings};
+use crate::config::{Door, Origin, Role, Settings, Site};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
 use crate::protocol::{command, http, smtp};
@@ -72,24 +72,26 @@ pub struct Shared {
 
 /// What the sessions of one worker use; made on its thread.
 struct Services {
-    protocols: Rc<[Protocol]>,
-    folder: Rc<http::Site>,
-    desk: Rc<http::Site>,
-    smtp: Rc<smtp::Service>,
-    command: Rc<command::Service>,
+    /// By the channel's index.
+    channels: Vec<Service>,
+}
+
+/// What is served on a channel, on this worker. Channels that serve the same share it.
+#[derive(Clone)]
+enum Service {
+    Http(Rc<http::Site>),
+    Smtp(Rc<smtp::Service>),
+    Command(Rc<command::Service>),
 }
 
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
-        let protocol = self.protocols.get(connection.channel().index).copied();
-        let (folder, desk) = (Rc::clone(&self.folder), Rc::clone(&self.desk));
-        let (smtp, command) = (Rc::clone(&self.smtp), Rc::clone(&self.command));
+        let service = self.channels.get(connection.channel().index).cloned();
         async move {
-            match protocol {
-                Some(Protocol::Web) => http::serve(connection, folder).await,
-                Some(Protocol::Desk) => http::serve(connection, desk).await,
-                Some(Protocol::Mail) => smtp::serve(connection, smtp).await,
-                Some(Protocol::Commands) => command::serve(connection, command).await,
+            match service {
+                Some(Service::Http(site)) => http::serve(connection, site).await,
+                Some(Service::Smtp(service)) => smtp::serve(connection, service).await,
+                Some(Service::Command(service)) => command::serve(connection, service).await,
                 None => {}
             }
         }
@@ -107,10 +109,11 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     for (door, listener) in doors.iter_mut().zip(&listeners) {
         door.channel = listener.channel().clone();
     }
-    let shared = Shared { store: open_store(&settings.state)?, runner: start_runner(spawner, settings)? };
+    let shared = Shared { store: open_store(settings)?, runner: start_runner(spawner, settings)? };
     let parts = Parts {
-        protocols: doors.iter().map(|door| door.protocol).collect(),
-        folder: Arc::new(Root::open(&settings.folder)?),
+        roles: doors.iter().map(|door| door.role.clone()).collect(),
+        roots: settings.sites.iter().map(open_root).collect::<Result<_, _>>()?,
+        hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
         observatory: observatory(settings, &doors, &shared),
         shared: shared.clone(),
@@ -142,8 +145,9 @@ impl Shared {
 
 /// What the workers' services are made from.
 struct Parts {
-    protocols: Vec<Protocol>,
-    folder: Arc<Root>,
+    roles: Vec<Role>,
+    roots: Vec<(Arc<Root>, Site)>,
+    hostname: String,
     desk: OnceLock<Desk>,
     observatory: Arc<Observatory>,
     shared: Shared,
@@ -156,34 +160,49 @@ impl Parts {
             Recorder::install(index, self.log.clone(), Arc::clone(samples));
         }
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
-        let files = Files::new(Arc::clone(&self.folder), files::Settings::default());
         // All workers' desks are one, so that those who watch share one producer of pictures.
         let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
-        // The name in the greeting and in Received fields, until the configuration gives one.
-        let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let smtp = smtp::Service::new(self.shared.store.clone(), &hostname, smtp::Limits::default());
-        let command = command::Service {
+        let desk = Rc::new(http::Site::Desk(desk));
+        let sites = self.sites();
+        let service = |role: &Role| match role {
+            Role::Sites => Service::Http(Rc::clone(sites.as_ref().unwrap_or(&desk))),
+            Role::Desk => Service::Http(Rc::clone(&desk)),
+            Role::Smtp(limits) => Service::Smtp(Rc::new(self.smtp(limits))),
+            Role::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
+        };
+        Services { channels: self.roles.iter().map(service).collect() }
+    }
+
+    /// What the HTTP channels give that are not the desk.
+    fn sites(&self) -> Option<Rc<http::Site>> {
+        let (root, site) = self.roots.first()?;
+        Some(Rc::new(http::Site::Folder(Files::new(Arc::clone(root), site.files))))
+    }
+
+    fn smtp(&self, limits: &smtp::Limits) -> smtp::Service {
+        smtp::Service::new(self.shared.store.clone(), &self.hostname, limits.clone())
+    }
+
+    fn command(&self, limits: &command::Limits, observer: &Observer, workers: &Workers) -> command::Service {
+        command::Service {
             store: self.shared.store.clone(),
             runner: self.shared.runner.clone(),
-            observer,
+            observer: Arc::clone(observer),
             workers: workers.clone(),
-            limits: command::Limits::default(),
-        };
-        Services {
-            protocols: self.protocols.clone().into(),
-            folder: Rc::new(http::Site::Folder(files)),
-            desk: Rc::new(http::Site::Desk(desk)),
-            smtp: Rc::new(smtp),
-            command: Rc::new(command),
+            limits: *limits,
         }
     }
 }
 
+fn open_root(site: &Site) -> Result<(Arc<Root>, Site), StartError> {
+    Ok((Arc::new(Root::open(&site.root)?), site.clone()))
+}
+
 fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Arc<Observatory> {
-    let said = |door: &Door| (door.protocol.name(), announce::purpose(door.protocol, door.channel.address, settings));
+    let said = |door: &Door| (door.role.protocol(), announce::purpose(&door.role, door.channel.address, settings));
     Arc::new(Observatory {
         address: settings.address,
-        state: settings.state.clone(),
+        state: settings.store.folder.clone(),
         channels: doors.iter().map(said).collect(),
         samples: (0..settings.workers).map(|_| Samples::default()).collect(),
         store: shared.store.clone(),
@@ -204,28 +223,35 @@ fn bind(settings: &Settings) -> Result<Vec<Listener>, StartError> {
 }
 
 fn advice(error: &BindError, door: &Door) -> String {
+    let way = match &door.origin {
+        Origin::Flag(flag) => format!("with --{flag} PORT"),
+        Origin::File { path, line } => format!("in {}, line {line}", path.display()),
+    };
     match error {
         BindError::Taken(address) => format!(
-            "stop that program, or choose another port with --{flag} PORT (0 takes a free one; `ss -ltnp 'sport = :{port}'` shows who has it)",
-            flag = door.flag,
+            "stop that program, or choose another port {way} (0 takes a free one; `ss -ltnp 'sport = :{port}'` shows who has it)",
             port = address.port()
         ),
-        BindError::ForeignAddress(_) => {
-            "give --address an address of this machine (`ip address` lists them), or leave it out".to_owned()
-        }
-        BindError::NotAllowed(_) => {
-            format!("ports below 1024 need a privilege; choose a higher one with --{} PORT", door.flag)
-        }
-        BindError::Other { .. } => format!("choose another address or port (--address IP, --{} PORT)", door.flag),
+        BindError::ForeignAddress(_) => match &door.origin {
+            Origin::Flag(_) => {
+                "give --address an address of this machine (`ip address` lists them), or leave it out".to_owned()
+            }
+            Origin::File { .. } => format!("write an address of this machine (`ip address` lists them), {way}"),
+        },
+        BindError::NotAllowed(_) => format!("ports below 1024 need a privilege; choose a higher one {way}"),
+        BindError::Other { .. } => match &door.origin {
+            Origin::Flag(flag) => format!("choose another address or port (--address IP, --{flag} PORT)"),
+            Origin::File { .. } => format!("choose another address or port {way}"),
+        },
     }
 }
 
 /// Opens the store; the state folder's parents are made when they are missing.
-fn open_store(state: &Path) -> Result<Store, StartError> {
-    if let Some(parent) = state.parent() {
+fn open_store(settings: &Settings) -> Result<Store, StartError> {
+    if let Some(parent) = settings.store.folder.parent() {
         fs::create_dir_all(parent).map_err(|error| StartError::Parent(parent.to_owned(), error))?;
     }
-    Store::open(sportello_store::Settings::new(state)).map_err(StartError::from)
+    Store::open(settings.store.clone()).map_err(StartError::from)
 }
 
 fn start_runner(spawner: SpawnerHandle, settings: &Settings) -> Result<Runner, StartError> {

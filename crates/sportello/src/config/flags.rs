@@ -1,0 +1,121 @@
+//! The flags of `sportello serve`, checked. The first thing that cannot be used is said in one sentence.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use sportello_net::Channel;
+use sportello_service::files;
+use sportello_service::run::Program;
+use thiserror::Error;
+
+use super::settings::{Door, Origin, Role, Settings, Site};
+use super::usual;
+use crate::cli::Serve;
+use crate::protocol::{command, smtp};
+
+/// Why the flags cannot be used.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The folder to serve is not there.
+    #[error("the folder to serve, {0}, does not exist; name one that does: sportello serve DIR")]
+    NoFolder(PathBuf),
+    /// It is a file.
+    #[error("{0} is not a folder; name one: sportello serve DIR")]
+    NotAFolder(PathBuf),
+    /// It cannot be opened.
+    #[error("the folder to serve, {0}, cannot be read")]
+    Folder(PathBuf, #[source] io::Error),
+    /// Neither `--state` nor a home folder.
+    #[error("there is no home folder to keep state in (HOME is not set); name a folder: --state DIR")]
+    NoState,
+    /// More workers than there may be.
+    #[error("--workers {0} is more than the {most} there may be", most = Settings::MOST_WORKERS)]
+    TooManyWorkers(u16),
+    /// A port is given twice.
+    #[error("--{0} and --{1} both name port {2}; give each channel a port of its own, or 0 for a free one")]
+    SamePort(&'static str, &'static str, u16),
+    /// A program cannot be offered.
+    #[error(transparent)]
+    Program(#[from] sportello_service::run::ProgramError),
+}
+
+impl Settings {
+    /// Checks what was written as flags.
+    ///
+    /// # Errors
+    /// The first thing that cannot be used.
+    pub fn from_flags(flags: &Serve) -> Result<Self, Error> {
+        let workers = match flags.workers {
+            Some(workers) if usize::from(workers.get()) > Self::MOST_WORKERS => {
+                return Err(Error::TooManyWorkers(workers.get()));
+            }
+            Some(workers) => usize::from(workers.get()),
+            None => usual::workers(),
+        };
+        let state = flags.state.clone().or_else(usual::default_state).ok_or(Error::NoState)?;
+        let most_connections = usual::raise_descriptor_limit();
+        let root = folder(&flags.folder)?;
+        Ok(Self {
+            address: flags.address,
+            hostname: usual::hostname(),
+            store: sportello_store::Settings::new(state),
+            workers,
+            programs: programs(flags)?,
+            channels: doors(flags, most_connections)?,
+            sites: vec![Site { names: vec!["*".to_owned()], root, files: files::Settings::default() }],
+            most_connections,
+            most_per_source: usual::per_source(most_connections),
+            grace: usual::GRACE,
+        })
+    }
+}
+
+fn folder(given: &Path) -> Result<PathBuf, Error> {
+    let folder = fs::canonicalize(given).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NoFolder(given.to_owned()),
+        _ => Error::Folder(given.to_owned(), error),
+    })?;
+    if !folder.is_dir() {
+        return Err(Error::NotAFolder(folder));
+    }
+    fs::read_dir(&folder).map_err(|error| Error::Folder(folder.clone(), error))?;
+    Ok(folder)
+}
+
+fn programs(flags: &Serve) -> Result<Vec<Program>, Error> {
+    let written = flags.programs.iter().map(|program| format!("{}={}", program.name, program.path.display()));
+    let written: Vec<String> = written.collect();
+    Ok(Program::parse_all(written.iter().map(String::as_str), command::RESERVED)?)
+}
+
+fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
+    // The desk and the commands do not ask who is there, so they stay on this machine whatever the address.
+    let inside = if flags.address.is_loopback() { flags.address } else { Ipv4Addr::LOCALHOST.into() };
+    let written = [
+        ("web", Role::Sites, flags.address, flags.web),
+        ("mail", Role::Smtp(smtp::Limits::default()), flags.address, flags.mail),
+        ("commands", Role::Command(command::Limits::default()), inside, flags.commands),
+        ("desk", Role::Desk, inside, flags.desk),
+    ];
+    let mut doors: Vec<(&'static str, Door)> = Vec::new();
+    for (index, (name, role, address, port)) in written.into_iter().enumerate() {
+        let same = doors.iter().find(|(_, door)| port != 0 && door.channel.address.port() == port);
+        if let Some((same, _)) = same {
+            return Err(Error::SamePort(same, name, port));
+        }
+        let channel = Channel {
+            index,
+            name: name.to_owned(),
+            address: SocketAddr::new(address, port),
+            loopback: address.is_loopback(),
+            speaker: usual::speaker(&role),
+            deadlines: usual::deadlines(&role),
+            most_connections: usual::share(&role, most),
+            backlog: usual::BACKLOG,
+        };
+        doors.push((name, Door { channel, role, origin: Origin::Flag(name) }));
+    }
+    Ok(doors.into_iter().map(|(_, door)| door).collect())
+}

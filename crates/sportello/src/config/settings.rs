@@ -1,0 +1,101 @@
+//! What the server needs to know, checked: the same whether flags said it or a file.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sportello_net::Channel;
+use sportello_service::files;
+use sportello_service::run::Program;
+
+use crate::protocol::{command, smtp};
+
+/// What `sportello serve` needs to know, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The one address, as given.
+    pub address: IpAddr,
+    /// The name in greetings and in Received fields.
+    pub hostname: String,
+    /// The store, and with it the state folder.
+    pub store: sportello_store::Settings,
+    /// Worker threads, 1 to [`Settings::MOST_WORKERS`].
+    pub workers: usize,
+    /// The programs that clients may run.
+    pub programs: Vec<Program>,
+    /// The channels in the order people see them.
+    pub channels: Vec<Door>,
+    /// What the HTTP channels that are not the desk serve.
+    pub sites: Vec<Site>,
+    /// Connections in all.
+    pub most_connections: usize,
+    /// Connections from one client that is not on this machine.
+    pub most_per_source: usize,
+    /// How long a stopping server lets requests finish.
+    pub grace: Duration,
+}
+
+impl Settings {
+    /// The most workers: more threads than cores only cost.
+    pub const MOST_WORKERS: usize = 256;
+}
+
+/// One channel and what is served on it.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// The channel, port 0 meaning a free one.
+    pub channel: Channel,
+    /// What is served.
+    pub role: Role,
+    /// Who wants it.
+    pub origin: Origin,
+}
+
+/// What a channel serves: its protocol, and the service behind those that have a choice.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// HTTP, giving the sites.
+    Sites,
+    /// HTTP, giving the desk.
+    Desk,
+    /// SMTP, catching every message.
+    Smtp(smtp::Limits),
+    /// RESP and text lines.
+    Command(command::Limits),
+}
+
+impl Role {
+    /// The word for its protocol in JSON.
+    pub const fn protocol(&self) -> &'static str {
+        match self {
+            Self::Sites | Self::Desk => "http",
+            Self::Smtp(_) => "smtp",
+            Self::Command(_) => "command",
+        }
+    }
+}
+
+/// Where a channel's port was written, so that whoever reads of it knows where to change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// This flag of `serve`.
+    Flag(&'static str),
+    /// A file.
+    File {
+        /// Its path as given.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+    },
+}
+
+/// A website: the hosts it answers to and the folder it gives.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Hosts in lower case: names, `*.example.org`, or `*` for every other one.
+    pub names: Vec<String>,
+    /// The folder: absolute, and a folder.
+    pub root: PathBuf,
+    /// How its files are kept.
+    pub files: files::Settings,
+}
