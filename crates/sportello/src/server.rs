@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use sportello_net::limit::Limit;
 use sportello_net::{BindError, Connection, Listener, Serve, Workers};
+use sportello_service::conversations::Conversations;
 use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
 use sportello_service::picture::Observer;
@@ -68,6 +69,7 @@ pub struct Server {
 pub struct Shared {
     store: Store,
     runner: Runner,
+    conversations: Conversations,
 }
 
 /// What the sessions of one worker use; made on its thread.
@@ -109,7 +111,11 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     for (door, listener) in doors.iter_mut().zip(&listeners) {
         door.channel = listener.channel().clone();
     }
-    let shared = Shared { store: open_store(settings)?, runner: start_runner(spawner, settings)? };
+    let shared = Shared {
+        store: open_store(settings)?,
+        runner: start_runner(spawner, settings)?,
+        conversations: Conversations::default(),
+    };
     let parts = Parts {
         roles: doors.iter().map(|door| door.role.clone()).collect(),
         roots: settings.sites.iter().map(open_root).collect::<Result<_, _>>()?,
@@ -180,7 +186,8 @@ impl Parts {
     }
 
     fn smtp(&self, limits: &smtp::Limits) -> smtp::Service {
-        smtp::Service::new(self.shared.store.clone(), &self.hostname, limits.clone())
+        let conversations = self.shared.conversations.clone();
+        smtp::Service::new(self.shared.store.clone(), &self.hostname, limits.clone(), conversations)
     }
 
     fn command(&self, limits: &command::Limits, observer: &Observer, workers: &Workers) -> command::Service {

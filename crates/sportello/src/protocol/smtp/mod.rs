@@ -10,6 +10,7 @@ mod session;
 use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection};
+use sportello_service::conversations::Conversations;
 use sportello_store::Store;
 use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
@@ -22,18 +23,20 @@ pub struct Service {
     store: Store,
     hostname: Box<str>,
     limits: Limits,
+    conversations: Conversations,
 }
 
 impl Service {
-    /// A service that keeps mail in `store` and greets as `hostname`; what is no domain name becomes `localhost`.
-    pub fn new(store: Store, hostname: &str, mut limits: Limits) -> Self {
+    /// A service that keeps mail in `store`, and sessions in `conversations` when asked to, and greets as `hostname`; what is
+    /// no domain name becomes `localhost`.
+    pub fn new(store: Store, hostname: &str, mut limits: Limits, conversations: Conversations) -> Self {
         // A command is read into one buffer.
         limits.command_line = limits.command_line.min(Buffer::CAPACITY);
         let hostname = match Domain::parse(hostname.as_bytes()) {
             Ok(_) => hostname.into(),
             Err(_) => "localhost".into(),
         };
-        Self { store, hostname, limits }
+        Self { store, hostname, limits, conversations }
     }
 }
 

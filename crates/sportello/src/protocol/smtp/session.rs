@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use sportello_net::{Buffer, Connection, Deadline, Ended};
+use sportello_service::conversations::Transcript;
 use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
 use tokio::time::Instant;
 
@@ -22,6 +23,8 @@ pub(super) struct Conversation<'s> {
     out: Vec<u8>,
     delivery: Option<Box<Delivery>>,
     label: Option<Box<Label>>,
+    /// Where this session is kept, when somebody asked for it.
+    transcript: Option<Box<Transcript>>,
 }
 
 /// How long a transaction may last until its text begins. It holds disk that was promised for its SIZE.
@@ -51,7 +54,10 @@ enum Next {
 
 impl<'s> Conversation<'s> {
     pub(super) fn new(connection: Connection, service: &'s Service) -> Self {
+        let transcript =
+            service.conversations.begin(connection.id(), connection.peer(), &connection.channel().name).map(Box::new);
         Self {
+            transcript,
             connection,
             service,
             session: Session::new(&service.hostname, service.limits.clone()),
@@ -65,6 +71,7 @@ impl<'s> Conversation<'s> {
     /// Converses to the end; whether the connection is worth closing with care.
     pub(super) async fn run(&mut self) -> Parting {
         self.session.greeting(&mut self.out);
+        self.keep_replies(0);
         let ended = self.converse().await;
         if self.session.is_in_text() {
             self.told("left", Failed::Yes);
@@ -100,7 +107,13 @@ impl<'s> Conversation<'s> {
 
     /// One event of the state machine.
     async fn step(&mut self) -> Result<Next, Ended> {
+        let said = self.out.len();
+        let heard = if self.session.awaits_command() { Heard::Command } else { Heard::Text };
         let Progress { consumed, event } = self.session.receive(self.buffer.filled(), &mut self.out);
+        if let Some(transcript) = &mut self.transcript {
+            let is_last = event == Event::Close;
+            heard.keep(self.buffer.filled(), consumed, is_last, transcript);
+        }
         let mut fault = None;
         let mut next = Next::Receive;
         match event {
@@ -137,7 +150,15 @@ impl<'s> Conversation<'s> {
             self.session.refuse(reply, &mut self.out);
             self.delivery = None;
         }
+        self.keep_replies(said);
         Ok(next)
+    }
+
+    /// Keeps what was said since the replies were `said` bytes long.
+    fn keep_replies(&mut self, said: usize) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.server(self.out.get(said..).unwrap_or_default());
+        }
     }
 
     /// Sends what is to be said, and reads. Between commands the memory of the buffer is given back; within the text the
@@ -261,9 +282,32 @@ impl<'s> Conversation<'s> {
             Ended::Stopping => Reply::new(421, "4.3.2", "The server is shutting down, try again later"),
             _ => Reply::new(421, "4.3.2", "Closed by the administrator"),
         };
+        let said = self.out.len();
         self.session.close(&reply, &mut self.out);
+        self.keep_replies(said);
         // The client is being sent away; that it does not listen changes nothing.
         let _ = self.connection.try_write(&self.out);
+    }
+}
+
+/// What the next bytes are, as the transcript sees them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    Command,
+    Text,
+}
+
+impl Heard {
+    /// Keeps a command, or the length of a piece of text. What ends the session is not consumed, and may have no end.
+    fn keep(self, input: &[u8], consumed: usize, is_last: bool, transcript: &mut Transcript) {
+        let used = input.get(..consumed).unwrap_or(input);
+        match self {
+            Self::Text => transcript.elide(used.len() as u64),
+            Self::Command if used.is_empty() && is_last => {
+                transcript.client(input.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default());
+            }
+            Self::Command => transcript.client(used),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use sportello_net::limit::Limit;
 use sportello_net::{Channel, Deadlines, Listener, Serve, Speaker, Workers};
@@ -29,6 +29,7 @@ struct Server {
     store: Store,
     folder: PathBuf,
     runtime: tokio::runtime::Runtime,
+    conversations: Conversations,
 }
 
 fn server() -> Server {
@@ -53,10 +54,14 @@ fn server_with(limits: Limits, deadlines: Deadlines) -> Server {
     let listener = Listener::bind(channel, 1).unwrap();
     let address = listener.channel().address;
     let mail = store.clone();
-    let make = move |_: &Workers, _| Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", limits.clone())));
+    let conversations = Conversations::default();
+    let keeper = conversations.clone();
+    let make = move |_: &Workers, _| {
+        Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", limits.clone(), keeper.clone())))
+    };
     let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    Server { address, workers, threads, store, folder, runtime }
+    Server { address, workers, threads, store, folder, runtime, conversations }
 }
 
 impl Server {
@@ -322,6 +327,51 @@ fn another_protocol_is_sent_away_at_once() {
         assert_eq!(client.reply(), "554 5.5.1 Error: this is an SMTP channel");
         client.expect_end();
     }
+    server.stop(());
+}
+
+#[test]
+fn a_session_is_kept_when_it_was_asked_for() {
+    let server = server();
+    let (mut before, connection) = (server.client(), 2);
+    server.conversations.keep_next(1);
+    let mut client = server.client();
+    before.send("QUIT\r\n").expect(&[221]).expect_end();
+    client.send(ENVELOPE).expect(&[250, 250, 250, 354]);
+    client.send("Subject: secret\r\n\r\n..secret\r\n.\r\nNOOP\r\n").expect(&[250, 250]);
+    client.send("AUTH PLAIN c2VjcmV0\r\n").expect(&[502]);
+    client.send("GET /secret HTTP/1.1\r\n\r\n").expect(&[554]).expect_end();
+    let [message] = &server.messages()[..] else { panic!("one message") };
+    server.wait_until_nothing_is_left();
+    let kept = server.conversations.list();
+    let [conversation] = &kept[..] else { panic!("one session") };
+    assert_eq!((conversation.connection, message.origin.connection), (connection, connection));
+    let received = UNIX_EPOCH + Duration::from_millis(message.received_ms);
+    assert!(server.conversations.of_message(connection, received).is_some());
+    let said: Vec<_> = conversation.lines.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(
+        said,
+        [
+            "220 mx.example.org ESMTP Sportello",
+            "HELO c",
+            "250 mx.example.org",
+            "MAIL FROM:<alice@a>",
+            "250 2.1.0 Ok",
+            "RCPT TO:<bob@b>",
+            "250 2.1.5 Ok",
+            "DATA",
+            "354 End data with <CR><LF>.<CR><LF>",
+            "… 32 bytes",
+            &format!("250 2.0.0 Ok: queued as {}", message.id),
+            "NOOP",
+            "250 2.0.0 Ok",
+            "AUTH PLAIN …",
+            "502 5.5.1 Error: command not implemented",
+            "GET /secret HTTP/1.1",
+            "554 5.5.1 Error: this is an SMTP channel",
+        ]
+    );
+    assert!(conversation.over && !conversation.cut);
     server.stop(());
 }
 

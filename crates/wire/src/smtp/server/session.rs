@@ -145,6 +145,11 @@ impl Session {
         }
     }
 
+    /// Whether the next bytes of the client are a command.
+    pub fn awaits_command(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Recipients(_))
+    }
+
     /// Whether what comes is the text of a message, not commands.
     pub fn is_in_text(&self) -> bool {
         matches!(self.phase, Phase::Text(..) | Phase::Discarding(..))

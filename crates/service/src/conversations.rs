@@ -1,0 +1,323 @@
+//! Transcripts of sessions, kept while somebody asks for them.
+//!
+//! Off by default, and then it costs a session one load of an atomic. Turned on for some time or for some sessions, it keeps
+//! what client and server say, line by line, with the moment of each; never the text of a message, only its length, and
+//! never what follows AUTH. Knows no protocol beyond that word, and no connection. Bounded by: [`Conversations::MOST`]
+//! sessions, [`Conversations::MOST_BYTES`] of each; the oldest makes room for the newest. Nothing of it survives the process.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+/// The keeper, shared by all workers. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Conversations(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Whether a session that begins may be kept at all.
+    on: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keeping: Option<Until>,
+    kept: VecDeque<Arc<Mutex<Conversation>>>,
+}
+
+/// When it turns itself off.
+#[derive(Clone, Copy, Debug)]
+enum Until {
+    Time(Instant),
+    Sessions(u32),
+}
+
+/// Whether sessions that begin now are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeping {
+    /// No.
+    Off,
+    /// For so long still.
+    For(Duration),
+    /// So many more.
+    Next(u32),
+}
+
+/// One session, as it was asked for.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    /// The connection's number in this run of the server, as a message's origin has it.
+    pub connection: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    /// The channel's name.
+    pub channel: String,
+    /// When it began.
+    pub began: SystemTime,
+    /// Whether it is over.
+    pub over: bool,
+    /// What was said, in its order.
+    pub lines: Vec<Line>,
+    /// Whether more was said than is kept.
+    pub cut: bool,
+    started: Instant,
+    bytes: usize,
+}
+
+/// One line of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// How long after the session's beginning.
+    pub at: Duration,
+    /// Who said it.
+    pub from: Speaker,
+    /// What: printable, without its line end; what is not printable is escaped.
+    pub text: String,
+}
+
+/// Who said a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// The client.
+    Client,
+    /// We.
+    Server,
+    /// The client, and the line stands for bytes that are not kept: `… 1,234 bytes`.
+    Elided,
+}
+
+/// A session that is being kept; what it holds is gone when the keeper has made room for others.
+#[derive(Debug)]
+pub struct Transcript {
+    kept: Weak<Mutex<Conversation>>,
+    elided: u64,
+}
+
+impl Conversations {
+    /// The most sessions kept.
+    pub const MOST: usize = 50;
+    /// The most bytes kept of one.
+    pub const MOST_BYTES: usize = 64 * 1024;
+    /// The longest time it may be turned on for.
+    pub const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
+    /// Keeps the sessions that begin within `time`, at most [`Conversations::LONGEST`]; what was asked before is replaced.
+    pub fn keep_for(&self, time: Duration) {
+        self.keep(Some(Until::Time(Instant::now() + time.min(Self::LONGEST))));
+    }
+
+    /// Keeps the next `sessions` that begin; what was asked before is replaced. Zero turns it off.
+    pub fn keep_next(&self, sessions: u32) {
+        self.keep(Some(Until::Sessions(sessions)).filter(|_| sessions > 0));
+    }
+
+    /// Keeps no session that begins from now on. Those that are being kept go on.
+    pub fn stop(&self) {
+        self.keep(None);
+    }
+
+    /// Forgets all sessions, also those that are not over.
+    pub fn forget(&self) {
+        let forgotten = std::mem::take(&mut self.state().kept);
+        drop(forgotten);
+    }
+
+    /// Whether sessions that begin now are kept.
+    pub fn keeping(&self) -> Keeping {
+        match self.state().keeping {
+            None => Keeping::Off,
+            Some(Until::Sessions(more)) => Keeping::Next(more),
+            Some(Until::Time(end)) => match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => Keeping::Off,
+                left => Keeping::For(left),
+            },
+        }
+    }
+
+    /// The sessions kept, the newest first, with all they hold.
+    pub fn list(&self) -> Vec<Conversation> {
+        let kept: Vec<_> = self.state().kept.iter().rev().cloned().collect();
+        kept.iter().map(|conversation| lock(conversation).clone()).collect()
+    }
+
+    /// The session of this connection, if it is kept.
+    pub fn find(&self, connection: u64) -> Option<Conversation> {
+        let kept: Vec<_> = self.state().kept.iter().cloned().collect();
+        kept.iter()
+            .map(|conversation| lock(conversation))
+            .find(|one| one.connection == connection)
+            .map(|one| one.clone())
+    }
+
+    /// The session in which a message came that was received at `received` over `connection`, if it is kept. The moment tells
+    /// it from a session of an earlier run, which may have had the same number; the store keeps it in whole milliseconds.
+    pub fn of_message(&self, connection: u64, received: SystemTime) -> Option<Conversation> {
+        let received = received + Duration::from_millis(1);
+        self.find(connection).filter(|conversation| conversation.began < received)
+    }
+
+    /// A session begins: its transcript, if it is to be kept.
+    pub fn begin(&self, connection: u64, peer: SocketAddr, channel: &str) -> Option<Transcript> {
+        if !self.0.on.load(Ordering::Relaxed) {
+            return None;
+        }
+        let now = Instant::now();
+        let mut state = self.state();
+        let go_on = match state.keeping? {
+            Until::Time(end) => Some(Until::Time(end)).filter(|_| now < end),
+            Until::Sessions(more) => Some(Until::Sessions(more.saturating_sub(1))).filter(|_| more > 0),
+        };
+        let is_last = matches!(go_on, None | Some(Until::Sessions(0)));
+        state.keeping = go_on.filter(|_| !is_last);
+        self.0.on.store(!is_last, Ordering::Relaxed);
+        go_on?;
+        let conversation = Arc::new(Mutex::new(Conversation {
+            connection,
+            peer,
+            channel: channel.to_owned(),
+            began: SystemTime::now(),
+            over: false,
+            lines: Vec::new(),
+            cut: false,
+            started: now,
+            bytes: 0,
+        }));
+        let kept = Arc::downgrade(&conversation);
+        if state.kept.len() >= Self::MOST {
+            state.kept.pop_front();
+        }
+        state.kept.push_back(conversation);
+        Some(Transcript { kept, elided: 0 })
+    }
+
+    fn keep(&self, until: Option<Until>) {
+        let mut state = self.state();
+        state.keeping = until;
+        self.0.on.store(until.is_some(), Ordering::Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.0.state)
+    }
+}
+
+impl Transcript {
+    /// The client said these lines.
+    pub fn client(&mut self, bytes: &[u8]) {
+        self.say(Speaker::Client, bytes);
+    }
+
+    /// We said these lines.
+    pub fn server(&mut self, bytes: &[u8]) {
+        self.say(Speaker::Server, bytes);
+    }
+
+    /// The client sent so many bytes that are not to be kept; those that come one after the other make one line.
+    pub fn elide(&mut self, bytes: u64) {
+        self.elided = self.elided.saturating_add(bytes);
+    }
+
+    fn say(&mut self, from: Speaker, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let Some(kept) = self.kept.upgrade() else { return };
+        let mut conversation = lock(&kept);
+        conversation.elided(std::mem::take(&mut self.elided));
+        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        for line in text.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            conversation.add(from, printable(from, line));
+        }
+    }
+}
+
+impl Drop for Transcript {
+    fn drop(&mut self) {
+        let Some(kept) = self.kept.upgrade() else { return };
+        let mut conversation = lock(&kept);
+        conversation.elided(self.elided);
+        conversation.over = true;
+    }
+}
+
+impl Conversation {
+    /// What a line costs beside its text, so that empty lines are bounded too.
+    const LINE: usize = size_of::<Line>();
+
+    fn elided(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.add(Speaker::Elided, format!("… {} bytes", grouped(bytes)));
+        }
+    }
+
+    fn add(&mut self, from: Speaker, text: String) {
+        let bytes = self.bytes.saturating_add(Self::LINE).saturating_add(text.len());
+        if self.cut || bytes > Conversations::MOST_BYTES {
+            self.cut = true;
+            return;
+        }
+        self.bytes = bytes;
+        self.lines.push(Line { at: self.started.elapsed(), from, text });
+    }
+}
+
+/// The longest line kept; no command and no reply of ours is longer.
+const LONGEST_LINE: usize = 2_048;
+
+/// A line for people: UTF-8 as it is, control characters and what is no UTF-8 escaped, what follows AUTH and its mechanism
+/// left out.
+fn printable(from: Speaker, line: &[u8]) -> String {
+    let cut = line.get(..LONGEST_LINE).unwrap_or(line);
+    let mut text = String::with_capacity(cut.len());
+    for chunk in cut.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_default());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a String does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    if cut.len() < line.len() {
+        text.push('…');
+    }
+    if from == Speaker::Client && text.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH ")) {
+        let end = text.match_indices(' ').nth(1).map_or(text.len(), |(at, _)| at);
+        if end < text.len() {
+            text.truncate(end);
+            text.push_str(" …");
+        }
+    }
+    text
+}
+
+/// `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;
