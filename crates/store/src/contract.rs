@@ -13,15 +13,17 @@ use crate::blob::Bodies;
 use crate::blob::incoming::Incoming;
 use crate::error::{Error, OpenError};
 use crate::ids::{Ids, Supply};
+use crate::page::{Page, Selection, Window};
 use crate::sqlite::apply::Row;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::writer::{Request, Writer};
+use crate::tag::{Tag, TagCount};
 use crate::threads::Pool;
 use crate::types::{
-    Accept, Accepted, Envelope, Figures, ListPage, Mailbox, MessageId, MessageRow, Seen, Settings, StoredBody, Summary,
-    Verdict,
+    Accept, Accepted, Envelope, Figures, ListPage, Mailbox, MailboxId, MessageId, MessageRow, Seen, Settings,
+    StoredBody, Summary, Verdict,
 };
-use crate::{open, verify};
+use crate::{bulk, open, verify};
 
 /// A handle to the open store. Clones are the same store. Its futures need no particular runtime and may be awaited on
 /// any thread.
@@ -40,8 +42,10 @@ pub(crate) struct Inner {
 }
 
 impl Store {
-    /// The most messages that one [`Store::delete`] takes.
+    /// The most messages that one [`Store::delete`] or [`Store::set_tags`] takes.
     pub const MOST_DELETED: usize = 1000;
+    /// The most messages of one transaction where an operation is for any number of them.
+    pub const STEP: usize = bulk::STEP;
 
     /// Opens the store: makes or migrates it, takes the lock, sweeps what a crash left, starts the threads. Blocks.
     ///
@@ -108,6 +112,11 @@ impl Store {
         self.inner.readers.run(move |reader| reader.list(page)).await?
     }
 
+    /// One page of a mailbox, newest first, by position or by UID, with the mailbox's sums. An unknown mailbox is empty.
+    pub async fn page(&self, mailbox: MailboxId, window: Window) -> Result<Page, Error> {
+        self.inner.readers.run(move |reader| reader.page(mailbox, window)).await?
+    }
+
     /// One message without its body; `None` when it is not here (any more).
     pub async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
         self.inner.readers.run(move |reader| reader.message(id)).await?
@@ -134,16 +143,64 @@ impl Store {
     /// it.
     pub async fn set_seen(&self, id: MessageId, seen: Seen) -> Result<bool, Error> {
         self.writable()?;
-        self.inner.writer.ask(|asker| Request::SetSeen(id, seen, asker)).await
+        let found = self.inner.writer.ask(|asker| Request::SetSeen(vec![id], seen, asker)).await?;
+        Ok(found > 0)
+    }
+
+    /// Marks messages as read or not; how many of them were here. Each is marked whole, in transactions of at most
+    /// [`Store::STEP`]: an error, or dropping this future, may leave a part of them marked, and asking again goes on.
+    pub async fn set_seen_all(&self, selection: Selection, seen: Seen) -> Result<u64, Error> {
+        self.writable()?;
+        bulk::each_step(&self.inner, selection, async |ids| {
+            self.inner.writer.ask(|asker| Request::SetSeen(ids, seen, asker)).await
+        })
+        .await
+    }
+
+    /// Gives each of the messages exactly these tags, all in one transaction; how many of them were here. At most
+    /// [`Store::MOST_DELETED`] messages, [`Tag::MOST_OF_A_MESSAGE`] tags, [`Tag::MOST`] different ones in the store.
+    /// No tags: takes all of theirs. Dropping this future may still do it.
+    pub async fn set_tags(&self, ids: &[MessageId], tags: &[Tag]) -> Result<usize, Error> {
+        self.writable()?;
+        at_most("messages to tag at once", ids.len(), Self::MOST_DELETED)?;
+        at_most("tags of one message", tags.len(), Tag::MOST_OF_A_MESSAGE)?;
+        self.inner.writer.ask(|asker| Request::SetTags(ids.to_vec(), tags.to_vec(), asker)).await
+    }
+
+    /// All tags that some message has, in the order of their names.
+    pub async fn tags(&self) -> Result<Vec<TagCount>, Error> {
+        self.inner.readers.run(|reader| reader.tags()).await?
+    }
+
+    /// Gives a tag another name; where there is a tag of that name, the two become one. `false`: no message has it.
+    /// In transactions of at most [`Store::STEP`] messages: an error, or dropping this future, may leave some with the
+    /// old name, and asking again goes on.
+    pub async fn rename_tag(&self, from: &Tag, to: &Tag) -> Result<bool, Error> {
+        self.writable()?;
+        bulk::replace_tag(&self.inner, from, Some(to)).await
+    }
+
+    /// Takes a tag off every message. `false`: no message has it. In steps, as [`Store::rename_tag`].
+    pub async fn delete_tag(&self, tag: &Tag) -> Result<bool, Error> {
+        self.writable()?;
+        bulk::replace_tag(&self.inner, tag, None).await
     }
 
     /// Deletes messages, all in one transaction; how many of them were here. Dropping this future may still do it.
     pub async fn delete(&self, ids: &[MessageId]) -> Result<usize, Error> {
         self.writable()?;
-        if ids.len() > Self::MOST_DELETED {
-            return Err(Error::TooMany { what: "messages to delete at once", most: Self::MOST_DELETED });
-        }
+        at_most("messages to delete at once", ids.len(), Self::MOST_DELETED)?;
         self.inner.writer.ask(|asker| Request::Delete(ids.to_vec(), asker)).await
+    }
+
+    /// Deletes messages; how many of them were here. Each is deleted whole, in transactions of at most [`Store::STEP`]:
+    /// an error, or dropping this future, may leave a part of them deleted, and asking again goes on.
+    pub async fn delete_all(&self, selection: Selection) -> Result<u64, Error> {
+        self.writable()?;
+        bulk::each_step(&self.inner, selection, async |ids| {
+            self.inner.writer.ask(|asker| Request::Delete(ids, asker)).await
+        })
+        .await
     }
 
     /// The figures of this moment; a few loads, no reading of the disk.
@@ -188,14 +245,16 @@ impl Store {
 
 /// RFC 5321 §4.5.3.1 bounds these; here the store says what it takes from anyone.
 fn check(envelope: &Envelope) -> Result<(), Error> {
-    if envelope.recipients.len() > Envelope::MOST_RECIPIENTS {
-        return Err(Error::TooMany { what: "recipients", most: Envelope::MOST_RECIPIENTS });
-    }
+    at_most("recipients", envelope.recipients.len(), Envelope::MOST_RECIPIENTS)?;
     let mut addresses = envelope.recipients.iter().chain([&envelope.sender]);
     if addresses.any(|address| address.len() > Envelope::LONGEST_ADDRESS) {
         return Err(Error::TooMany { what: "bytes in an address", most: Envelope::LONGEST_ADDRESS });
     }
     Ok(())
+}
+
+fn at_most(what: &'static str, number: usize, most: usize) -> Result<(), Error> {
+    if number > most { Err(Error::TooMany { what, most }) } else { Ok(()) }
 }
 
 /// At most [`Summary::LONGEST`] bytes, cut between two characters.

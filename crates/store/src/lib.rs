@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod bulk;
 mod contract;
 mod counters;
 mod error;
@@ -20,7 +21,9 @@ mod folder;
 mod ids;
 mod migrate;
 mod open;
+mod page;
 mod sqlite;
+mod tag;
 mod threads;
 mod types;
 mod verify;
@@ -28,6 +31,8 @@ mod verify;
 pub use blob::incoming::Incoming;
 pub use contract::Store;
 pub use error::{Error, OpenError};
+pub use page::{Page, Selection, Start, Window};
+pub use tag::{NotATag, Tag, TagCount};
 pub use types::{
     Accept, Accepted, Envelope, Figures, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, NotAnId,
     Origin, Seen, Settings, StoredBody, Summary, Uid, Verdict,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::blob::incoming::Incoming;
+use crate::tag::Tag;
 
 /// How a store is opened. [`Settings::new`] gives the usual values.
 #[derive(Clone, Debug)]
@@ -253,6 +254,8 @@ pub struct MessageRow {
     pub origin: Origin,
     /// What a list shows of it.
     pub summary: Summary,
+    /// Its tags, in the order of their names; at most [`Tag::MOST_OF_A_MESSAGE`].
+    pub tags: Vec<Tag>,
 }
 
 /// The whole message, byte for byte.

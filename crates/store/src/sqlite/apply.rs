@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::blob::incoming::Body;
 use crate::error::Error;
-use crate::sqlite::schema;
 use crate::sqlite::trouble::Trouble;
+use crate::sqlite::{schema, tags};
 use crate::types::{Flags, MailboxId, MessageId, Seen};
 
 /// A message as it is bound to the statements, made on the caller's thread.
@@ -50,13 +50,21 @@ pub(crate) enum Changed {
     Yes,
 }
 
-/// Sets or clears `\Seen` wherever the message is; `false` when it is nowhere.
+/// Sets or clears `\Seen` wherever the messages are; how many of them are somewhere.
 pub(crate) fn set_seen(
     connection: &Connection,
     ledgers: &mut [Ledger],
-    id: MessageId,
+    ids: &[MessageId],
     seen: Seen,
-) -> Result<bool, Trouble> {
+) -> Result<usize, Trouble> {
+    let mut found = 0;
+    for id in ids {
+        found += usize::from(set_one_seen(connection, ledgers, *id, seen)?);
+    }
+    Ok(found)
+}
+
+fn set_one_seen(connection: &Connection, ledgers: &mut [Ledger], id: MessageId, seen: Seen) -> Result<bool, Trouble> {
     let entries = entries_of(connection, id)?;
     for entry in &entries {
         let flags = match seen {
@@ -72,6 +80,15 @@ pub(crate) fn set_seen(
         connection.prepare_cached(schema::UPDATE_FLAGS)?.execute(params![entry.mailbox.0, entry.uid, flags, modseq])?;
     }
     Ok(!entries.is_empty())
+}
+
+/// Moves the MODSEQ of a message wherever it is: something of it has changed.
+pub(crate) fn touch(connection: &Connection, ledgers: &mut [Ledger], id: MessageId) -> Result<(), Trouble> {
+    for entry in entries_of(connection, id)? {
+        let modseq = ledger(ledgers, entry.mailbox)?.change()?;
+        connection.prepare_cached(schema::UPDATE_MODSEQ)?.execute(params![entry.mailbox.0, entry.uid, modseq])?;
+    }
+    Ok(())
 }
 
 /// Takes a message into the Inbox.
@@ -119,7 +136,7 @@ pub(crate) fn delete(
     ledgers: &mut [Ledger],
     ids: &[MessageId],
 ) -> Result<(usize, Vec<MessageId>), Trouble> {
-    let (mut deleted, mut files) = (0, Vec::new());
+    let (mut deleted, mut files, mut untagged) = (0, Vec::new(), 0);
     for id in ids {
         let found: Option<(i64, i64)> = connection
             .prepare_cached(schema::SIZE_AND_PLACE)?
@@ -139,8 +156,12 @@ pub(crate) fn delete(
         } else {
             connection.prepare_cached(schema::DELETE_BODY)?.execute([id.0])?;
         }
+        untagged += connection.prepare_cached(schema::UNTAG)?.execute([id.0])?;
         connection.prepare_cached(schema::DELETE_MESSAGE)?.execute([id.0])?;
         deleted += 1;
+    }
+    if untagged > 0 {
+        tags::prune(connection)?;
     }
     Ok((deleted, files))
 }

@@ -2,7 +2,7 @@
 //!
 //! `store.db` is in WAL mode with `synchronous=FULL`: a commit appends pages to `store.db-wal` and syncs it;
 //! `store-checkpoint` copies them into `store.db` off the commit path. The tables are described in
-//! `migrate/0001_first.sql`. Knows nothing of protocols and of how bodies arrive.
+//! `migrate/*.sql`. Knows nothing of protocols and of how bodies arrive.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,7 @@ pub(crate) mod apply;
 pub(crate) mod checkpoint;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod tags;
 pub(crate) mod trouble;
 pub(crate) mod writer;
 
@@ -21,7 +22,7 @@ pub(crate) mod writer;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection; more than there are.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 64;
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::page::{Page, Start, Window};
 use crate::sqlite::trouble::of_read;
 use crate::sqlite::{Role, open, schema};
+use crate::tag::{Tag, TagCount};
 use crate::types::{
     Envelope, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, Origin, StoredBody, Summary, Uid,
 };
@@ -50,12 +52,49 @@ impl Reader {
 
     /// One page of a mailbox.
     pub(crate) fn list(&self, page: ListPage) -> Result<Vec<MessageRow>, Error> {
-        // Above every UID where no page came before: RFC 9051 has 32 bits for it.
-        let before = page.before.map_or(i64::from(u32::MAX) + 1, |uid| uid.0.into());
-        let limit = page.limit.min(ListPage::MOST) as i64;
+        let start = page.before.map_or(Start::Newest, Start::Before);
+        let window = Window { start, limit: page.limit };
+        self.bounded(|connection| window_of(connection, page.mailbox, window))
+    }
+
+    /// One page of a mailbox with its sums, both of one moment.
+    pub(crate) fn page(&self, mailbox: MailboxId, window: Window) -> Result<Page, Error> {
         self.bounded(|connection| {
-            let mut statement = connection.prepare_cached(schema::LIST)?;
-            statement.query_map(params![page.mailbox.0, before, limit], message)?.collect()
+            let moment = connection.unchecked_transaction()?;
+            let sums = moment
+                .prepare_cached(schema::SUMS)?
+                .query_row([mailbox.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let (messages, unread) = sums.unwrap_or_default();
+            let rows = window_of(&moment, mailbox, window)?;
+            Ok(Page { rows, messages, unread })
+        })
+    }
+
+    /// The messages with a UID between these two (neither is meant), oldest first.
+    pub(crate) fn uids(
+        &self,
+        mailbox: MailboxId,
+        after: Uid,
+        before: Uid,
+        most: usize,
+    ) -> Result<Vec<(Uid, MessageId)>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::UIDS)?;
+            let found = statement.query_map(params![mailbox.0, after.0, before.0, most as i64], |row| {
+                Ok((Uid(row.get(0)?), MessageId(row.get(1)?)))
+            })?;
+            found.collect()
+        })
+    }
+
+    /// All tags, each with how many messages have it.
+    pub(crate) fn tags(&self) -> Result<Vec<TagCount>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::TAGS)?;
+            let tags =
+                statement.query_map((), |row| Ok(TagCount { tag: Tag::stored(row.get(0)?), messages: row.get(1)? }))?;
+            tags.collect()
         })
     }
 
@@ -111,6 +150,23 @@ impl Reader {
     }
 }
 
+fn window_of(connection: &Connection, mailbox: MailboxId, window: Window) -> rusqlite::Result<Vec<MessageRow>> {
+    let limit = window.rows() as i64;
+    // Above every UID where no page came before: RFC 9051 has 32 bits for it.
+    let mut before = i64::from(u32::MAX) + 1;
+    match window.start {
+        Start::At(passed) => {
+            let passed = i64::try_from(passed).unwrap_or(i64::MAX);
+            let mut statement = connection.prepare_cached(schema::LIST_AT)?;
+            return statement.query_map(params![mailbox.0, limit, passed], message)?.collect();
+        }
+        Start::Before(uid) => before = uid.0.into(),
+        Start::Newest => {}
+    }
+    let mut statement = connection.prepare_cached(schema::LIST)?;
+    statement.query_map(params![mailbox.0, before, limit], message)?.collect()
+}
+
 fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
@@ -128,7 +184,7 @@ fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
     })
 }
 
-/// The columns of `schema::LIST` and `schema::MESSAGE`.
+/// The columns of `schema::LIST`, `schema::LIST_AT` and `schema::MESSAGE`.
 fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let connection: i64 = row.get(13)?;
     Ok(MessageRow {
@@ -154,6 +210,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
             date_unix: row.get(17)?,
             message_id: row.get(18)?,
         },
+        tags: parsed(row, 19, |text| serde_json::from_str::<Vec<String>>(text))?.into_iter().map(Tag::stored).collect(),
     })
 }
 

@@ -21,6 +21,24 @@ pub(crate) const DELETE_ENTRY: &str = "DELETE FROM entry WHERE mailbox = ?1 AND 
 pub(crate) const DELETE_BODY: &str = "DELETE FROM body WHERE message = ?1";
 pub(crate) const DELETE_MESSAGE: &str = "DELETE FROM message WHERE id = ?1";
 
+pub(crate) const UPDATE_MODSEQ: &str = "UPDATE entry SET modseq = ?3 WHERE mailbox = ?1 AND uid = ?2";
+pub(crate) const UIDS: &str =
+    "SELECT uid, message FROM entry WHERE mailbox = ?1 AND uid > ?2 AND uid < ?3 ORDER BY uid LIMIT ?4";
+
+pub(crate) const TAG: &str = "SELECT id FROM tag WHERE name = ?1";
+pub(crate) const MAKE_TAG: &str = "INSERT INTO tag (name) VALUES (?1) ON CONFLICT DO NOTHING";
+pub(crate) const RESPELL_TAG: &str = "UPDATE tag SET name = ?2 WHERE id = ?1";
+pub(crate) const COUNT_TAGS: &str = "SELECT count(*) FROM tag";
+pub(crate) const PRUNE_TAGS: &str =
+    "DELETE FROM tag WHERE NOT EXISTS (SELECT 1 FROM message_tag WHERE message_tag.tag = tag.id)";
+pub(crate) const TAGS: &str = "SELECT name, (SELECT count(*) FROM message_tag WHERE message_tag.tag = tag.id) FROM tag \
+    ORDER BY name";
+pub(crate) const TAGS_OF: &str = "SELECT tag FROM message_tag WHERE message = ?1";
+pub(crate) const TAGGED: &str = "SELECT message FROM message_tag WHERE tag = ?1 LIMIT ?2";
+pub(crate) const ADD_TAG: &str = "INSERT INTO message_tag (message, tag) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+pub(crate) const REMOVE_TAG: &str = "DELETE FROM message_tag WHERE message = ?1 AND tag = ?2";
+pub(crate) const UNTAG: &str = "DELETE FROM message_tag WHERE message = ?1";
+
 pub(crate) const UPDATE_MAILBOX: &str =
     "UPDATE mailbox SET uid_next = ?2, modseq = ?3, messages = ?4, unseen = ?5, bytes = ?6 WHERE id = ?1";
 pub(crate) const MAILBOXES: &str =
@@ -34,7 +52,9 @@ pub(crate) const IN_FILES: &str = "SELECT id FROM message INDEXED BY message_in_
 macro_rules! columns {
     () => {
         "message.id, entry.mailbox, entry.uid, entry.modseq, entry.flags, size, hash, received_ms, sender, recipients, \
-         peer, helo, channel, connection, from_field, to_field, subject, date_unix, message_id"
+         peer, helo, channel, connection, from_field, to_field, subject, date_unix, message_id, \
+         (SELECT json_group_array(tag.name ORDER BY tag.name) FROM message_tag JOIN tag ON tag.id = message_tag.tag \
+          WHERE message_tag.message = message.id)"
     };
 }
 
@@ -44,6 +64,14 @@ pub(crate) const LIST: &str = concat!(
     " FROM entry JOIN message ON message.id = entry.message \
       WHERE entry.mailbox = ?1 AND entry.uid < ?2 ORDER BY entry.uid DESC LIMIT ?3"
 );
+/// The inner query passes over `?3` rows of `entry` alone, so that no message is read for nothing.
+pub(crate) const LIST_AT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM (SELECT * FROM entry WHERE mailbox = ?1 ORDER BY uid DESC LIMIT ?2 OFFSET ?3) AS entry \
+      JOIN message ON message.id = entry.message ORDER BY entry.uid DESC"
+);
+pub(crate) const SUMS: &str = "SELECT messages, unseen FROM mailbox WHERE id = ?1";
 pub(crate) const MESSAGE: &str = concat!(
     "SELECT ",
     columns!(),

@@ -24,8 +24,9 @@ use crate::error::Error;
 use crate::ids::Ids;
 use crate::sqlite::apply::{self, Ledger, Row};
 use crate::sqlite::checkpoint::{self, Checkpointer};
-use crate::sqlite::schema;
 use crate::sqlite::trouble::Trouble;
+use crate::sqlite::{schema, tags};
+use crate::tag::Tag;
 use crate::types::{MessageId, Seen};
 
 /// The most requests of one transaction.
@@ -38,8 +39,16 @@ pub(crate) type Asker<T> = oneshot::Sender<Result<T, Error>>;
 #[derive(Debug)]
 pub(crate) enum Request {
     Accept(Box<Row>, Asker<()>),
-    SetSeen(MessageId, Seen, Asker<bool>),
+    SetSeen(Vec<MessageId>, Seen, Asker<usize>),
     Delete(Vec<MessageId>, Asker<usize>),
+    SetTags(Vec<MessageId>, Vec<Tag>, Asker<usize>),
+    /// Another tag, or none, in the place of this one, on so many messages.
+    ReplaceTag {
+        from: Tag,
+        to: Option<Tag>,
+        most: usize,
+        asker: Asker<usize>,
+    },
     /// Lease the next block of message ids.
     LeaseIds,
     Close,
@@ -113,7 +122,7 @@ impl Writer {
 #[derive(Debug)]
 enum Done {
     Accepted,
-    Seen(bool),
+    Changed(usize),
     Deleted(usize, Vec<MessageId>),
     Leased(i64),
 }
@@ -249,15 +258,19 @@ impl Work {
     }
 
     fn apply(&mut self, request: &Request) -> Result<Done, Trouble> {
-        let Tools { connection, ledgers, ids, .. } = &mut self.tools;
+        let Tools { connection, ledgers, ids: leases, .. } = &mut self.tools;
         match request {
             Request::Accept(row, _) => apply::accept(connection, ledgers, row).map(|()| Done::Accepted),
-            Request::SetSeen(id, seen, _) => apply::set_seen(connection, ledgers, *id, *seen).map(Done::Seen),
+            Request::SetSeen(ids, seen, _) => apply::set_seen(connection, ledgers, ids, *seen).map(Done::Changed),
+            Request::SetTags(messages, tags, _) => tags::set(connection, ledgers, messages, tags).map(Done::Changed),
+            Request::ReplaceTag { from, to, most, .. } => {
+                tags::replace(connection, ledgers, from, to.as_ref(), *most).map(Done::Changed)
+            }
             Request::Delete(messages, _) => {
                 apply::delete(connection, ledgers, messages).map(|(deleted, files)| Done::Deleted(deleted, files))
             }
             Request::LeaseIds | Request::Close => {
-                let end = ids.wanted_end();
+                let end = leases.wanted_end();
                 apply::lease(connection, end)?;
                 Ok(Done::Leased(end))
             }
@@ -273,7 +286,10 @@ impl Work {
             match (request, done) {
                 // When the client has gone, its message stays.
                 (Request::Accept(_, asker), Ok(Done::Accepted)) => drop(asker.send(Ok(()))),
-                (Request::SetSeen(_, _, asker), Ok(Done::Seen(found))) => drop(asker.send(Ok(found))),
+                (
+                    Request::SetSeen(_, _, asker) | Request::SetTags(_, _, asker) | Request::ReplaceTag { asker, .. },
+                    Ok(Done::Changed(found)),
+                ) => drop(asker.send(Ok(found))),
                 (Request::Delete(_, asker), Ok(Done::Deleted(deleted, files))) => {
                     self.remove(files);
                     drop(asker.send(Ok(deleted)));
@@ -316,8 +332,10 @@ impl Work {
                 }
                 drop(asker.send(Err(error)));
             }
-            Request::SetSeen(_, _, asker) => drop(asker.send(Err(error))),
-            Request::Delete(_, asker) => drop(asker.send(Err(error))),
+            Request::SetSeen(_, _, asker)
+            | Request::SetTags(_, _, asker)
+            | Request::ReplaceTag { asker, .. }
+            | Request::Delete(_, asker) => drop(asker.send(Err(error))),
             Request::LeaseIds => self.tools.ids.not_leased(),
             Request::Close => {}
         }

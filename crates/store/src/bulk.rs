@@ -1,0 +1,64 @@
+//! Operations on any number of messages, as a chain of bounded transactions.
+//!
+//! One transaction for a million messages would hold the writer for seconds, and everyone who waits for a 250 with it.
+//! So the messages are taken in steps of [`STEP`], and other writes go between two of them. What arrives meanwhile is
+//! not meant: the end is fixed at the beginning.
+
+use crate::contract::Inner;
+use crate::error::Error;
+use crate::page::Selection;
+use crate::sqlite::writer::Request;
+use crate::tag::Tag;
+use crate::types::{MailboxId, MessageId, Uid};
+
+/// The most messages of one transaction.
+pub(crate) const STEP: usize = 250;
+
+/// Does `step` to all that are selected; how many of them were here.
+pub(crate) async fn each_step(
+    inner: &Inner,
+    selection: Selection,
+    mut step: impl AsyncFnMut(Vec<MessageId>) -> Result<usize, Error>,
+) -> Result<u64, Error> {
+    let mut done = 0;
+    match selection {
+        Selection::These(ids) => {
+            if ids.len() > Selection::MOST_NAMED {
+                return Err(Error::TooMany { what: "messages named at once", most: Selection::MOST_NAMED });
+            }
+            for ids in ids.chunks(STEP) {
+                done += step(ids.to_vec()).await? as u64;
+            }
+        }
+        Selection::Mailbox(mailbox) => {
+            let before = end_of(inner, mailbox).await?;
+            let mut after = Uid(0);
+            loop {
+                let found = inner.readers.run(move |reader| reader.uids(mailbox, after, before, STEP)).await??;
+                let Some((last, _)) = found.last() else { break };
+                after = *last;
+                done += step(found.into_iter().map(|(_, id)| id).collect()).await? as u64;
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// Puts another tag, or none, in the place of one; whether any message had it.
+pub(crate) async fn replace_tag(inner: &Inner, from: &Tag, to: Option<&Tag>) -> Result<bool, Error> {
+    let mut found = false;
+    loop {
+        let (from, to) = (from.clone(), to.cloned());
+        let had = inner.writer.ask(|asker| Request::ReplaceTag { from, to, most: STEP, asker }).await?;
+        found |= had > 0;
+        if had < STEP {
+            return Ok(found);
+        }
+    }
+}
+
+/// The UID that the next message of the mailbox gets.
+async fn end_of(inner: &Inner, mailbox: MailboxId) -> Result<Uid, Error> {
+    let mailboxes = inner.readers.run(|reader| reader.mailboxes()).await??;
+    Ok(mailboxes.iter().find(|known| known.id == mailbox).map_or(Uid(0), |known| known.uid_next))
+}
