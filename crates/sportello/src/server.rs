@@ -81,7 +81,7 @@ struct Services {
 /// What is served on a channel, on this worker. Channels that serve the same share it.
 #[derive(Clone)]
 enum Service {
-    Http(Rc<http::Site>),
+    Http(Rc<http::Served>),
     Smtp(Rc<smtp::Service>),
     Command(Rc<command::Service>),
 }
@@ -168,7 +168,7 @@ impl Parts {
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
         // All workers' desks are one, so that those who watch share one producer of pictures.
         let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
-        let desk = Rc::new(http::Site::Desk(desk));
+        let desk = Rc::new(http::Served::Desk(desk));
         let sites = self.sites();
         let service = |role: &Role| match role {
             Role::Sites => Service::Http(Rc::clone(sites.as_ref().unwrap_or(&desk))),
@@ -180,9 +180,9 @@ impl Parts {
     }
 
     /// What the HTTP channels give that are not the desk.
-    fn sites(&self) -> Option<Rc<http::Site>> {
+    fn sites(&self) -> Option<Rc<http::Served>> {
         let (root, site) = self.roots.first()?;
-        Some(Rc::new(http::Site::Folder(Files::new(Arc::clone(root), site.files))))
+        Some(Rc::new(http::Served::Sites(http::Sites::only(Files::new(Arc::clone(root), site.files.clone())))))
     }
 
     fn smtp(&self, limits: &smtp::Limits) -> smtp::Service {

@@ -8,16 +8,15 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::Batch;
+use super::description::Description;
 use super::resolve::{Identity, Root};
-use super::validators::FileValidators;
 
 /// A small file, whole, with its answer prebuilt.
 pub struct HotFile {
     /// The head of a 200 up to and with its empty line, then the body.
     pub(super) message: Vec<u8>,
     pub(super) head_length: usize,
-    pub(super) validators: FileValidators,
-    pub(super) media_type: &'static str,
+    pub(super) description: Description,
     /// Where it is, for the next comparison.
     pub(super) path: CString,
     pub(super) identity: Identity,
@@ -50,14 +49,9 @@ impl HotFile {
         self.body().get(range).unwrap_or_default()
     }
 
-    /// What a conditional request is compared with.
-    pub fn validators(&self) -> &FileValidators {
-        &self.validators
-    }
-
-    /// Its media type.
-    pub fn media_type(&self) -> &'static str {
-        self.media_type
+    /// What is said of it.
+    pub fn description(&self) -> &Description {
+        &self.description
     }
 
     /// What it takes of the cache.
@@ -155,6 +149,7 @@ impl HotFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::validators::FileValidators;
     use std::time::Duration;
 
     fn file(bytes: usize) -> Rc<HotFile> {
@@ -162,8 +157,11 @@ mod tests {
         Rc::new(HotFile {
             message: Vec::with_capacity(bytes),
             head_length: 0,
-            validators: FileValidators::of(&identity, Duration::from_secs(1)),
-            media_type: "text/plain",
+            description: Description {
+                validators: FileValidators::of(&identity, Duration::from_secs(1)),
+                media_type: "text/plain",
+                caching: "no-cache".into(),
+            },
             path: CString::default(),
             identity,
         })

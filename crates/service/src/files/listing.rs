@@ -15,6 +15,7 @@ use sportello_wire::http1::target::{TreePath, encode_name, is_hidden_name};
 
 use super::media::{self, Form};
 use super::resolve::{Identity, Root};
+use super::settings::HiddenNames;
 use crate::failure::Failure;
 use crate::web::Answer;
 
@@ -50,8 +51,14 @@ enum Kind {
 }
 
 /// Lists `folder`, which `path` leads to.
-pub(super) fn answer(root: &Root, folder: File, path: &TreePath, form: Form) -> Result<Answer, Failure> {
-    let listing = read(root, &folder, path, MOST_ENTRIES)?;
+pub(super) fn answer(
+    root: &Root,
+    folder: File,
+    path: &TreePath,
+    form: Form,
+    hidden: HiddenNames,
+) -> Result<Answer, Failure> {
+    let listing = read(root, &folder, path, MOST_ENTRIES, hidden)?;
     let answer = match form {
         Form::Html => Answer::bytes(200, "text/html; charset=utf-8", page(&listing, path).into_string()),
         Form::Json => Answer::bytes(200, "application/json", json(&listing, path)?),
@@ -63,7 +70,7 @@ pub(super) fn answer(root: &Root, folder: File, path: &TreePath, form: Form) -> 
         .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
 }
 
-fn read(root: &Root, folder: &File, path: &TreePath, most: usize) -> Result<Listing, Failure> {
+fn read(root: &Root, folder: &File, path: &TreePath, most: usize, hidden: HiddenNames) -> Result<Listing, Failure> {
     let mut entries = Vec::new();
     let mut extent = Extent::Whole;
     let names = Dir::read_from(folder).map_err(|error| Failure::internal(std::io::Error::from(error)))?;
@@ -71,7 +78,11 @@ fn read(root: &Root, folder: &File, path: &TreePath, most: usize) -> Result<List
         let found = found.map_err(|error| Failure::internal(std::io::Error::from(error)))?;
         let name = found.file_name().to_bytes();
         // A backslash cannot be asked for: another reader could see another path.
-        if is_hidden_name(name) || name.contains(&b'\\') {
+        let shown = match hidden {
+            HiddenNames::NotThere => !is_hidden_name(name),
+            HiddenNames::Served => name != b"." && name != b"..",
+        };
+        if !shown || name.contains(&b'\\') {
             continue;
         }
         if entries.len() == most || looked_at >= MOST_NAMES {

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::FileType;
@@ -9,10 +10,12 @@ use sportello_wire::date;
 use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
 
+use super::description::Description;
 use super::hot::HotFile;
 use super::listing;
 use super::media::{self, Form};
 use super::resolve::{self, Identity, Opened, Root, Way};
+use super::settings::{Listings, Settings};
 use super::validators::{self, FileValidators};
 use crate::failure::Failure;
 use crate::web::{Answer, Body};
@@ -40,10 +43,8 @@ pub(super) enum Settled {
 pub struct LargeFile {
     /// It, open for reading.
     pub file: File,
-    /// What a conditional request is compared with; its length is what must be sent.
-    pub validators: FileValidators,
-    /// Its media type.
-    pub media_type: &'static str,
+    /// What is said of it; the length of its validators is what must be sent.
+    pub description: Description,
     /// How long until it can be told by its tag.
     pub(super) settles_in: Option<Duration>,
 }
@@ -51,8 +52,8 @@ pub struct LargeFile {
 /// How often a file that changes while it is read is read again.
 const READ_TRIES: usize = 3;
 
-/// Opens what the path leads to; a file of at most `most` bytes is read.
-pub(super) fn load(root: &Root, path: &TreePath, form: Form, most: u64) -> Result<Loaded, Failure> {
+/// Opens what the path leads to; a small file is read.
+pub(super) fn load(root: &Root, path: &TreePath, form: Form, settings: &Settings) -> Result<Loaded, Failure> {
     // Before the file is looked at, so that any later change is younger than this.
     let now = validators::now();
     let opened = root.open_beneath(&path.names)?;
@@ -61,11 +62,12 @@ pub(super) fn load(root: &Root, path: &TreePath, form: Form, most: u64) -> Resul
         (FileType::Directory, PathEnd::Slash) => {
             let index = index_of(path);
             match root.open_beneath(&index) {
-                Ok(opened) if opened.kind == FileType::RegularFile => file(opened, &index, most, now),
-                _ => listing::answer(root, opened.file, path, form).map(Loaded::Answer),
+                Ok(opened) if opened.kind == FileType::RegularFile => file(opened, &index, settings, now),
+                _ if settings.listing == Listings::Off => Err(resolve::not_found()),
+                _ => listing::answer(root, opened.file, path, form, settings.hidden).map(Loaded::Answer),
             }
         }
-        (_, PathEnd::Name) => file(opened, &path.names, most, now),
+        (_, PathEnd::Name) => file(opened, &path.names, settings, now),
         // A file is not a folder: relative links in it would lead elsewhere.
         (_, PathEnd::Slash) => Err(resolve::not_found()),
     }
@@ -92,17 +94,24 @@ fn moved_to_folder(path: &TreePath) -> Answer {
     Answer { status: 301, fields: Vec::new(), body: Body::Empty }.with("location", place)
 }
 
-fn file(opened: Opened, names: &[u8], most: u64, now: Duration) -> Result<Loaded, Failure> {
+fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Result<Loaded, Failure> {
     let media_type = media::type_of(names);
-    if opened.identity.size > most {
-        let validators = FileValidators::of(&opened.identity, now);
+    let caching = settings.caching.of(names, media_type);
+    let describe = |validators| Description { validators, media_type, caching: Arc::clone(&caching) };
+    if opened.identity.size > settings.hot_file {
+        let description = describe(FileValidators::of(&opened.identity, now));
         let settles_in = validators::settles_in(&opened.identity, now);
-        return Ok(Loaded::Large(LargeFile { file: opened.file, validators, media_type, settles_in }));
+        return Ok(Loaded::Large(LargeFile { file: opened.file, description, settles_in }));
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;
     loop {
-        let (message, head_length, validators) = read(&opened.file, &identity, media_type, now)?;
+        let description = describe(match tries {
+            // What changes again and again is sent as it is found, and no tag says that it is one version.
+            READ_TRIES => FileValidators::untagged(&identity, now),
+            _ => FileValidators::of(&identity, now),
+        });
+        let (message, head_length) = read(&opened.file, &identity, &description, now)?;
         let after = Identity::of(
             &rustix::fs::fstat(&opened.file).map_err(|error| Failure::internal(std::io::Error::from(error)))?,
         );
@@ -114,12 +123,9 @@ fn file(opened: Opened, names: &[u8], most: u64, now: Duration) -> Result<Loaded
                 Some(wait) => Settled::In(wait),
             };
             let path = resolve::c_path(names)?;
-            return Ok(Loaded::Small(
-                HotFile { message, head_length, validators, media_type, path, identity },
-                settled,
-            ));
+            return Ok(Loaded::Small(HotFile { message, head_length, description, path, identity }, settled));
         }
-        if tries == READ_TRIES || after.size > most {
+        if tries == READ_TRIES || after.size > settings.hot_file {
             return Err(Failure::new(crate::failure::Class::TryAgain, "the file changes while it is read"));
         }
         now = validators::now();
@@ -132,14 +138,13 @@ fn file(opened: Opened, names: &[u8], most: u64, now: Duration) -> Result<Loaded
 fn read(
     file: &File,
     identity: &Identity,
-    media_type: &'static str,
+    description: &Description,
     now: Duration,
-) -> Result<(Vec<u8>, usize, FileValidators), Failure> {
-    let validators = FileValidators::of(identity, now);
+) -> Result<(Vec<u8>, usize), Failure> {
     let length = usize::try_from(identity.size).map_err(Failure::internal)?;
     let mut message = Vec::with_capacity(HEAD_ROOM + length);
     let mut head = AnswerHead::begin(&mut message, 200, &date::imf_fixdate(now.as_secs()));
-    fields(&mut head, &validators, media_type);
+    description.write_with_type(&mut head);
     head.length(identity.size);
     head.end(Said::Nothing);
     let head_length = message.len();
@@ -154,36 +159,8 @@ fn read(
         }
     }
     message.truncate(at);
-    Ok((message, head_length, validators))
+    Ok((message, head_length))
 }
 
 /// Room for the prebuilt head, so that a small file is one allocation of the right size.
 const HEAD_ROOM: usize = 384;
-
-/// The fields that every answer with a file's content bears (and, but for the type, a 304; RFC 9110 §15.4.5).
-pub(super) fn fields(head: &mut AnswerHead<'_>, validators: &FileValidators, media_type: &str) {
-    // What is refused here is left out; neither a tag of hex digits nor a media type of the table is.
-    let _ = head.field("content-type", media_type.as_bytes());
-    validator_fields(head, validators);
-}
-
-fn validator_fields(head: &mut AnswerHead<'_>, validators: &FileValidators) {
-    if !validators.etag.is_empty() {
-        let _ = head.field("etag", &validators.etag);
-    }
-    let _ = head.field("last-modified", &date::imf_fixdate(validators.modified));
-    // A file is looked at each time, here; `no-cache` lets a browser do so too, instead of guessing how long it stays.
-    head.lines("accept-ranges: bytes\r\ncache-control: no-cache\r\nx-content-type-options: nosniff\r\n");
-}
-
-impl FileValidators {
-    /// Writes the fields of a 200 or 206 but for length and range.
-    pub fn write_with_type(&self, head: &mut AnswerHead<'_>, media_type: &str) {
-        fields(head, self, media_type);
-    }
-
-    /// Writes the fields of a 304 (RFC 9110 §15.4.5).
-    pub fn write(&self, head: &mut AnswerHead<'_>) {
-        validator_fields(head, self);
-    }
-}

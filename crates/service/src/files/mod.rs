@@ -10,11 +10,13 @@
 //!
 //! Bounded by: [`Settings`] for memory, [`listing::MOST_ENTRIES`] for a listing, one disk operation per asking connection.
 
+mod description;
 mod hot;
 pub mod listing;
 mod load;
 mod media;
 mod resolve;
+pub mod settings;
 mod validators;
 
 use std::cell::{Cell, RefCell};
@@ -28,39 +30,43 @@ use crate::web::Answer;
 use hot::HotFiles;
 use load::{Loaded, Settled};
 
+pub use description::Description;
 pub use hot::HotFile;
 pub use load::LargeFile;
 pub use media::{Form, preferred_form};
 pub use resolve::{OpenError, Root};
-pub use validators::FileValidators;
-
-/// What one worker may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The largest file that is kept in memory, bytes; a larger one is sent from its descriptor.
-    pub hot_file: u64,
-    /// All files kept in memory by one worker, bytes.
-    pub hot_files: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { hot_file: 256 * 1024, hot_files: 32 * 1024 * 1024 }
-    }
-}
+use settings::HiddenNames;
+pub use settings::Settings;
 
 /// The files of one folder, as one worker serves them.
 pub struct Files {
     root: Arc<Root>,
-    settings: Settings,
+    settings: Arc<Settings>,
     hot: RefCell<HotFiles>,
-    batches: Cell<u64>,
 }
 
 /// A moment after which a file must have been compared with the file system to be served: one batch of bytes read from one
-/// connection. Made by [`Files::batch`].
+/// connection. Made by [`Batch::begin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Batch(u64);
+
+thread_local! {
+    static BATCHES: Cell<u64> = const { Cell::new(0) };
+}
+
+impl Batch {
+    /// To be called after each read from a connection: what is served for the bytes read is compared after this moment.
+    pub fn begin() -> Self {
+        let next = BATCHES.get() + 1;
+        BATCHES.set(next);
+        Self(next)
+    }
+
+    /// The latest one of this thread.
+    fn latest() -> Self {
+        Self(BATCHES.get())
+    }
+}
 
 /// What a path leads to.
 pub enum Found {
@@ -74,21 +80,15 @@ pub enum Found {
 
 impl Files {
     /// Serves `root` on this worker.
-    pub fn new(root: Arc<Root>, settings: Settings) -> Self {
+    pub fn new(root: Arc<Root>, settings: impl Into<Arc<Settings>>) -> Self {
+        let settings = settings.into();
         let hot = RefCell::new(HotFiles::new(settings.hot_files));
-        Self { root, settings, hot, batches: Cell::new(0) }
-    }
-
-    /// To be called after each read from a connection: what is served for the bytes read is compared after this moment.
-    pub fn batch(&self) -> Batch {
-        let next = self.batches.get() + 1;
-        self.batches.set(next);
-        Batch(next)
+        Self { root, settings, hot }
     }
 
     /// The file in memory for this raw path, if it is there and unchanged. Costs one `fstatat` per file and batch.
     pub fn hot(&self, raw: &[u8], batch: Batch) -> Option<Rc<HotFile>> {
-        self.hot.borrow_mut().find(raw, batch, Batch(self.batches.get()), &self.root)
+        self.hot.borrow_mut().find(raw, batch, Batch::latest(), &self.root)
     }
 
     /// Looks on the disk, on a blocking thread. `form` is how a listing is to be written. Dropping the future leaves the
@@ -98,10 +98,28 @@ impl Files {
     /// When nothing may be found there.
     pub async fn find(&self, raw: &[u8], form: Form, batch: Batch) -> Result<Found, Failure> {
         let path = TreePath::decode(raw).map_err(|bad| Failure::new(Class::BadRequest, bad.to_string()))?;
-        if path.is_hidden() {
+        if self.settings.hidden == HiddenNames::NotThere && path.is_hidden() {
             return Err(resolve::not_found());
         }
-        let mut loaded = self.load(&path, form).await?;
+        self.look(&path, raw, form, batch).await
+    }
+
+    /// The site's own page for `status`, where it has one that is there and small enough for memory. What keeps the page
+    /// from being sent is not answered by a page in turn.
+    pub async fn error_page(&self, status: u16, batch: Batch) -> Option<Rc<HotFile>> {
+        let page = self.settings.error_pages.page(status)?;
+        if let Some(file) = self.hot(&page.key, batch) {
+            return Some(file);
+        }
+        match self.look(&page.path, &page.key, Form::Html, batch).await {
+            Ok(Found::Hot(file)) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Loads what `path` leads to, and keeps it under `key` if it may be kept.
+    async fn look(&self, path: &TreePath, key: &[u8], form: Form, batch: Batch) -> Result<Found, Failure> {
+        let mut loaded = self.load(path, form).await?;
         let wait = match &loaded {
             Loaded::Small(_, Settled::In(wait)) => Some(*wait),
             Loaded::Large(file) => file.settles_in,
@@ -111,13 +129,13 @@ impl Files {
             // The kernel's clock for files is coarse: a file touched within its last tick may change once more and look
             // the same. Wait a tick out, once, so that the entity tag can be relied upon.
             tokio::time::sleep(wait).await;
-            loaded = self.load(&path, form).await?;
+            loaded = self.load(path, form).await?;
         }
         Ok(match loaded {
             Loaded::Small(file, settled) => {
                 let file = Rc::new(file);
                 if settled == Settled::Cacheable {
-                    self.hot.borrow_mut().keep(raw, Rc::clone(&file), batch);
+                    self.hot.borrow_mut().keep(key, Rc::clone(&file), batch);
                 }
                 Found::Hot(file)
             }
@@ -127,8 +145,10 @@ impl Files {
     }
 
     async fn load(&self, path: &TreePath, form: Form) -> Result<Loaded, Failure> {
-        let (root, path, most) = (Arc::clone(&self.root), path.clone(), self.settings.hot_file);
-        tokio::task::spawn_blocking(move || load::load(&root, &path, form, most)).await.map_err(Failure::internal)?
+        let (root, path, settings) = (Arc::clone(&self.root), path.clone(), Arc::clone(&self.settings));
+        tokio::task::spawn_blocking(move || load::load(&root, &path, form, &settings))
+            .await
+            .map_err(Failure::internal)?
     }
 }
 

@@ -41,11 +41,11 @@ impl Drop for Folder {
 }
 
 async fn find(files: &Files, raw: &str) -> Result<Found, Class> {
-    files.find(raw.as_bytes(), Form::Html, files.batch()).await.map_err(|failure| failure.class)
+    files.find(raw.as_bytes(), Form::Html, Batch::begin()).await.map_err(|failure| failure.class)
 }
 
 async fn body(files: &Files, raw: &str) -> Vec<u8> {
-    match files.hot(raw.as_bytes(), files.batch()) {
+    match files.hot(raw.as_bytes(), Batch::begin()) {
         Some(file) => file.body().to_vec(),
         None => match find(files, raw).await {
             Ok(Found::Hot(file)) => file.body().to_vec(),
@@ -55,7 +55,7 @@ async fn body(files: &Files, raw: &str) -> Vec<u8> {
 }
 
 fn kept(files: &Files, raw: &str) -> bool {
-    files.hot(raw.as_bytes(), files.batch()).is_some()
+    files.hot(raw.as_bytes(), Batch::begin()).is_some()
 }
 
 #[tokio::test]
@@ -82,7 +82,9 @@ async fn what_is_there_is_found() {
         assert_eq!(body(&files, raw).await, expect.as_bytes(), "{raw}");
     }
     assert!(matches!(find(&files, "/100").await, Ok(Found::Hot(_))));
-    assert!(matches!(find(&files, "/101").await, Ok(Found::Large(file)) if file.validators.length == 101));
+    assert!(
+        matches!(find(&files, "/101").await, Ok(Found::Large(file)) if file.description.validators().length == 101)
+    );
     assert!(matches!(find(&files, "/").await, Ok(Found::Answer(Answer { status: 200, .. }))));
     assert!(matches!(find(&files, "/a%20b/c/").await, Ok(Found::Answer(Answer { status: 200, .. }))));
     let Ok(Found::Answer(Answer { status: 301, fields, body: Body::Empty })) = find(&files, "/a%20b/c").await else {
@@ -169,12 +171,12 @@ async fn one_batch_looks_once_and_a_later_one_again() {
     folder.write("f", "first");
     let files = folder.files();
     body(&files, "/f").await;
-    let batch = files.batch();
+    let batch = Batch::begin();
     assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
     folder.write("f", "other");
     // Requests that came in one piece with the first may get what it got.
     assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
-    assert!(files.hot(b"/f", files.batch()).is_none());
+    assert!(files.hot(b"/f", Batch::begin()).is_none());
 }
 
 #[tokio::test]
@@ -196,7 +198,7 @@ async fn tags_tell_versions_apart() {
     for content in ["one", "two", "six"] {
         folder.write("f", content);
         let Ok(Found::Hot(file)) = find(&files, "/f").await else { panic!("not found") };
-        let tag = file.validators().borrowed().etag.to_vec();
+        let tag = file.description().validators().etag.to_vec();
         assert!(!tag.is_empty() && !tags.contains(&tag), "{content}");
         let head = String::from_utf8(file.head().to_vec()).unwrap();
         assert!(head.contains(&format!("etag: {}\r\n", String::from_utf8_lossy(&tag))), "{head}");
@@ -207,5 +209,5 @@ async fn tags_tell_versions_apart() {
     // A large one that was just written has a tag too, for those who resume.
     folder.write("large", &"x".repeat(101));
     let Ok(Found::Large(file)) = find(&files, "/large").await else { panic!("not found") };
-    assert!(!file.validators.borrowed().etag.is_empty());
+    assert!(!file.description.validators().etag.is_empty());
 }

@@ -8,7 +8,7 @@ use super::resolve::Identity;
 
 /// The validators of one version of one file.
 #[derive(Clone, Debug)]
-pub struct FileValidators {
+pub(super) struct FileValidators {
     /// Strong, with its quotes; empty where the file may still change without a trace.
     pub(super) etag: Box<[u8]>,
     /// Seconds since 1970, never in the future (RFC 9110 §8.8.2.1).
@@ -26,8 +26,13 @@ impl FileValidators {
         Self { etag, modified: identity.modified_seconds().min(now.as_secs()), length: identity.size }
     }
 
+    /// Of a file that changes while it is read: no tag can be relied upon.
+    pub(super) fn untagged(identity: &Identity, now: Duration) -> Self {
+        Self { etag: Box::default(), ..Self::of(identity, now) }
+    }
+
     /// As the conditions of a request are compared with.
-    pub fn borrowed(&self) -> Validators<'_> {
+    pub(super) fn borrowed(&self) -> Validators<'_> {
         Validators { etag: &self.etag, modified: self.modified, length: self.length }
     }
 }

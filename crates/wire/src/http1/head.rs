@@ -175,7 +175,7 @@ impl<'a> RequestLine<'a> {
         if verb == b"CONNECT" {
             return Err(Refusal::Connect);
         }
-        let (target, authority) = target::parse(raw_target).ok_or(Refusal::BadTarget)?;
+        let (target, authority) = target::parse(raw_target)?;
         if target == Target::Asterisk && verb != b"OPTIONS" {
             return Err(Refusal::BadTarget);
         }

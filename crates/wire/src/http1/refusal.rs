@@ -31,6 +31,9 @@ pub enum Refusal {
     /// The target is none of the forms of RFC 9112 §3.2 that a server takes.
     #[error("the request target is malformed")]
     BadTarget,
+    /// An `https:` target over a connection without TLS (RFC 9110 §7.4).
+    #[error("an https: target, and this port is not secured")]
+    SecureTarget,
     /// A version other than 1.0 and 1.1.
     #[error("this server speaks HTTP/1.1 and HTTP/1.0")]
     BadVersion,
@@ -101,6 +104,7 @@ impl Refusal {
             Self::LargeBody => 413,
             Self::LongRequestLine => 414,
             Self::BadExpectation => 417,
+            Self::SecureTarget => 421,
             Self::LongHead | Self::ManyFields => 431,
             Self::LongMethod | Self::Connect => 501,
             Self::BadVersion => 505,

@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
+use super::Refusal;
+
 /// A request target a server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target<'a> {
@@ -25,12 +27,14 @@ pub enum Target<'a> {
 /// A target and, where it was in absolute form, the authority that takes Host's place (RFC 9112 §3.2.2).
 pub(super) type Parsed<'a> = (Target<'a>, Option<&'a [u8]>);
 
-/// Reads origin-form, absolute-form of http and https, and `*`. `None`: malformed.
-pub(super) fn parse(raw: &[u8]) -> Option<Parsed<'_>> {
+/// Reads origin-form, absolute-form of http, and `*`.
+pub(super) fn parse(raw: &[u8]) -> Result<Parsed<'_>, Refusal> {
     match raw {
-        [b'/', ..] => Some((split(raw)?, None)),
-        b"*" => Some((Target::Asterisk, None)),
-        _ => absolute(raw),
+        [b'/', ..] => Ok((split(raw).ok_or(Refusal::BadTarget)?, None)),
+        b"*" => Ok((Target::Asterisk, None)),
+        // RFC 9110 §7.4: a target that demands a secured connection must not be answered over another.
+        _ if strip_scheme(raw, b"https://").is_some() => Err(Refusal::SecureTarget),
+        _ => absolute(raw).ok_or(Refusal::BadTarget),
     }
 }
 
@@ -46,7 +50,7 @@ fn split(raw: &[u8]) -> Option<Target<'_>> {
 }
 
 fn absolute(raw: &[u8]) -> Option<Parsed<'_>> {
-    let rest = strip_scheme(raw, b"http://").or_else(|| strip_scheme(raw, b"https://"))?;
+    let rest = strip_scheme(raw, b"http://")?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
     Host::parse(authority)?;

@@ -6,7 +6,7 @@ use crate::files::tests::Folder;
 
 fn list(folder: &Path, most: usize) -> Listing {
     let root = Root::open(folder).unwrap();
-    read(&root, &File::open(folder).unwrap(), &TreePath::default(), most).unwrap()
+    read(&root, &File::open(folder).unwrap(), &TreePath::default(), most, HiddenNames::NotThere).unwrap()
 }
 
 #[test]

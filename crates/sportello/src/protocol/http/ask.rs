@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use sportello_net::Ended;
+use sportello_service::desk::Desk;
 use sportello_service::files::{Files, Found, HotFile, LargeFile, preferred_form};
 use sportello_service::web::{Answer, Body, Request};
 use sportello_wire::http1::body::Framing;
@@ -15,9 +16,15 @@ use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
-use super::representation::{self, Representation};
+use super::representation;
 use super::session::{End, Next, Session};
-use super::{BODY_MOST, COPY_BELOW, Site, UNREAD_MOST, clock, fault, guard};
+use super::{BODY_MOST, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
+
+/// Who answers a request that was admitted.
+enum Service<'a> {
+    Folder(Rc<Files>),
+    Desk(&'a Desk),
+}
 
 impl Session {
     /// Answers the one request at the beginning of the input.
@@ -43,18 +50,25 @@ impl Session {
     }
 
     async fn carry_out(&mut self, head: &Head<'_>, arrival: Arrival) -> Result<Next, IntakeError> {
-        let site = Rc::clone(&self.site);
-        if let Err(foreign) = guard::admit(head, memory::reach(&self.connection)) {
-            let next = self.skip_body(head).await?;
-            return Ok(self.send(head, fault::foreign(head, foreign), next, arrival).await?);
-        }
-        let Target::Path { path, query } = head.target else {
-            let next = self.skip_body(head).await?;
-            return Ok(self.send(head, options(), next, arrival).await?);
+        let served = Rc::clone(&self.served);
+        let reach = memory::reach(&self.connection);
+        let admitted = match &*served {
+            Served::Sites(sites) => guard::site(head, reach, sites).map(Service::Folder),
+            Served::Desk(desk) => guard::admit(head, reach).map(|()| Service::Desk(desk)),
         };
-        match &*site {
-            Site::Folder(files) => self.read_folder(files, head, path, arrival).await,
-            Site::Desk(desk) => {
+        match (admitted, head.target) {
+            (Err(foreign), _) => {
+                let next = self.skip_body(head).await?;
+                Ok(self.send(head, fault::foreign(head, foreign), next, arrival).await?)
+            }
+            (Ok(_), Target::Asterisk) => {
+                let next = self.skip_body(head).await?;
+                Ok(self.send(head, options(), next, arrival).await?)
+            }
+            (Ok(Service::Folder(files)), Target::Path { path, .. }) => {
+                self.read_folder(&files, head, path, arrival).await
+            }
+            (Ok(Service::Desk(desk)), Target::Path { path, query }) => {
                 let request = self.request(head, path, query).await?;
                 let answer = desk.answer(request).await;
                 let next = self.next(head);
@@ -82,8 +96,13 @@ impl Session {
                 }
             }
             Method::Options => options(),
-            _ => fault::page(head, 405, "this folder can only be read").with("allow", ALLOWED),
+            // RFC 9110 §15.6.2: a method that no resource here could have.
+            Method::Other if !fault::is_common(head.verb) => fault::page(head, 501, "this server knows no such method"),
+            _ => fault::page(head, 405, "this folder can only be read"),
         };
+        // RFC 9110 §10.2.1
+        let answer = if matches!(answer.status, 405 | 501) { answer.with("allow", ALLOWED) } else { answer };
+        let answer = fault::dressed(answer, head, files, arrival.batch).await;
         Ok(self.send(head, answer, next, arrival).await?)
     }
 
@@ -111,10 +130,9 @@ impl Session {
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
-        let representation = Representation { validators: &file.validators, media_type: file.media_type };
         let out = self.outbox.open();
         let before = out.len();
-        let decided = representation::begin(out, head, &representation, next.said(head), &clock::second());
+        let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
         let length = decided.body.end - decided.body.start;
         let bytes = (out.len() - before) as u64 + length;
         if length > 0 {

@@ -1,10 +1,11 @@
 //! What a client reads when its request was not carried out: a small page, JSON where it prefers that, plain text where its
 //! request could not be read.
 
+use bytes::Bytes;
 use sportello_service::failure::{Class, Failure};
-use sportello_service::files::{Form, preferred_form};
+use sportello_service::files::{Batch, Files, Form, preferred_form};
 use sportello_service::status::said;
-use sportello_service::web::Answer;
+use sportello_service::web::{Answer, Body};
 use sportello_wire::http1::answer::{AnswerHead, Said, reason};
 use sportello_wire::http1::{Head, Refusal};
 use tracing::{debug, error};
@@ -42,12 +43,32 @@ pub(super) fn failed(head: &Head<'_>, failure: &Failure) -> Answer {
     if status == 503 { answer.with("retry-after", "1") } else { answer }
 }
 
-/// A request that another site may have begun.
+/// A request that is for no one here, or that another website may have begun.
 pub(super) fn foreign(head: &Head<'_>, foreign: Foreign) -> Answer {
     match foreign {
         Foreign::Host => page(head, 421, "this port answers to localhost, 127.0.0.1 and [::1] only"),
+        Foreign::Site => page(head, 421, "no site of that name is served on this port"),
+        Foreign::Nameless => page(head, 404, "this port serves sites by their names; send a Host field"),
         Foreign::Origin => page(head, 403, "this port does not answer to pages of other sites"),
     }
+}
+
+/// An answer in the site's own clothes: its page takes the place of ours, the status and the other fields stay. A page that
+/// cannot be sent is left out, so none can lead to another.
+pub(super) async fn dressed(answer: Answer, head: &Head<'_>, files: &Files, batch: Batch) -> Answer {
+    // A program that wants JSON gets JSON.
+    if answer.status < 400 || preferred_form(head.fields.values("accept")) == Form::Json {
+        return answer;
+    }
+    let Some(page) = files.error_page(answer.status, batch).await else { return answer };
+    let own = answer.fields.into_iter().filter(|(name, _)| *name != "content-type");
+    let fields = own.chain([("content-type", page.description().media_type().into())]).collect();
+    Answer { status: answer.status, fields, body: Body::Bytes(Bytes::copy_from_slice(page.body())) }
+}
+
+/// Whether a method that this server does nothing with is one of RFC 9110 §9.3 or RFC 5789.
+pub(super) fn is_common(verb: &[u8]) -> bool {
+    matches!(verb, b"TRACE" | b"PATCH")
 }
 
 /// A page with a status and a sentence.
@@ -106,7 +127,6 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sportello_service::web::Body;
     use sportello_wire::http1::Limits;
     use sportello_wire::http1::head::parse;
 

@@ -3,17 +3,26 @@
 //! A page of `evil.example` whose name is rebound to 127.0.0.1 would be of the same origin as what is served here, and could
 //! read it. So a loopback channel answers only to names that can mean nothing but this machine, and to pages of such names.
 
+use std::rc::Rc;
+
+use sportello_service::files::Files;
 use sportello_wire::http1::Head;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::target::Host;
 
-/// A request that another site may have begun.
+use super::sites::{Choice, Sites};
+
+/// A request that is not for what is served here, or that another website may have begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Foreign {
     /// It names a host that is not this machine: 421 (RFC 9110 §15.5.20).
     Host,
     /// A page of another origin sends it: 403.
     Origin,
+    /// It names a host that is no site of this channel: 421.
+    Site,
+    /// It names no host (HTTP/1.0), and there is no site for such: 404.
+    Nameless,
 }
 
 /// Whether a channel listens on loopback, and so answers to this machine alone.
@@ -21,6 +30,27 @@ pub(super) enum Foreign {
 pub(super) enum Reach {
     Loopback,
     Network,
+}
+
+/// The site that answers a request which came over a channel of this reach. Over loopback, beside this machine's names those
+/// that were configured are its own: they cannot be another website's.
+pub(super) fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Files>, Foreign> {
+    match sites.choose(head.host, head.named) {
+        Choice::Named(files) => {
+            let is_own =
+                |origin| is_loopback_origin(origin) || origin_host(origin).is_some_and(|host| sites.bears(host));
+            if reach == Reach::Loopback && head.present.has(Known::Origin) && !head.fields.values("origin").all(is_own)
+            {
+                return Err(Foreign::Origin);
+            }
+            Ok(files)
+        }
+        Choice::Default(files) => admit(head, reach).map(|()| files),
+        Choice::None => {
+            admit(head, reach)?;
+            Err(if head.named.is_some() { Foreign::Site } else { Foreign::Nameless })
+        }
+    }
 }
 
 /// Checks Host and Origin of a request that came over a channel of this reach.
@@ -39,9 +69,13 @@ pub(super) fn admit(head: &Head<'_>, reach: Reach) -> Result<(), Foreign> {
 }
 
 /// RFC 6454 §7: scheme, host, port; or `null`, which is no one's.
-fn is_loopback_origin(origin: &[u8]) -> bool {
+fn origin_host(origin: &[u8]) -> Option<Host<'_>> {
     let authority = origin.strip_prefix(b"http://").or_else(|| origin.strip_prefix(b"https://"));
-    authority.and_then(Host::parse).is_some_and(Host::is_loopback)
+    authority.and_then(Host::parse)
+}
+
+fn is_loopback_origin(origin: &[u8]) -> bool {
+    origin_host(origin).is_some_and(Host::is_loopback)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection};
-use sportello_service::files::{Batch, Files, HotFile};
+use sportello_service::files::{Batch, HotFile};
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use super::guard::{self, Reach};
 use super::outbox::Outbox;
 use super::representation::begin_hot;
-use super::{COPY_BELOW, FLUSH_AT, Site};
+use super::sites::Sites;
+use super::{COPY_BELOW, FLUSH_AT, Served};
 use crate::observe::{self, Done};
 
 /// Where the run over what has arrived came to a halt.
@@ -48,19 +49,15 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// To be made after the read.
-    pub(super) fn now(site: &Site) -> Self {
-        let batch = match site {
-            Site::Folder(files) => files.batch(),
-            Site::Desk(_) => Batch::default(),
-        };
-        Self { at: Instant::now(), batch }
+    pub(super) fn now() -> Self {
+        Self { at: Instant::now(), batch: Batch::begin() }
     }
 }
 
 /// Answers as many requests as can be answered from memory, in order.
 pub(super) fn answer(
     connection: &Connection,
-    site: &Site,
+    served: &Served,
     input: &mut Buffer,
     outbox: &mut Outbox,
     arrival: Arrival,
@@ -92,8 +89,8 @@ pub(super) fn answer(
             }
             Err(refusal) => return Halt::Refused(refusal),
         };
-        let Site::Folder(files) = site else { return Halt::Ask };
-        let Some(file) = hot(files, &head, reach, arrival) else { return Halt::Ask };
+        let Served::Sites(sites) = served else { return Halt::Ask };
+        let Some(file) = hot(sites, &head, reach, arrival) else { return Halt::Ask };
         let persistence = persistence(connection, &head);
         let out = outbox.open();
         let before = out.len();
@@ -118,13 +115,12 @@ pub(super) fn answer(
 }
 
 /// The file in memory that answers this request, if it is as plain as that.
-fn hot(files: &Files, head: &Head<'_>, reach: Reach, arrival: Arrival) -> Option<Rc<HotFile>> {
+fn hot(sites: &Sites, head: &Head<'_>, reach: Reach, arrival: Arrival) -> Option<Rc<HotFile>> {
     let Target::Path { path, .. } = head.target else { return None };
     let plain = matches!(head.method, Method::Get | Method::Head)
         && head.framing == Framing::Length(0)
-        && !head.present.has(Known::Expect)
-        && guard::admit(head, reach).is_ok();
-    if plain { files.hot(path, arrival.batch) } else { None }
+        && !head.present.has(Known::Expect);
+    if plain { guard::site(head, reach, sites).ok()?.hot(path, arrival.batch) } else { None }
 }
 
 /// What this channel answers to.

@@ -1,8 +1,9 @@
 //! HTTP/1.1 over one connection: what arrives is read, answered from memory where that is possible, and answered in order.
 //!
-//! Knows the grammar only through `sportello_wire::http1`, and what it serves only as a [`Site`]. The way of a request:
+//! Knows the grammar only through `sportello_wire::http1`, and what it serves only as [`Served`]. The way of a request:
 //! [`session`] reads and writes, [`memory`] answers without waiting, [`ask`] waits for disk or desk, [`framed`] turns what a
-//! service says into bytes, [`fault`] says what went wrong, [`guard`] keeps foreign websites away from loopback.
+//! service says into bytes, [`fault`] says what went wrong, [`sites`] finds whose request it is, [`guard`] keeps foreign websites
+//! away from loopback.
 //!
 //! Bounded by: `http1::Limits` for heads, [`BODY_MOST`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
 //! to be written, the channel's deadlines for every wait.
@@ -17,24 +18,26 @@ mod memory;
 mod outbox;
 mod representation;
 mod session;
+mod sites;
 
 use std::rc::Rc;
 
 use sportello_net::Connection;
 use sportello_service::desk::Desk;
-use sportello_service::files::Files;
+
+pub use sites::{BadSiteName, SiteName, Sites, TakenName};
 
 /// What one HTTP channel serves on one worker.
-pub enum Site {
-    /// A folder.
-    Folder(Files),
+pub enum Served {
+    /// Folders, by the host that is asked for.
+    Sites(Sites),
     /// The desk.
     Desk(Desk),
 }
 
 /// Serves one connection until it ends.
-pub async fn serve(connection: Connection, site: Rc<Site>) {
-    session::Session::new(connection, site).run().await;
+pub async fn serve(connection: Connection, served: Rc<Served>) {
+    session::Session::new(connection, served).run().await;
 }
 
 /// The largest body a request to the desk may have; beyond: 413.

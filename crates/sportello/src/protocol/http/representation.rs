@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use sportello_service::files::{FileValidators, HotFile};
+use sportello_service::files::{Description, HotFile};
 use sportello_wire::http1::answer::{AnswerHead, DATE_OF_OK, Said};
 use sportello_wire::http1::condition::{Outcome, evaluate};
 use sportello_wire::http1::range::Selected;
@@ -19,18 +19,11 @@ pub(super) struct Decided {
     pub(super) body: Range<u64>,
 }
 
-/// A file as it can be sent.
-pub(super) struct Representation<'a> {
-    pub(super) validators: &'a FileValidators,
-    pub(super) media_type: &'a str,
-}
-
 /// Writes the head for a file in memory: the prebuilt one where the whole is to be sent.
 pub(super) fn begin_hot(out: &mut Vec<u8>, head: &Head<'_>, file: &HotFile, said: Said, second: &Second) -> Decided {
-    let outcome = evaluate(head, &file.validators().borrowed(), second.unix);
+    let outcome = evaluate(head, &file.description().validators(), second.unix);
     if outcome != Outcome::Send(Selected::Whole) {
-        let representation = Representation { validators: file.validators(), media_type: file.media_type() };
-        return begin_as(out, head, &representation, outcome, said, second);
+        return begin_as(out, head, file.description(), outcome, said, second);
     }
     let date = out.len() + DATE_OF_OK;
     if said == Said::Nothing {
@@ -47,26 +40,20 @@ pub(super) fn begin_hot(out: &mut Vec<u8>, head: &Head<'_>, file: &HotFile, said
 }
 
 /// Writes the head for a file on the disk.
-pub(super) fn begin(
-    out: &mut Vec<u8>,
-    head: &Head<'_>,
-    file: &Representation<'_>,
-    said: Said,
-    second: &Second,
-) -> Decided {
-    let outcome = evaluate(head, &file.validators.borrowed(), second.unix);
+pub(super) fn begin(out: &mut Vec<u8>, head: &Head<'_>, file: &Description, said: Said, second: &Second) -> Decided {
+    let outcome = evaluate(head, &file.validators(), second.unix);
     begin_as(out, head, file, outcome, said, second)
 }
 
 fn begin_as(
     out: &mut Vec<u8>,
     head: &Head<'_>,
-    file: &Representation<'_>,
+    file: &Description,
     outcome: Outcome,
     said: Said,
     second: &Second,
 ) -> Decided {
-    let length = file.validators.borrowed().length;
+    let length = file.validators().length;
     let status = match outcome {
         Outcome::Send(Selected::Whole) => 200,
         Outcome::Send(Selected::Part(_)) => 206,
@@ -77,12 +64,12 @@ fn begin_as(
     let mut answer = AnswerHead::begin(out, status, &second.date);
     let body = match outcome {
         Outcome::Send(Selected::Whole) => {
-            file.validators.write_with_type(&mut answer, file.media_type);
+            file.write_with_type(&mut answer);
             answer.length(length);
             body(head, 0, length)
         }
         Outcome::Send(Selected::Part(part)) => {
-            file.validators.write_with_type(&mut answer, file.media_type);
+            file.write_with_type(&mut answer);
             answer.length(part.length);
             answer.content_range(part, length);
             body(head, part.start, part.length)
@@ -94,7 +81,7 @@ fn begin_as(
         }
         // RFC 9110 §15.4.5: no content, and the fields that a 200 would have had for caches.
         Outcome::NotModified => {
-            file.validators.write(&mut answer);
+            file.write(&mut answer);
             0..0
         }
         Outcome::Failed => {

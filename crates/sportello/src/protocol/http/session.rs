@@ -16,13 +16,13 @@ use tracing::debug;
 
 use super::memory::{self, Arrival, Halt};
 use super::outbox::Outbox;
-use super::{Site, fault};
+use super::{Served, fault};
 use crate::observe::{self, Done};
 
 /// One connection and what has come and is to go over it.
 pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) site: Rc<Site>,
+    pub(super) served: Rc<Served>,
     pub(super) input: Buffer,
     pub(super) outbox: Outbox,
 }
@@ -53,8 +53,8 @@ impl Next {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, site: Rc<Site>) -> Self {
-        Self { connection, site, input: Buffer::new(), outbox: Outbox::default() }
+    pub(super) fn new(connection: Connection, served: Rc<Served>) -> Self {
+        Self { connection, served, input: Buffer::new(), outbox: Outbox::default() }
     }
 
     /// Serves the connection until it ends.
@@ -83,9 +83,9 @@ impl Session {
 
     /// Answers what has arrived, until nothing of it is left.
     async fn arrived(&mut self) -> Result<Next, Ended> {
-        let mut arrival = Arrival::now(&self.site);
+        let mut arrival = Arrival::now();
         loop {
-            match memory::answer(&self.connection, &self.site, &mut self.input, &mut self.outbox, arrival) {
+            match memory::answer(&self.connection, &self.served, &mut self.input, &mut self.outbox, arrival) {
                 Halt::Empty => {
                     self.flush().await?;
                     return Ok(Next::Request);
@@ -106,7 +106,7 @@ impl Session {
                     if !Box::pin(self.read_more(before, arrival.at)).await? {
                         return Ok(Next::End(End::Done));
                     }
-                    arrival = Arrival::now(&self.site);
+                    arrival = Arrival::now();
                 }
                 Halt::Ask => {
                     if let Next::End(end) = Box::pin(self.ask(arrival)).await? {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -11,11 +11,12 @@ use std::time::Duration;
 
 use sportello_net::limit::Limit;
 use sportello_net::{Channel, Deadlines, Listener, Serve, Speaker, Workers};
-use sportello_service::files::{Root, Settings};
+use sportello_service::files::settings::{CacheRule, Caching, ErrorPages, HiddenNames, Listings};
+use sportello_service::files::{Files, Root, Settings};
 
 use super::*;
 
-struct Folder(Rc<Site>);
+struct Folder(Rc<Served>);
 
 /// What the task of one connection may take; the buffers are the worker's while it idles.
 const FUTURE_MOST: usize = 1536;
@@ -41,6 +42,10 @@ impl House {
     }
 
     fn with(deadlines: Deadlines) -> Self {
+        Self::serving(deadlines, |folder| Served::Sites(Sites::only(files(folder, Settings::default()))))
+    }
+
+    fn serving(deadlines: Deadlines, served: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("sportello-http-{}-{number}", std::process::id()));
@@ -61,11 +66,8 @@ impl House {
         };
         let listener = Listener::bind(channel, 1).unwrap();
         let address = listener.channel().address;
-        let root = Arc::new(Root::open(&folder).unwrap());
-        let make = move |_: &Workers, _| {
-            let files = Files::new(Arc::clone(&root), Settings::default());
-            Folder(Rc::new(Site::Folder(files)))
-        };
+        let place = folder.clone();
+        let make = move |_: &Workers, _| Folder(Rc::new(served(&place)));
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
         Self { folder, address, workers, threads }
     }
@@ -94,6 +96,10 @@ impl House {
         }
         fs::remove_dir_all(self.folder).unwrap();
     }
+}
+
+fn files(folder: &Path, settings: Settings) -> Files {
+    Files::new(Arc::new(Root::open(folder).unwrap()), settings)
 }
 
 fn split(mut text: &str, head_only: bool) -> Vec<(u16, String)> {
@@ -272,6 +278,106 @@ fn foreign_hosts_and_origins_get_nothing() {
             assert_eq!(house.dialogue(LAST), [ok("first")]);
         }
     }
+    house.close();
+}
+
+/// Two named sites and no default: `one` lists nothing and has pages of its own, `sub` is served below a wildcard.
+fn two_sites(folder: &Path) -> Served {
+    let mut error_pages = ErrorPages::default();
+    error_pages.set(404, "/.pages/404.html").unwrap();
+    error_pages.set(405, "/.pages/missing.html").unwrap();
+    let caching = Caching::new(vec![CacheRule::parse("text/plain", "max-age=60").unwrap()]);
+    let one = Settings { listing: Listings::Off, error_pages, caching, ..Settings::default() };
+    let two = Settings { hidden: HiddenNames::Served, ..Settings::default() };
+    let mut sites = Sites::default();
+    let names = ["one.example", "localhost"].map(|name| SiteName::parse(name).unwrap());
+    sites.add(&names, &Rc::new(files(folder, one))).unwrap();
+    sites.add(&[SiteName::parse("*.two.example").unwrap()], &Rc::new(files(&folder.join("sub"), two))).unwrap();
+    Served::Sites(sites)
+}
+
+/// The status, the head and the body of the one answer.
+fn whole(house: &House, request: &str) -> (u16, String, String) {
+    let mut stream = house.client();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+}
+
+#[test]
+fn sites_are_chosen_by_the_authority_of_each_request() {
+    let house = House::serving(Deadlines::default(), two_sites);
+    fs::write(house.folder.join("sub/a"), "other").unwrap();
+    let ask = |target: &str, host: &str| format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    let statuses = [
+        (ask("/a", "one.example"), ok("first")),
+        (ask("/a", "ONE.example.:81"), ok("first")),
+        (ask("/a", "x.two.example"), ok("other")),
+        (ask("/a", "x.y.Two.example:1"), ok("other")),
+        // RFC 9112 §3.2.2: the target's authority wins.
+        (ask("http://x.two.example/a", "one.example"), ok("other")),
+        (ask("http://one.example:81/a", "x.two.example"), ok("first")),
+        (ask("http://one.example/a", "nobody.example"), ok("first")),
+        (ask("/a", "localhost"), ok("first")),
+    ];
+    // Twice on one connection: from the disk and from memory, one site after the other.
+    let requests: String = statuses.iter().chain(&statuses).map(|(request, _)| request.as_str()).collect();
+    let expect: Vec<_> = statuses.iter().chain(&statuses).map(|(_, answer)| answer.clone()).collect();
+    assert_eq!(house.dialogue(&(requests + LAST))[..expect.len()], expect);
+    for (host, status) in
+        [("nobody.example", 421), ("two.example", 421), ("one.example.evil.example", 421), ("127.0.0.1", 421)]
+    {
+        let request = format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(house.dialogue(&request)[0].0, status, "{host}");
+    }
+    // HTTP/1.0 may name no host, and then misdirects nothing.
+    assert_eq!(house.dialogue("GET /a HTTP/1.0\r\n\r\n")[0].0, 404);
+    assert_eq!(house.dialogue("GET http://one.example/a HTTP/1.0\r\n\r\n"), [ok("first")]);
+    for origin in ["http://one.example", "https://q.two.example", "http://localhost:3000"] {
+        let request = ask("/a", &format!("one.example\r\nConnection: close\r\nOrigin: {origin}"));
+        assert_eq!(house.dialogue(&request), [ok("first")], "{origin}");
+    }
+    let request = ask("/a", "one.example\r\nConnection: close\r\nOrigin: http://evil.example");
+    assert_eq!(house.dialogue(&request)[0].0, 403);
+    house.close();
+}
+
+#[test]
+fn a_site_has_its_own_pages_listings_hidden_names_and_caching() {
+    let house = House::serving(Deadlines::default(), two_sites);
+    fs::create_dir(house.folder.join(".pages")).unwrap();
+    fs::write(house.folder.join(".pages/404.html"), "<h1>lost</h1>").unwrap();
+    fs::write(house.folder.join("c.txt"), "text").unwrap();
+    fs::write(house.folder.join("sub/.hidden"), "seen").unwrap();
+    let ask = |method: &str, target: &str, host: &str, more: &str| {
+        whole(&house, &format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{more}\r\n"))
+    };
+    for _ in 0..2 {
+        for target in ["/nothing", "/", "/sub/", "/.pages/404.html"] {
+            let (status, head, body) = ask("GET", target, "one.example", "");
+            assert_eq!((status, &*body), (404, "<h1>lost</h1>"), "{target}");
+            assert!(head.contains("content-type: text/html") && !head.contains("etag"), "{head}");
+            assert!(head.contains("\r\ncontent-length: 13") && head.contains("\r\ncache-control: no-store"), "{head}");
+            let (status, bodiless, body) = ask("HEAD", target, "one.example", "");
+            assert_eq!((status, &*body), (404, ""));
+            assert!(bodiless.contains("\r\ncontent-length: 13"), "{bodiless}");
+        }
+    }
+    // A page that is not there leaves ours; a program that wants JSON gets JSON.
+    let (status, head, body) = ask("POST", "/a", "one.example", "Content-Length: 0\r\n");
+    assert!(status == 405 && body.contains("Method Not Allowed") && head.contains("\r\nallow: GET, HEAD, OPTIONS"));
+    let (_, head, body) = ask("GET", "/nothing", "one.example", "Accept: application/json\r\n");
+    assert!(head.contains("application/json") && body.contains("\"status\":404"), "{body}");
+    let caching = |target, host| {
+        let (_, head, _) = ask("GET", target, host, "");
+        head.lines().find_map(|line| line.strip_prefix("cache-control: ")).map(str::to_owned)
+    };
+    assert_eq!(caching("/c.txt", "one.example").as_deref(), Some("max-age=60"));
+    assert_eq!(caching("/a", "one.example").as_deref(), Some("no-cache"));
+    assert_eq!(ask("GET", "/.hidden", "a.two.example", "").2, "seen");
+    assert!(ask("GET", "/", "a.two.example", "").2.contains(".hidden"));
     house.close();
 }
 
