@@ -117,7 +117,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         conversations: Conversations::default(),
     };
     let parts = Parts {
-        roles: doors.iter().map(|door| door.role.clone()).collect(),
+        plans: doors.iter().map(|door| Plan::of(&door.role)).collect(),
         roots: settings.sites.iter().map(open_root).collect::<Result<_, _>>()?,
         hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
@@ -151,13 +151,33 @@ impl Shared {
 
 /// What the workers' services are made from.
 struct Parts {
-    roles: Vec<Role>,
+    /// By the channel's index.
+    plans: Vec<Plan>,
     roots: Vec<(Arc<Root>, Site)>,
     hostname: String,
     desk: OnceLock<Desk>,
     observatory: Arc<Observatory>,
     shared: Shared,
     log: Log,
+}
+
+/// What is served on a channel, as all workers share it.
+enum Plan {
+    Sites,
+    Desk,
+    Smtp(Arc<smtp::Policy>),
+    Command(command::Limits),
+}
+
+impl Plan {
+    fn of(role: &Role) -> Self {
+        match role {
+            Role::Sites => Self::Sites,
+            Role::Desk => Self::Desk,
+            Role::Smtp(settings) => Self::Smtp(Arc::new(smtp::Policy::new(settings))),
+            Role::Command(limits) => Self::Command(*limits),
+        }
+    }
 }
 
 impl Parts {
@@ -170,13 +190,13 @@ impl Parts {
         let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
         let desk = Rc::new(http::Served::Desk(desk));
         let sites = self.sites();
-        let service = |role: &Role| match role {
-            Role::Sites => Service::Http(Rc::clone(sites.as_ref().unwrap_or(&desk))),
-            Role::Desk => Service::Http(Rc::clone(&desk)),
-            Role::Smtp(limits) => Service::Smtp(Rc::new(self.smtp(limits))),
-            Role::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
+        let service = |plan: &Plan| match plan {
+            Plan::Sites => Service::Http(Rc::clone(sites.as_ref().unwrap_or(&desk))),
+            Plan::Desk => Service::Http(Rc::clone(&desk)),
+            Plan::Smtp(policy) => Service::Smtp(Rc::new(self.smtp(policy))),
+            Plan::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
         };
-        Services { channels: self.roles.iter().map(service).collect() }
+        Services { channels: self.plans.iter().map(service).collect() }
     }
 
     /// What the HTTP channels give that are not the desk.
@@ -185,9 +205,9 @@ impl Parts {
         Some(Rc::new(http::Served::Sites(http::Sites::only(Files::new(Arc::clone(root), site.files.clone())))))
     }
 
-    fn smtp(&self, limits: &smtp::Limits) -> smtp::Service {
+    fn smtp(&self, policy: &Arc<smtp::Policy>) -> smtp::Service {
         let conversations = self.shared.conversations.clone();
-        smtp::Service::new(self.shared.store.clone(), &self.hostname, limits.clone(), conversations)
+        smtp::Service::new(self.shared.store.clone(), &self.hostname, Arc::clone(policy), conversations)
     }
 
     fn command(&self, limits: &command::Limits, observer: &Observer, workers: &Workers) -> command::Service {

@@ -95,7 +95,7 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
     let inside = if flags.address.is_loopback() { flags.address } else { Ipv4Addr::LOCALHOST.into() };
     let written = [
         ("web", Role::Sites, flags.address, flags.web),
-        ("mail", Role::Smtp(smtp::Limits::default()), flags.address, flags.mail),
+        ("mail", Role::Smtp(smtp::Settings::default()), flags.address, flags.mail),
         ("commands", Role::Command(command::Limits::default()), inside, flags.commands),
         ("desk", Role::Desk, inside, flags.desk),
     ];

@@ -59,7 +59,7 @@ pub enum Role {
     /// HTTP, giving the desk.
     Desk,
     /// SMTP, catching every message.
-    Smtp(smtp::Limits),
+    Smtp(smtp::Settings),
     /// RESP and text lines.
     Command(command::Limits),
 }

@@ -2,12 +2,16 @@
 //!
 //! `session` moves bytes between the connection and the state machine of `sportello_wire::smtp::server`; `delivery` takes one
 //! message to the store. Every recipient is taken and caught in the Inbox; none of it leaves this machine. 250 is said when the
-//! message is on disk, not before. Bounded by: the session's [`Limits`], the channel's deadlines, the store's memory and disk.
+//! message is on disk, not before. Bounded by: the session's [`Limits`], the source's rates and
+//! its share of the disk ([`Policy`]), the channel's deadlines, the store's memory and disk.
 
+mod admission;
 mod delivery;
+mod policy;
 mod session;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sportello_net::{Buffer, Connection};
 use sportello_service::conversations::Conversations;
@@ -15,28 +19,31 @@ use sportello_store::Store;
 use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
 
+pub use self::policy::{Local, Policy, Settings};
 use self::session::{Conversation, Parting};
 
 /// What every session of a channel has in common.
 #[derive(Clone, Debug)]
 pub struct Service {
     store: Store,
-    hostname: Box<str>,
-    limits: Limits,
+    hostname: Arc<str>,
+    limits: Arc<Limits>,
+    policy: Arc<Policy>,
     conversations: Conversations,
 }
 
 impl Service {
     /// A service that keeps mail in `store`, and sessions in `conversations` when asked to, and greets as `hostname`; what is
-    /// no domain name becomes `localhost`.
-    pub fn new(store: Store, hostname: &str, mut limits: Limits, conversations: Conversations) -> Self {
+    /// no domain name becomes `localhost`. `policy` is the channel's, the same for all workers.
+    pub fn new(store: Store, hostname: &str, policy: Arc<Policy>, conversations: Conversations) -> Self {
+        let mut limits = policy.limits.clone();
         // A command is read into one buffer.
         limits.command_line = limits.command_line.min(Buffer::CAPACITY);
         let hostname = match Domain::parse(hostname.as_bytes()) {
             Ok(_) => hostname.into(),
             Err(_) => "localhost".into(),
         };
-        Self { store, hostname, limits, conversations }
+        Self { store, hostname, limits: limits.into(), policy, conversations }
     }
 }
 

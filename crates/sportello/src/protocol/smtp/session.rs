@@ -3,6 +3,8 @@
 //! Nothing is read from the connection while the store takes a slice, so a fast client cannot outrun the disk. Replies leave
 //! when there is nothing more to answer, in one write.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sportello_net::{Buffer, Connection, Deadline, Ended};
@@ -11,7 +13,9 @@ use sportello_wire::smtp::server::{Event, Hello, Progress, Reply, Session};
 use tokio::time::Instant;
 
 use super::Service;
+use super::admission::{self, Admission};
 use super::delivery::{Delivery, Label};
+use super::policy::Counted;
 use crate::observe::{self, Done};
 
 /// One session and what it holds. Small while it waits: a message under way is in a box.
@@ -23,6 +27,10 @@ pub(super) struct Conversation<'s> {
     out: Vec<u8>,
     delivery: Option<Box<Delivery>>,
     label: Option<Box<Label>>,
+    /// Whom this session counts for, if anybody.
+    source: Option<IpAddr>,
+    /// Errors of this session that were counted.
+    errors: u32,
     /// Where this session is kept, when somebody asked for it.
     transcript: Option<Box<Transcript>>,
 }
@@ -58,9 +66,11 @@ impl<'s> Conversation<'s> {
             service.conversations.begin(connection.id(), connection.peer(), &connection.channel().name).map(Box::new);
         Self {
             transcript,
+            source: service.policy.source(connection.peer().ip()),
+            errors: 0,
             connection,
             service,
-            session: Session::new(&service.hostname, service.limits.clone()),
+            session: Session::new(Arc::clone(&service.hostname), Arc::clone(&service.limits)),
             buffer: Buffer::new(),
             out: Vec::new(),
             delivery: None,
@@ -70,9 +80,7 @@ impl<'s> Conversation<'s> {
 
     /// Converses to the end; whether the connection is worth closing with care.
     pub(super) async fn run(&mut self) -> Parting {
-        self.session.greeting(&mut self.out);
-        self.keep_replies(0);
-        let ended = self.converse().await;
+        let ended = self.meet().await;
         if self.session.is_in_text() {
             self.told("left", Failed::Yes);
         }
@@ -92,6 +100,31 @@ impl<'s> Conversation<'s> {
 
     pub(super) fn into_connection(self) -> Connection {
         self.connection
+    }
+
+    /// Greets, or does not; then converses.
+    async fn meet(&mut self) -> Result<(), Ended> {
+        if let Some(source) = self.source {
+            // In a box, so that no session has to be large for its first moments.
+            let policy = &self.service.policy;
+            let decided = admission::decide(policy, source, &mut self.connection, &mut self.buffer);
+            match Box::pin(decided).await? {
+                Admission::Greet => {}
+                Admission::Left => return Err(Ended::Closed),
+                Admission::Refuse(reply) => {
+                    if let Some(transcript) = &mut self.transcript {
+                        transcript.client(self.buffer.filled());
+                    }
+                    self.buffer.consume(usize::MAX);
+                    self.session.close(&reply, &mut self.out);
+                    self.keep_replies(0);
+                    return self.flush().await;
+                }
+            }
+        }
+        self.session.greeting(&mut self.out);
+        self.keep_replies(0);
+        self.converse().await
     }
 
     async fn converse(&mut self) -> Result<(), Ended> {
@@ -135,7 +168,7 @@ impl<'s> Conversation<'s> {
             }
             Event::Reset => self.forget(),
             Event::Mail => self.begin(),
-            Event::Recipient => self.session.accept(&mut self.out),
+            Event::Recipient => self.recipient(),
             Event::Data => self.data(),
             Event::Fault(fault) => {
                 tracing::debug!(connection = self.connection.id(), %fault, "a message is refused");
@@ -150,8 +183,31 @@ impl<'s> Conversation<'s> {
             self.session.refuse(reply, &mut self.out);
             self.delivery = None;
         }
+        if self.session.errors() > self.errors && !self.may_fail() {
+            next = Next::Over;
+        }
         self.keep_replies(said);
         Ok(next)
+    }
+
+    /// Counts an error against the source; one too many ends the session.
+    fn may_fail(&mut self) -> bool {
+        self.errors = self.session.errors();
+        let Some(reply) = self.count(Counted::Failures) else { return true };
+        self.session.close(&reply, &mut self.out);
+        false
+    }
+
+    /// Counts one against the source; the reply when that is one too many.
+    fn count(&self, counted: Counted) -> Option<Reply> {
+        self.service.policy.count(counted, self.source?).err()
+    }
+
+    fn recipient(&mut self) {
+        match self.count(Counted::Recipients) {
+            Some(reply) => self.session.refuse(reply, &mut self.out),
+            None => self.session.accept(&mut self.out),
+        }
     }
 
     /// Keeps what was said since the replies were `said` bytes long.
@@ -197,7 +253,12 @@ impl<'s> Conversation<'s> {
     fn begin(&mut self) {
         let envelope = self.session.envelope();
         self.label = Some(Box::new(Label::new(envelope)));
-        match Delivery::begin(&self.service.store, envelope.and_then(|envelope| envelope.mail.size)) {
+        let size = envelope.and_then(|envelope| envelope.mail.size);
+        let begun = match self.count(Counted::Messages) {
+            Some(reply) => Err(reply),
+            None => Delivery::begin(self.service, self.source, size),
+        };
+        match begun {
             Ok(delivery) => {
                 self.connection.set_doing("MAIL");
                 self.delivery = Some(Box::new(delivery));

@@ -3,6 +3,7 @@
 //! Knows no socket, store or clock; decides nothing about senders and recipients, but asks. See the module above.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::command::{self, Command, Mail};
 use super::data::{Fault, Step, Text};
@@ -13,8 +14,8 @@ use crate::mail::ForwardPath;
 /// One session, from the greeting to its end.
 #[derive(Debug)]
 pub struct Session {
-    limits: Limits,
-    hostname: Box<str>,
+    limits: Arc<Limits>,
+    hostname: Arc<str>,
     hello: Option<Hello>,
     phase: Phase,
     errors: u32,
@@ -109,8 +110,8 @@ pub enum Event<'a> {
 
 impl Session {
     /// A session of the server called `hostname`, which is a domain name.
-    pub fn new(hostname: &str, limits: Limits) -> Self {
-        let hostname = hostname.into();
+    pub fn new(hostname: impl Into<Arc<str>>, limits: impl Into<Arc<Limits>>) -> Self {
+        let (hostname, limits) = (hostname.into(), limits.into());
         Self { limits, hostname, hello: None, phase: Phase::Ready, errors: 0, idle_commands: 0 }
     }
 
@@ -143,6 +144,11 @@ impl Session {
             Phase::RecipientAsked(_, recipient) => Some(recipient),
             _ => None,
         }
+    }
+
+    /// How many 5xx were said so far.
+    pub fn errors(&self) -> u32 {
+        self.errors
     }
 
     /// Whether the next bytes of the client are a command.
