@@ -1,11 +1,20 @@
-"""The caught mail, as the desk's JSON API gives it."""
+"""The caught mail, as the desk's API gives it, in the names of the scenarios."""
 
 from sportello import Http, check
 
 
-def inbox(server):
-    """The messages, newest first."""
-    return server.api("/api/v1/messages?limit=200")["messages"]
+def inbox(server, start=0):
+    """The messages, newest first, at most 1000 of them after `start` newer ones."""
+    found = server.api(f"/api/v1/messages?limit=1000&start={start}")["messages"]
+    return [{"id": each["ID"], "subject": each["Subject"], "size": each["Size"]} for each in found]
+
+
+def all_messages(server):
+    """All messages, page by page; nothing may arrive meanwhile."""
+    found = []
+    while page := inbox(server, len(found)):
+        found += page
+    return found
 
 
 def raw(server, message):

@@ -201,7 +201,7 @@ with step("mail over the command channel: list, read, delete"):
     listing = until(lambda: cli("MAIL", "LIST"), "the message is listed")
     contains(listing, "by command")
     with Resp(PORT) as client:
-        number = server.api("/api/v1/messages")["messages"][0]["id"]
+        number = server.api("/api/v1/messages")["messages"][0]["ID"]
         contains(client.ask("MAIL", "READ", number), b"the body")
         check(not isinstance(client.ask("MAIL", "DELETE", number), Error), "deleted")
         check(isinstance(client.ask("MAIL", "READ", number), Error), "it is gone")

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import time
 
+from inbox import inbox
 from resp import Resp
 from sportello import Http, Lines, Server, alive, check, connect, contains, everything, finish, folder, program, same, step, until
 
@@ -91,7 +92,7 @@ with step("after SIGTERM what is in flight finishes, what idles is closed, and i
 
 with step("the message that was accepted while stopping is there after the next start"):
     with Server(web, state=state) as server:
-        same([message["subject"] for message in server.api("/api/v1/messages")["messages"]], ["in flight"])
+        same([message["subject"] for message in inbox(server)], ["in flight"])
 
 with step("a second signal ends the wait: everything in flight is cut, the program killed, and it is said"):
     busy = Busy("second")
@@ -105,7 +106,7 @@ with step("a second signal ends the wait: everything in flight is cut, the progr
     state = busy.server.state
     busy.close()
     with Server(web, state=state) as server:
-        same(server.api("/api/v1/messages")["messages"], [], "the message cut in the middle is not there")
+        same(inbox(server), [], "the message cut in the middle is not there")
 
 with step("with nothing in flight it stops at once, on SIGINT as on SIGTERM"):
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from inbox import raw
+from inbox import all_messages, raw
 from resp import Resp
 from sportello import (Lines, Server, alive, check, children, finish, folder, program, run, same, step, until)
 
@@ -57,19 +57,8 @@ def sender(port, number, turn, stopping):
         return  # the server is gone, as it must be
 
 
-def everything(server):
-    """All messages, page by page."""
-    found, before = [], None
-    while True:
-        page = server.api("/api/v1/messages?limit=200" + (f"&before={before}" if before else ""))
-        found += page["messages"]
-        before = page.get("next")
-        if not before:
-            return found
-
-
 def verify(server, seen_before):
-    messages = everything(server)
+    messages = all_messages(server)
     by_token = {}
     for message in messages:
         by_token.setdefault(message["subject"], []).append(message)
@@ -122,7 +111,7 @@ for turn in range(ROUNDS):
         with Server(web, state=state) as restarted:
             total = verify(restarted, seen)
             until(lambda: not list((state / "spool").iterdir()), "the spool is swept")
-            large = [m for m in everything(restarted) if m["size"] > 80_000]
+            large = [m for m in all_messages(restarted) if m["size"] > 80_000]
             blobs = [file for file in (state / "blobs").rglob("*") if file.is_file()]
             check(len(blobs) <= len(large) + 1000 and len(blobs) >= len(large), f"{len(blobs)} blobs for {len(large)} large messages")
         print(f"     {count_at_death} promised in all, {total} in the inbox")

@@ -5,15 +5,16 @@
 //! is escaped (maud), bounded (`mailbox::Limits`) and, where it is HTML, shut in a frame that can do nothing.
 //! Bounded by: 64 watchers, 200 messages of a list, and what `mailbox` bounds. It asks for no password: it belongs on loopback.
 
-mod api;
 mod assets;
 mod counter;
 mod events;
+mod form;
 mod format;
 mod guard;
 mod inbox;
 mod layout;
 mod linked;
+mod mailpit;
 mod message;
 mod neutral;
 mod reference;
@@ -26,13 +27,15 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody, Uid};
+use sportello_store::{ListPage, MailboxId, MessageId, Seen, Selection, Store, StoredBody, Uid};
 
 use self::events::{Events, Wants};
+use self::form::query;
 use self::guard::{Pictures, framed, guarded, is_cross_site, locked, refuse_forgery};
 use self::layout::{Place, sorry};
+use self::mailpit::{Excerpts, NO_MESSAGE, json, refused};
 use self::message::{MOST_SOURCE, Opened, Remote};
-use self::route::{Route, View, query};
+use self::route::{Route, View};
 use crate::failure::{Class, Failure};
 use crate::mailbox::{self, Letter, Limits};
 use crate::picture::{Observer, Picture};
@@ -45,13 +48,14 @@ pub struct Desk {
     store: Store,
     observer: Observer,
     events: Events,
+    excerpts: Excerpts,
 }
 
 impl Desk {
     /// A desk that shows this store and this server.
     pub fn new(store: Store, observer: Observer) -> Self {
         let events = Events::new(store.clone(), observer.clone());
-        Self { store, observer, events }
+        Self { store, observer, events, excerpts: Excerpts::default() }
     }
 
     /// Answers one request. Dropping the future leaves nothing half done: each change is one operation of the store.
@@ -67,17 +71,19 @@ impl Desk {
         let route = Route::of(request).ok_or(NOTHING_HERE)?;
         if !route.allow().split(", ").any(|method| method == request.method) {
             // RFC 9110 §15.5.6: a 405 names what is allowed.
-            let answer = sorry(405, Place::Server, "This cannot be done here.");
+            let sentence = "This cannot be done here.";
+            let api = Route::is_api(&request.path);
+            let answer = if api { mailpit::sorry(405, sentence) } else { sorry(405, Place::Server, sentence) };
             return Ok(guarded(answer.with("allow", route.allow())));
         }
         match route {
+            Route::Mailpit(call) => self.mailpit(request, call).await,
             Route::Raw { id } => self.raw(id).await,
             Route::Part { id, number } => self.part(id, number).await,
             Route::Frame { id } => self.frame(request, id).await,
             Route::Delete { .. } | Route::Unread { .. } | Route::DeleteAll => self.form(route).await.map(guarded),
-            Route::ApiStatus | Route::ApiEvents | Route::ApiMessages | Route::ApiMessage { .. } => {
-                self.api(request, route).await.map(guarded)
-            }
+            Route::ApiStatus => Ok(guarded(json(200, &self.picture().await))),
+            Route::ApiEvents => self.watch(request).map(guarded),
             _ => self.page(request, route).await.map(guarded),
         }
     }
@@ -93,42 +99,21 @@ impl Desk {
         }
     }
 
-    async fn api(&self, request: &Request, route: Route) -> Result<Answer, Failure> {
-        match (route, request.method.as_str()) {
-            (Route::ApiStatus, _) => Ok(api::json(200, &self.picture().await)),
-            (Route::ApiEvents, "HEAD") => Ok(Answer::bytes(200, EVENT_STREAM, Bytes::new())),
-            (Route::ApiEvents, _) => self.watch(request),
-            (Route::ApiMessages, "DELETE") => Ok(api::json(200, &api::Deleted { deleted: self.delete_all().await? })),
-            (Route::ApiMessages, _) => {
-                let listing = self.listing(query(request, "before"), query(request, "limit").unwrap_or(PAGE)).await?;
-                let messages = listing.rows.iter().map(api::MessageSummary::of).collect();
-                let (total, unread, next) = (listing.messages, listing.unread, listing.next);
-                Ok(api::json(200, &api::MessageList { messages, total, unread, next }))
-            }
-            (Route::ApiMessage { id }, "DELETE") => {
-                let deleted = self.store.delete(&[id]).await?;
-                if deleted == 0 { Err(NO_MESSAGE) } else { Ok(api::json(200, &api::Deleted { deleted })) }
-            }
-            (Route::ApiMessage { id }, _) => {
-                let (row, letter) = self.letter(id).await?;
-                Ok(api::json(200, &api::MessageDetail::of(&row, letter)))
-            }
-            _ => Err(NOTHING_HERE),
-        }
-    }
-
     /// What a form asks for; RFC 9110 §15.4.4: the answer sends the browser to a page it may load again.
     async fn form(&self, route: Route) -> Result<Answer, Failure> {
         match route {
             Route::Delete { id } => self.store.delete(&[id]).await.map(|_| ())?,
             Route::Unread { id } => self.store.set_seen(id, Seen::No).await.map(|_| ())?,
-            Route::DeleteAll => self.delete_all().await.map(|_| ())?,
+            Route::DeleteAll => self.store.delete_all(Selection::Mailbox(MailboxId::INBOX)).await.map(|_| ())?,
             _ => return Err(NOTHING_HERE),
         }
         Ok(Answer { status: 303, fields: Vec::new(), body: Body::Empty }.with("location", "/inbox"))
     }
 
     fn watch(&self, request: &Request) -> Result<Answer, Failure> {
+        if request.method == "HEAD" {
+            return Ok(Answer::bytes(200, EVENT_STREAM, Bytes::new()));
+        }
         let only_mail = query::<String>(request, "only").is_some_and(|only| only == "mail");
         let wants = if only_mail { Wants::Mail } else { Wants::Everything };
         let events = self.events.watch(wants).ok_or(Failure::new(Class::Busy, "too many are watching already"))?;
@@ -164,12 +149,6 @@ impl Desk {
         })
     }
 
-    async fn letter(&self, id: MessageId) -> Result<(MessageRow, Letter), Failure> {
-        let row = self.store.message(id).await?.ok_or(NO_MESSAGE)?;
-        let letter = mailbox::read(&self.store, id).await?.ok_or(NO_MESSAGE)?;
-        Ok((row, letter))
-    }
-
     async fn message(&self, request: &Request, id: MessageId, view: View) -> Result<Answer, Failure> {
         let row = self.store.message(id).await?.ok_or(NO_MESSAGE)?;
         let read = mailbox::look(&self.store, id, move |message| {
@@ -180,10 +159,7 @@ impl Desk {
             (letter, remote, String::from_utf8_lossy(source).into_owned())
         });
         let (letter, remote, source) = read.await?.ok_or(NO_MESSAGE)?;
-        // A page of another site can have a browser load this, as a picture for instance; only a reader reads.
-        if !row.flags.seen() && request.method == "GET" && !is_cross_site(request) {
-            self.store.set_seen(id, Seen::Yes).await?;
-        }
+        self.is_read(request, &row).await?;
         let remote = match pictures(request) {
             Pictures::Inline => Remote::Blocked(remote),
             Pictures::Remote => Remote::Loaded,
@@ -203,32 +179,23 @@ impl Desk {
     }
 
     async fn raw(&self, id: MessageId) -> Result<Answer, Failure> {
+        let answer = self.bytes(id, "message/rfc822").await?;
+        Ok(locked(answer.with("content-disposition", saved::disposition(&format!("message-{id}.eml")))))
+    }
+
+    /// A whole message, never all of it in memory.
+    async fn bytes(&self, id: MessageId, media_type: &'static str) -> Result<Answer, Failure> {
         let body = match self.store.body(id).await?.ok_or(NO_MESSAGE)? {
             StoredBody::Memory(bytes) => Body::Bytes(bytes),
             StoredBody::File { file, length } => Body::File { file, start: 0, length },
         };
-        let answer = Answer { status: 200, fields: vec![("content-type", "message/rfc822".into())], body };
-        Ok(locked(answer.with("content-disposition", saved::disposition(&format!("message-{id}.eml")))))
+        Ok(Answer { status: 200, fields: vec![("content-type", media_type.into())], body })
     }
 
     async fn part(&self, id: MessageId, number: usize) -> Result<Answer, Failure> {
         let (part, body) = mailbox::part(&self.store, id, number).await?.ok_or(NO_MESSAGE)?;
         let answer = Answer::bytes(200, saved::media_type(&part), body);
         Ok(locked(answer.with("content-disposition", saved::disposition(&mailbox::saved_name(&part)))))
-    }
-
-    /// Deletes what is there now, page by page; what arrives meanwhile stays.
-    async fn delete_all(&self) -> Result<usize, Failure> {
-        let mut deleted = 0usize;
-        let mut before = None;
-        loop {
-            let page = ListPage { mailbox: MailboxId::INBOX, before, limit: ListPage::MOST };
-            let rows = self.store.list(page).await?;
-            let Some(last) = rows.last() else { return Ok(deleted) };
-            before = Some(last.uid);
-            let ids: Vec<MessageId> = rows.iter().map(|row| row.id).collect();
-            deleted = deleted.saturating_add(self.store.delete(&ids).await?);
-        }
     }
 }
 
@@ -243,18 +210,15 @@ fn refusal(path: &str, failure: &Failure) -> Answer {
     if let Some(source) = &failure.source {
         tracing::error!(path, class = ?failure.class, %source, "the desk could not answer");
     }
-    let status = said(failure.class).http;
     if Route::is_api(path) {
-        return api::json(status, &api::Refusal { error: &failure.public });
+        return refused(failure);
     }
+    let status = said(failure.class).http;
     sorry(status, if path.starts_with("/inbox") { Place::Inbox } else { Place::Server }, &failure.public)
 }
 
 const NOTHING_HERE: Failure =
     Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("There is nothing here."), source: None };
-
-const NO_MESSAGE: Failure =
-    Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("There is no such message."), source: None };
 
 /// Messages on one page of the list.
 const PAGE: usize = 50;

@@ -1,7 +1,7 @@
-//! Which thing of the desk a request names. Paths of the desk need no percent-encoding, so one that has any names nothing.
+//! Which thing of the desk a request names. Paths of its pages need no percent-encoding, so one that has any names nothing.
 
-use std::str::FromStr;
-
+use super::form::query;
+use super::mailpit::Call;
 use crate::mailbox::MessageId;
 use crate::web::Request;
 
@@ -34,10 +34,8 @@ pub(super) enum Route {
     ApiStatus,
     /// `GET /api/v1/events`.
     ApiEvents,
-    /// `GET` and `DELETE /api/v1/messages`.
-    ApiMessages,
-    /// `GET` and `DELETE /api/v1/message/ID`.
-    ApiMessage { id: MessageId },
+    /// A call of Mailpit's API.
+    Mailpit(Call),
 }
 
 /// The ways to see a message.
@@ -75,15 +73,13 @@ impl Route {
             ["inbox", id, "attachments"] => Self::Message { id: message_id(id)?, view: View::Attachments },
             ["inbox", id, "source"] => Self::Message { id: message_id(id)?, view: View::Source },
             ["inbox", id, "html"] => Self::Frame { id: message_id(id)? },
-            ["inbox", id, "raw"] | ["api", "v1", "message", id, "raw"] => Self::Raw { id: message_id(id)? },
+            ["inbox", id, "raw"] => Self::Raw { id: message_id(id)? },
             ["inbox", id, "part", number] => Self::Part { id: message_id(id)?, number: number.parse().ok()? },
             ["inbox", id, "delete"] => Self::Delete { id: message_id(id)? },
             ["inbox", id, "unread"] => Self::Unread { id: message_id(id)? },
             ["api", "v1", "status"] => Self::ApiStatus,
             ["api", "v1", "events"] => Self::ApiEvents,
-            ["api", "v1", "messages"] => Self::ApiMessages,
-            ["api", "v1", "message", id] => Self::ApiMessage { id: message_id(id)? },
-            _ => return None,
+            segments => Self::Mailpit(Call::of(segments)?),
         })
     }
 
@@ -91,21 +87,16 @@ impl Route {
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Delete { .. } | Self::Unread { .. } | Self::DeleteAll => "POST",
-            Self::ApiMessages | Self::ApiMessage { .. } => "GET, HEAD, DELETE",
+            Self::Mailpit(call) => call.allow(),
             _ => "GET, HEAD",
         }
     }
 
     /// Whether it speaks JSON, also when it fails.
     pub(super) fn is_api(path: &str) -> bool {
-        path.starts_with("/api/")
+        let plain = ["/livez", "/readyz", "/metrics"];
+        path.starts_with("/api/") || path.starts_with("/view/") || plain.contains(&path)
     }
-}
-
-/// One value of the query, where it is there and of its type.
-pub(super) fn query<T: FromStr>(request: &Request, name: &str) -> Option<T> {
-    let pairs = request.query.as_deref()?.split('&');
-    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)?.1.parse().ok()
 }
 
 fn message_id(text: &str) -> Option<MessageId> {
@@ -113,4 +104,4 @@ fn message_id(text: &str) -> Option<MessageId> {
 }
 
 /// One more than the deepest route has, so that a longer path matches none.
-const MOST_SEGMENTS: usize = 6;
+const MOST_SEGMENTS: usize = 8;

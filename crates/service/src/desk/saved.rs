@@ -76,7 +76,11 @@ const HARMLESS: &[&str] = &[
     "image/webp",
     "application/pdf",
     "application/zip",
+    "application/gzip",
+    "application/json",
     "message/rfc822",
+    "text/calendar",
+    "text/csv",
     "text/plain",
 ];
 
