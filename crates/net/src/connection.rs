@@ -8,8 +8,8 @@ mod write;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ use crate::channel::Channel;
 use crate::deadline::{Deadline, Tick, rate_due, ticks};
 use crate::limit::{Permit, SourcePermit};
 use crate::registry::{Entry, Phase, Registry};
+use crate::sys;
 use crate::tcp_info::TcpInfo;
 
 /// Why a connection can no longer be read or written.
@@ -62,9 +63,31 @@ impl From<io::Error> for Ended {
     }
 }
 
+/// The address of whoever is at the other end of a Unix socket: this machine, and port 0, which no TCP peer has.
+pub const UNIX_PEER: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
+
+/// Who was at the other end of a Unix socket when it connected, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The process; 0 when it is in a PID namespace that cannot be seen from here.
+    pub process: u32,
+    /// Its user.
+    pub user: u32,
+    /// Its group.
+    pub group: u32,
+}
+
+impl Credentials {
+    pub(crate) fn of_raw(socket: RawFd) -> Option<Self> {
+        let raw = sys::peer_credentials(socket)?;
+        Some(Self { process: u32::try_from(raw.pid).unwrap_or(0), user: raw.uid, group: raw.gid })
+    }
+}
+
 enum Socket {
     /// Not yet known to the reactor.
     Fresh(OwnedFd),
+    /// A stream of TCP or, by the same calls, of a Unix socket: nothing that is asked of it here is TCP's alone.
     Registered(TcpStream),
     /// Between the two, and after a registration that failed.
     Gone,
@@ -124,9 +147,14 @@ impl Connection {
         self.entry.id
     }
 
-    /// The client.
+    /// The client; [`UNIX_PEER`] when it came over a Unix socket.
     pub fn peer(&self) -> SocketAddr {
         self.entry.peer
+    }
+
+    /// Which process and user the client is, when it came over a Unix socket.
+    pub fn credentials(&self) -> Option<Credentials> {
+        if self.entry.peer == UNIX_PEER { Credentials::of_raw(self.entry.socket) } else { None }
     }
 
     /// The address it came to; for a channel on the wildcard address, that.

@@ -2,11 +2,12 @@
 //!
 //! The first socket of a channel is bound *without* `SO_REUSEPORT`: with the option set, a second server of the same user
 //! would bind the same port silently and take half of the connections. Once it is ours the option is set on it, and the
-//! siblings for the other workers are bound beside it.
+//! siblings for the other workers are bound beside it. A Unix socket has no such option: there the workers share one.
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
 
 use crate::channel::{Channel, Speaker};
+use crate::connection::UNIX_PEER;
+use crate::socket_file::{PathError, SocketFile};
 use crate::sys;
 
 /// One channel's listening sockets, one per worker.
@@ -21,6 +24,8 @@ use crate::sys;
 pub struct Listener {
     pub(crate) channel: Arc<Channel>,
     pub(crate) sockets: Vec<OwnedFd>,
+    /// Removed when the last worker has closed its socket.
+    pub(crate) file: Option<SocketFile>,
 }
 
 /// Why a channel cannot listen.
@@ -81,7 +86,24 @@ impl Listener {
             socket.listen(channel.backlog).map_err(fail)?;
         }
         let sockets = sockets.into_iter().map(OwnedFd::from).collect();
-        Ok(Self { channel: Arc::new(channel), sockets })
+        Ok(Self { channel: Arc::new(channel), sockets, file: None })
+    }
+
+    /// Listens on a Unix socket at `path` for `workers` workers; only this user may connect to it. The file that a dead server
+    /// left is replaced, and ours is removed when the workers accept no more. The channel's address becomes [`UNIX_PEER`], and
+    /// it counts as loopback.
+    ///
+    /// # Errors
+    /// When somebody listens there, something else is there, or the kernel refuses.
+    pub fn unix(mut channel: Channel, path: &Path, workers: usize) -> Result<Self, PathError> {
+        (channel.address, channel.loopback) = (UNIX_PEER, true);
+        let (file, socket) = SocketFile::listen(path, channel.backlog)?;
+        let fail = |source| PathError::Other { path: path.to_owned(), source };
+        let mut sockets = vec![OwnedFd::from(socket)];
+        while let Some(first) = sockets.first().filter(|_| sockets.len() < workers) {
+            sockets.push(first.try_clone().map_err(fail)?);
+        }
+        Ok(Self { channel: Arc::new(channel), sockets, file: Some(file) })
     }
 
     /// The channel, with the port it really has.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::channel::Channel;
+use crate::connection::{Credentials, UNIX_PEER};
 use crate::counters::{ChannelCounters, WorkerCounters};
 use crate::deadline::{TICK, Tick};
 use crate::tcp_info::TcpInfo;
@@ -26,8 +27,10 @@ pub struct ConnectionReport {
     pub channel: Arc<Channel>,
     /// The worker that holds it, from 0.
     pub worker: usize,
-    /// The client.
+    /// The client; [`UNIX_PEER`] when it came over a Unix socket.
     pub peer: SocketAddr,
+    /// Which process and user it is, when it came over a Unix socket.
+    pub credentials: Option<Credentials>,
     /// Since when it is open.
     pub age: Duration,
     /// Since when no byte went either way.
@@ -163,6 +166,7 @@ impl Entry {
             channel: Arc::clone(&self.channel),
             worker,
             peer: self.peer,
+            credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
             age: self.opened.elapsed(),
             idle: TICK * now.saturating_sub(self.active.get()),
             in_request: !self.between.get(),

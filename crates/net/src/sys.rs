@@ -94,6 +94,20 @@ pub(crate) fn set_defer_accept(socket: RawFd, wait: Duration) -> io::Result<()> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// `SO_PEERCRED`: who was at the other end of a Unix socket when it connected; `None` for what is no connected Unix socket. A
+/// process of another PID namespace is 0, which is why this is not left to a type that cannot hold it.
+pub(crate) fn peer_credentials(socket: RawFd) -> Option<libc::ucred> {
+    let mut credentials = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `credentials`, which is plain integers for which every pattern is
+    // valid; a descriptor that is closed or not a socket makes the call fail, it touches no memory.
+    let result = unsafe {
+        libc::getsockopt(socket, libc::SOL_SOCKET, libc::SO_PEERCRED, (&raw mut credentials).cast(), &raw mut length)
+    };
+    // Of a TCP socket the kernel says "nobody" instead of failing.
+    (result == 0 && credentials.uid != u32::MAX).then_some(credentials)
+}
+
 /// Registers a listening socket with the worker's reactor.
 pub(crate) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor for as long as the `AsyncFd` owns it, and nobody else closes it.

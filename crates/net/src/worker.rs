@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use rustix::net::SocketFlags;
+use rustix::net::{AddressFamily, SocketFlags};
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
@@ -25,12 +25,13 @@ use tokio::time::timeout;
 use tracing::{debug, error, warn};
 
 use crate::channel::Channel;
-use crate::connection::Connection;
+use crate::connection::{Connection, UNIX_PEER};
 use crate::counters::WorkerCounters;
 use crate::deadline::TICK;
 use crate::limit::{Limit, Permit, SourcePermit};
 use crate::listener::Listener;
 use crate::registry::{ConnectionReport, Phase, Registry};
+use crate::socket_file::SocketFile;
 use crate::sys;
 
 /// Serves connections. One value per worker, made on the worker's own thread, so it need not be `Send`.
@@ -45,13 +46,42 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     channels: Vec<Arc<Channel>>,
-    /// The process's own listening sockets, by worker, then by channel; emptied when the server stops.
-    sockets: Mutex<Vec<Vec<OwnedFd>>>,
+    sockets: Mutex<Sockets>,
     limit: Arc<Limit>,
     inboxes: Vec<mpsc::Sender<Order>>,
     loads: Vec<Arc<AtomicUsize>>,
     counters: Vec<Arc<WorkerCounters>>,
     next_id: AtomicU64,
+}
+
+/// The process's own listening sockets.
+struct Sockets {
+    /// By worker, then by channel; emptied when the server stops.
+    by_worker: Vec<Vec<OwnedFd>>,
+    /// Those of Unix sockets; removed when the last worker has closed its sockets.
+    files: Vec<SocketFile>,
+}
+
+impl Sockets {
+    fn of(count: usize, listeners: Vec<Listener>) -> Self {
+        let mut all = Self { by_worker: (0..count).map(|_| Vec::new()).collect(), files: Vec::new() };
+        for listener in listeners {
+            for (of_worker, socket) in all.by_worker.iter_mut().zip(listener.sockets) {
+                of_worker.push(socket);
+            }
+            all.files.extend(listener.file);
+        }
+        all
+    }
+
+    fn close(&mut self, worker: usize) {
+        if let Some(own) = self.by_worker.get_mut(worker) {
+            own.clear();
+        }
+        if self.by_worker.iter().all(Vec::is_empty) {
+            self.files.clear();
+        }
+    }
 }
 
 /// What may be said to a worker.
@@ -90,15 +120,9 @@ impl Workers {
     ) -> io::Result<(Self, Vec<JoinHandle<()>>)> {
         let count = listeners.iter().map(|listener| listener.sockets.len()).min().unwrap_or(0);
         let channels: Vec<_> = listeners.iter().map(|listener| Arc::clone(&listener.channel)).collect();
-        let mut sockets: Vec<Vec<OwnedFd>> = (0..count).map(|_| Vec::new()).collect();
-        for listener in listeners {
-            for (of_worker, socket) in sockets.iter_mut().zip(listener.sockets) {
-                of_worker.push(socket);
-            }
-        }
         let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(INBOX)).unzip();
         let workers = Self(Arc::new(Shared {
-            sockets: Mutex::new(sockets),
+            sockets: Mutex::new(Sockets::of(count, listeners)),
             limit: Arc::new(limit),
             inboxes,
             loads: (0..count).map(|_| Arc::default()).collect(),
@@ -274,9 +298,7 @@ impl<S: Serve> Worker<S> {
                         acceptor.stop(&self).await;
                     }
                     let mut sockets = self.workers.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(own) = sockets.get_mut(self.registry.worker) {
-                        own.clear();
-                    }
+                    sockets.close(self.registry.worker);
                     drop(sockets);
                     self.registry.enter(Phase::Draining);
                 }
@@ -303,7 +325,7 @@ impl<S: Serve> Worker<S> {
 
     fn acceptor(self: &Rc<Self>, channel: &Arc<Channel>) -> io::Result<Acceptor> {
         let sockets = self.workers.0.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = sockets.get(self.registry.worker).and_then(|own| own.get(channel.index));
+        let own = sockets.by_worker.get(self.registry.worker).and_then(|own| own.get(channel.index));
         let Some(own) = own else { return Err(io::ErrorKind::NotConnected.into()) };
         let socket = Rc::new(sys::watch(own.try_clone()?)?);
         drop(sockets);
@@ -448,6 +470,10 @@ impl BackOff {
 
 fn accept_one(socket: &OwnedFd) -> io::Result<(OwnedFd, SocketAddr)> {
     let (socket, peer) = rustix::net::acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok()).ok_or(io::ErrorKind::ConnectionAborted)?;
-    Ok((socket, peer))
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    match SocketAddr::try_from(peer.clone()) {
+        Ok(peer) => Ok((socket, peer)),
+        Err(_) if peer.address_family() == AddressFamily::UNIX => Ok((socket, UNIX_PEER)),
+        Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
+    }
 }

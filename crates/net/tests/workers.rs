@@ -3,11 +3,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sportello_net::limit::Limit;
-use sportello_net::{Buffer, Channel, Connection, Deadlines, Ended, Failed, Listener, Serve, Speaker, Workers};
+use sportello_net::{
+    Buffer, Channel, Connection, Deadlines, Ended, Failed, Listener, PathError, Serve, Speaker, UNIX_PEER, Workers,
+};
 
 /// Answers each line with itself; `panic` panics; `wait` answers when the client has left, into a log of its own.
 struct Echo;
@@ -73,17 +76,11 @@ impl House {
     }
 
     fn with_places(count: usize, deadlines: Deadlines, places: usize) -> Self {
-        let channel = Channel {
-            index: 0,
-            name: "echo".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker: Speaker::ClientWhenItWants,
-            deadlines,
-            most_connections: places,
-            backlog: 100,
-        };
-        let listener = Listener::bind(channel, count).unwrap();
+        let listener = Listener::bind(channel(deadlines, places), count).unwrap();
+        Self::of(listener, places)
+    }
+
+    fn of(listener: Listener, places: usize) -> Self {
         let address = listener.channel().address;
         let limit = Limit::new(100, &[places], 100);
         let (workers, threads) = Workers::start(vec![listener], limit, |_, _| Echo).unwrap();
@@ -105,14 +102,27 @@ impl House {
     }
 }
 
-fn ask(stream: &mut TcpStream, line: &str) -> io::Result<String> {
+fn channel(deadlines: Deadlines, places: usize) -> Channel {
+    Channel {
+        index: 0,
+        name: "echo".into(),
+        address: "127.0.0.1:0".parse().unwrap(),
+        loopback: true,
+        speaker: Speaker::ClientWhenItWants,
+        deadlines,
+        most_connections: places,
+        backlog: 100,
+    }
+}
+
+fn ask(stream: &mut (impl Read + Write), line: &str) -> io::Result<String> {
     stream.write_all(line.as_bytes())?;
     let mut answer = vec![0; line.len() + 1];
     stream.read_exact(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-fn rest(stream: &mut TcpStream) -> String {
+fn rest(stream: &mut impl Read) -> String {
     let mut rest = String::new();
     let _ = stream.read_to_string(&mut rest);
     rest
@@ -248,6 +258,37 @@ fn a_channel_without_a_place_left_still_drains() {
     for thread in house.threads {
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn a_unix_socket_is_a_channel_like_any_other() {
+    let path = std::env::temp_dir().join(format!("sportello-workers-{}", std::process::id()));
+    let listener = Listener::unix(channel(Deadlines::default(), 100), &path, 2).unwrap();
+    let house = House::of(listener, 100);
+    assert!(matches!(Listener::unix(channel(Deadlines::default(), 1), &path, 1), Err(PathError::Taken(_))));
+    let mut clients: Vec<_> = (0..20).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        assert_eq!(ask(client, "hello\n").unwrap(), "hello\n.");
+    }
+    let reports = house.runtime.block_on(house.workers.report(100));
+    assert_eq!(reports.len(), 20);
+    for report in &reports {
+        assert_eq!((report.peer, report.tcp), (UNIX_PEER, None));
+        assert_eq!(report.credentials.unwrap().process, std::process::id());
+    }
+    clients[0].write_all(b"wait\n").unwrap();
+    while house.runtime.block_on(house.workers.report(100)).iter().all(|report| report.doing != "echo") {}
+    clients[0].shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut clients[0]), "left\n");
+    house.runtime.block_on(house.workers.drain());
+    assert_eq!(rest(&mut clients[1]), "bye\n");
+    assert!(UnixStream::connect(&path).is_err());
+    drop(clients);
+    for thread in house.threads {
+        thread.join().unwrap();
+    }
+    assert!(!path.exists());
 }
 
 #[test]
