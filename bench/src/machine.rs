@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::peers::{postfix, version};
+use crate::peers::{opensmtpd, postfix, version};
 
 /// One line for each thing that a reader must know.
 pub(crate) fn lines() -> Vec<String> {
@@ -21,7 +21,18 @@ pub(crate) fn lines() -> Vec<String> {
         format!("machine: {processor}, cores {}, {memory} GiB", cores.trim()),
         format!("kernel: {}", said("uname", &["-sr"])),
         format!("disk of the queues and stores: {} on {}", disk(&folder.to_string_lossy()), folder.display()),
-        format!("peers: {}; {}; {}", version("nginx", &["-v"]), redis(), postfix::mail_version()),
+        format!(
+            "peers: {}; {}; {}; Caddy {}; {}; {}; {}; tcpserver of ucspi-tcp {}, openbsd-inetd {}",
+            version("nginx", &["-v"]),
+            version("h2o", &["--version"]),
+            version("lighttpd", &["-v"]),
+            version("caddy", &["version"]),
+            redis(),
+            postfix::mail_version(),
+            opensmtpd::version(),
+            said("dpkg-query", &["-f", "${Version}", "-W", "ucspi-tcp"]),
+            said("dpkg-query", &["-f", "${Version}", "-W", "openbsd-inetd"]),
+        ),
         format!("compiler: {}", said("rustc", &["--version"])),
     ]
 }

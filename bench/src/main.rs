@@ -28,7 +28,7 @@ use generator::exchange::Kind;
 use harness::{Cores, Harness};
 use result::Row;
 
-/// Measures Sportello beside nginx, Redis and Postfix.
+/// Measures Sportello beside nginx, h2o, lighttpd, Caddy, Redis, Postfix, OpenSMTPD, tcpserver and inetd.
 #[derive(Debug, Parser)]
 #[command(name = "bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -80,17 +80,21 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Error> {
-    let chosen = chosen(&arguments.cases)?;
+    let cores = if arguments.unpinned { Cores::Free } else { Cores::Pinned };
+    let chosen = chosen(&arguments.cases, cores)?;
     if chosen.is_empty() && !arguments.write {
         for case in CASES {
-            let asked = if case.when == When::Asked { " (not part of all)" } else { "" };
+            let asked = match case.when {
+                When::Always | When::Pinned => "",
+                When::Unpinned => " (part of all --unpinned)",
+                When::Asked => " (not part of all)",
+            };
             println!("{:<20} {}{asked}", case.name, case.title);
         }
         return Ok(());
     }
     let (rounds, slice) = if arguments.smoke { (1, 0.3) } else { (arguments.rounds.clamp(1, 99), arguments.slice) };
     let slice = Duration::try_from_secs_f64(slice.clamp(0.1, 60.0)).unwrap_or(Duration::from_secs(1));
-    let cores = if arguments.unpinned { Cores::Free } else { Cores::Pinned };
     if !chosen.is_empty() {
         if cfg!(debug_assertions) && !arguments.smoke {
             return Err(Error::not_so("a debug build makes no figures: cargo run --release -p bench"));
@@ -137,12 +141,14 @@ fn measure(harness: &Harness, chosen: &[&Case], smoke: bool) -> Result<(), Error
     if failed.is_empty() { Ok(()) } else { Err(Error::not_so(format!("no figure for: {}", failed.join(", ")))) }
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Case>, Error> {
+/// The cases that are named; `all` are those that belong to every table and to the one with `cores`.
+fn chosen(names: &[String], cores: Cores) -> Result<Vec<&'static Case>, Error> {
+    let usual = if cores == Cores::Pinned { When::Pinned } else { When::Unpinned };
     let mut chosen: Vec<&Case> = Vec::new();
     for name in names {
         match name.as_str() {
             "list" => {}
-            "all" => chosen.extend(CASES.iter().filter(|case| case.when == When::Always)),
+            "all" => chosen.extend(CASES.iter().filter(|case| case.when == When::Always || case.when == usual)),
             name => match CASES.iter().find(|case| case.name == name) {
                 Some(case) => chosen.push(case),
                 None => return Err(Error::not_so(format!("no case {name}: `list` names them"))),

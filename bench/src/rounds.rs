@@ -19,10 +19,17 @@ pub(crate) struct Contender {
     pub(crate) process: Process,
     /// Where it writes a line per request; emptied after each slice.
     pub(crate) log: Option<PathBuf>,
-    /// Folders that must be empty before it has done its work: Postfix's queue.
+    /// Folders that must hold no file before it has done its work: a mail server's queue.
     pub(crate) queues: Vec<PathBuf>,
     /// A folder of delivered mails, emptied after each slice.
     pub(crate) delivered: Option<PathBuf>,
+}
+
+impl Contender {
+    /// A server that puts nothing off and writes no log that we read.
+    pub(crate) fn new(name: &str, address: SocketAddr, process: Process) -> Self {
+        Self { name: name.to_owned(), address, process, log: None, queues: Vec::new(), delivered: None }
+    }
 }
 
 /// What one server did in one turn.
@@ -128,7 +135,7 @@ fn one_slice(contender: &mut Contender, time: Duration, load: &mut Load<'_>) -> 
 /// What a server does after its answers (writing its log, delivering its queue) is charged to it.
 fn settle(contender: &mut Contender) -> Result<(), Error> {
     let began = Instant::now();
-    while contender.queues.iter().any(|folder| fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some())) {
+    while contender.queues.iter().any(|folder| holds_a_file(folder)) {
         contender.process.alive()?;
         if began.elapsed() > PATIENCE {
             return Err(Error::not_so(format!("{} did not empty its queue within {PATIENCE:?}", contender.name)));
@@ -137,6 +144,16 @@ fn settle(contender: &mut Contender) -> Result<(), Error> {
     }
     std::thread::sleep(SETTLE);
     Ok(())
+}
+
+/// Whether there is a file in the folder or in a folder of it; queues keep theirs by their first letters.
+fn holds_a_file(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    entries.flatten().any(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() => holds_a_file(&entry.path()),
+        Ok(_) => true,
+        Err(_) => false,
+    })
 }
 
 /// How many lines a log has.

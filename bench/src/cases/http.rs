@@ -1,91 +1,132 @@
-//! HTTP against nginx: CPU per request.
+//! HTTP against nginx, h2o, lighttpd and Caddy: CPU per request.
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::error::{Doing, Error};
 use crate::generator::exchange::{Exchange, Kind};
 use crate::generator::http;
 use crate::harness::Harness;
-use crate::peers::floor;
 use crate::peers::nginx::{self, AccessLog, Files};
-use crate::peers::sportello::{self, Door, Workers};
+use crate::peers::sportello::{self, Door, Observation, Workers};
+use crate::peers::{caddy, floor, h2o, lighttpd};
 use crate::result::{Finding, Measure};
-use crate::rounds::take_turns;
+use crate::rounds::{Contender, take_turns};
 
-struct Shape {
-    path: &'static str,
+/// What is asked for, and how.
+pub(crate) struct Shape {
     length: usize,
     depth: u64,
+    connections: usize,
     kind: Kind,
-    files: Files,
+    /// What is wanted of the ratio to nginx.
     target: f64,
 }
 
-/// As many as wrk and others take by habit.
-const CONNECTIONS: usize = 32;
+impl Shape {
+    /// One request at a time on each of `connections` kept connections.
+    pub(crate) const fn kept(length: usize, connections: usize, target: f64) -> Self {
+        Self { length, depth: 1, connections, kind: Kind::Kept, target }
+    }
 
-pub(crate) fn small(harness: &Harness) -> Result<Finding, Error> {
-    run(
-        harness,
-        &Shape { path: "/1k.txt", length: 1024, depth: 1, kind: Kind::Kept, files: Files::Small, target: 1.05 },
-    )
+    /// Sixteen requests at once on each of 32 connections.
+    pub(crate) const fn pipelined(length: usize, target: f64) -> Self {
+        Self { length, depth: 16, connections: 32, kind: Kind::Kept, target }
+    }
+
+    /// A new connection for each request, 32 at a time.
+    pub(crate) const fn new_each(length: usize, target: f64) -> Self {
+        Self { length, depth: 1, connections: 32, kind: Kind::NewEach, target }
+    }
+
+    /// How nginx sends a file of this length best.
+    fn files(&self) -> Files {
+        if self.length < 256 << 10 { Files::Small } else { Files::Large }
+    }
 }
 
-pub(crate) fn pipelined(harness: &Harness) -> Result<Finding, Error> {
-    run(
-        harness,
-        &Shape { path: "/1k.txt", length: 1024, depth: 16, kind: Kind::Kept, files: Files::Small, target: 8.0 },
-    )
-}
-
-pub(crate) fn new_each(harness: &Harness) -> Result<Finding, Error> {
-    run(
-        harness,
-        &Shape { path: "/1k.txt", length: 1024, depth: 1, kind: Kind::NewEach, files: Files::Small, target: 0.9 },
-    )
-}
-
-pub(crate) fn large(harness: &Harness) -> Result<Finding, Error> {
-    let shape =
-        Shape { path: "/256k.txt", length: 256 << 10, depth: 1, kind: Kind::Kept, files: Files::Large, target: 0.95 };
-    run(harness, &shape)
-}
-
-fn run(harness: &Harness, shape: &Shape) -> Result<Finding, Error> {
-    let root = harness.folder("root")?;
-    let body: Vec<u8> = (0..shape.length).map(|index| b"0123456789abcdef\n"[index % 17]).collect();
-    fs::write(root.join(shape.path.trim_start_matches('/')), &body).doing(|| "writing the file to serve".to_owned())?;
-    let mut contenders = vec![
-        sportello::start(harness, &root, Door::Web, Workers::AsPeers)?,
-        nginx::start(harness, &root, shape.files, AccessLog::Off)?,
-        nginx::start(harness, &root, shape.files, AccessLog::On)?,
+/// Sportello beside all peers.
+pub(crate) fn run(harness: &Harness, shape: &Shape) -> Result<Finding, Error> {
+    let file = File::make(harness, shape.length)?;
+    let contenders = vec![
+        sportello::start(harness, &file.root, Door::Web, Workers::AsPeers)?,
+        nginx::start(harness, &file.root, shape.files(), AccessLog::Off)?,
+        nginx::start(harness, &file.root, shape.files(), AccessLog::On)?,
+        h2o::start(harness, &file.root)?,
+        lighttpd::start(harness, &file.root)?,
+        caddy::start(harness, &file.root)?,
     ];
+    compare(harness, shape, &file, contenders)
+}
+
+/// What observation costs: Sportello without any against itself as it is. The ratio is the price, turned round: 0.9 says that
+/// a request without is that much cheaper.
+pub(crate) fn observation(harness: &Harness, shape: &Shape) -> Result<Finding, Error> {
+    let file = File::make(harness, shape.length)?;
+    let workers = harness.cores.workers();
+    let mut contenders = Vec::new();
+    for (name, observation) in [("Sportello", Observation::On), ("Sportello, no log", Observation::Off)] {
+        contenders.push(sportello::start_as(harness, name, &file.root, Door::Web, workers, observation)?);
+    }
+    compare(harness, shape, &file, contenders)
+}
+
+/// What a second worker costs: Sportello with two against itself with one, both free to use every core.
+pub(crate) fn second_worker(harness: &Harness, shape: &Shape) -> Result<Finding, Error> {
+    let file = File::make(harness, shape.length)?;
+    let mut contenders = Vec::new();
+    for (name, workers) in [("Sportello", 2), ("Sportello, one worker", 1)] {
+        contenders.push(sportello::start_as(harness, name, &file.root, Door::Web, workers, Observation::On)?);
+    }
+    compare(harness, shape, &file, contenders)
+}
+
+/// The file that every server serves.
+struct File {
+    root: PathBuf,
+    path: String,
+    body: Vec<u8>,
+}
+
+impl File {
+    fn make(harness: &Harness, length: usize) -> Result<Self, Error> {
+        let root = harness.folder("root")?;
+        let name = format!("{}k.txt", length >> 10);
+        let body: Vec<u8> = b"0123456789abcdef\n".iter().copied().cycle().take(length).collect();
+        fs::write(root.join(&name), &body).doing(|| "writing the file to serve".to_owned())?;
+        Ok(Self { root, path: format!("/{name}"), body })
+    }
+}
+
+/// `contenders` in turns, and after them the floor; ours is the first.
+fn compare(harness: &Harness, shape: &Shape, file: &File, mut contenders: Vec<Contender>) -> Result<Finding, Error> {
     // The answers' lengths differ (heads do), so each server has its own exchange.
     let mut exchanges = Vec::new();
     let mut notes = Vec::new();
     for contender in &contenders {
-        let answer = http::answer(contender.address, shape.path, shape.kind, shape.depth, &body)?;
-        notes.push(format!("{}: head of {} bytes", contender.name, answer.head.len()));
-        let one = http::request(contender.address, shape.path, shape.kind);
+        let answer = http::answer(contender.address, &file.path, shape.kind, shape.depth, &file.body)?;
+        notes.push(format!("{} {}", contender.name, answer.head.len()));
+        let one = http::request(contender.address, &file.path, shape.kind);
         exchanges.push(Exchange {
             request: one.repeat(usize::try_from(shape.depth).unwrap_or(1)),
             answer: answer.length,
             depth: shape.depth,
-            connections: CONNECTIONS,
+            connections: shape.connections,
             kind: shape.kind,
         });
     }
-    let last = exchanges.pop().ok_or_else(|| Error::not_so("no server"))?;
-    contenders.push(floor::start(harness, &last)?);
-    let floor = Exchange { request: last.request.clone(), ..last };
-    exchanges.extend([last, floor]);
+    let servers = contenders.len();
+    let second = exchanges.get(1).ok_or_else(|| Error::not_so("no server"))?.clone();
+    contenders.push(floor::start(harness, &second)?);
+    exchanges.push(second);
     let named: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
     let slices = take_turns(harness, &mut contenders, &mut |contender, time, meter| {
         let exchange = named.iter().position(|name| *name == contender.name).and_then(|index| exchanges.get(index));
         exchange.ok_or_else(|| Error::not_so("an unknown server"))?.run(contender.address, time, meter)
     })?;
-    for contender in contenders.iter().take(3) {
-        http::answer(contender.address, shape.path, shape.kind, shape.depth, &body)?;
+    for contender in contenders.iter().take(servers) {
+        http::answer(contender.address, &file.path, shape.kind, shape.depth, &file.body)?;
     }
+    let notes = vec![format!("Bytes in the head of an answer: {}", notes.join(", "))];
     Ok(Finding::compared(Measure::CpuPerOperation, shape.target, named, slices, notes))
 }

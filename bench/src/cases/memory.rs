@@ -16,7 +16,7 @@ use crate::rounds::Contender;
 
 const PATH: &str = "/1k.txt";
 const BODY: [u8; 1024] = [b'x'; 1024];
-/// Connections and senders at once.
+/// Senders at once.
 const CROWD: usize = 1000;
 const MAIL: usize = 5 << 20;
 /// Long enough for a server to give back what it gives back.
@@ -37,15 +37,16 @@ pub(crate) fn start(harness: &Harness) -> Result<Finding, Error> {
     Ok(Finding::bounded(Unit::MiB, mib(memory.resident), 24.0, vec![note]))
 }
 
-pub(crate) fn idle(harness: &Harness) -> Result<Finding, Error> {
+/// `connections` that have each asked once.
+pub(crate) fn idle(harness: &Harness, connections: usize) -> Result<Finding, Error> {
     let root = root(harness)?;
     let ours = sportello::start(harness, &root, Door::Web, Workers::AsPeers)?;
-    let (each, resident) = per_connection(&ours)?;
+    let (each, resident) = per_connection(&ours, connections)?;
     let mut notes = vec![format!("by all resident pages: {resident:.0} bytes")];
     let peer = nginx::start(harness, &root, Files::Small, AccessLog::Off)?;
-    let (beside, _) = per_connection(&peer)?;
+    let (beside, _) = per_connection(&peer, connections)?;
     notes.push(format!("nginx: {beside:.0} bytes"));
-    Ok(Finding::bounded(Unit::Bytes, each, 4096.0, notes))
+    Ok(Finding::bounded(Unit::Bytes, each, 1024.0, notes))
 }
 
 pub(crate) fn senders(harness: &Harness) -> Result<Finding, Error> {
@@ -73,13 +74,13 @@ fn root(harness: &Harness) -> Result<std::path::PathBuf, Error> {
 }
 
 /// Bytes per idle connection after one answered request each: anonymous ones, and all resident ones.
-fn per_connection(contender: &Contender) -> Result<(f64, f64), Error> {
+fn per_connection(contender: &Contender, connections: usize) -> Result<(f64, f64), Error> {
     // What the first requests set up once (caches, code pages) is not a connection's.
     let length = http::answer(contender.address, PATH, Kind::Kept, 1, &BODY)?.length;
     drop(answered(contender.address, 50, length)?);
     std::thread::sleep(REST);
     let before = Memory::of_tree(contender.process.id());
-    let connections = answered(contender.address, CROWD, length)?;
+    let connections = answered(contender.address, connections, length)?;
     std::thread::sleep(REST);
     let with = Memory::of_tree(contender.process.id());
     let each = |with: u64, before: u64| (with as f64 - before as f64) / connections.len() as f64;
@@ -90,15 +91,14 @@ fn per_connection(contender: &Contender) -> Result<(f64, f64), Error> {
 fn answered(address: SocketAddr, count: usize, length: u64) -> Result<Vec<TcpStream>, Error> {
     let request = http::request(address, PATH, Kind::Kept);
     let mut connections = Vec::with_capacity(count);
-    for _ in 0..count {
-        let stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).doing(|| "setting a timeout".to_owned())?;
-        connections.push(stream);
-    }
     let mut answer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    for stream in &mut connections {
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).doing(|| "setting a timeout".to_owned())?;
+        // At once: connections that say nothing wait in the kernel, which keeps a few thousand of them.
         stream.write_all(&request).doing(|| "sending GET".to_owned())?;
         stream.read_exact(&mut answer).doing(|| "receiving".to_owned())?;
+        connections.push(stream);
     }
     Ok(connections)
 }

@@ -1,12 +1,15 @@
-//! The figures of issue 2: what is loaded, against whom, and what is wanted of the ratio.
+//! The figures: what is loaded, against whom, and what is wanted of the ratio.
 
 pub(crate) mod build;
 pub(crate) mod http;
 pub(crate) mod mail;
 pub(crate) mod memory;
 pub(crate) mod ping;
+pub(crate) mod programs;
 
+use self::http::Shape;
 use crate::error::Error;
+use crate::generator::smtp::Sessions::{Kept, NewEach};
 use crate::harness::Harness;
 use crate::result::Finding;
 
@@ -19,38 +22,79 @@ pub(crate) struct Case {
     pub(crate) when: When,
 }
 
-/// Whether `all` means it too.
+/// Which of `all` it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
+    /// To each.
     Always,
-    /// Only when named: it is a second look at another case, or takes minutes.
+    /// To the one where nothing is pinned.
+    Unpinned,
+    /// To the one where every server has its core.
+    Pinned,
+    /// To none: it is a second look at another case, or takes minutes.
     Asked,
 }
 
 /// All there are, in the order of the table.
 pub(crate) const CASES: &[Case] = &[
-    case("http-1k", "HTTP 1 KiB, kept connections (32)", http::small),
-    case("http-1k-pipelined", "HTTP 1 KiB, 16 pipelined (32 connections)", http::pipelined),
-    case("http-1k-new", "HTTP 1 KiB, new connection each (32 at a time)", http::new_each),
-    case("http-256k", "HTTP 256 KiB, kept connections (32)", http::large),
-    case("ping", "PING, 50 connections", ping::plain),
-    case("ping-pipelined", "PING, 16 pipelined, 50 connections", ping::pipelined),
-    case("mail-1", "SMTP 4 KiB, 1 session", mail::one),
-    case("mail-16", "SMTP 4 KiB, 16 sessions", mail::sixteen),
-    case("mail-64", "SMTP 4 KiB, 64 sessions", mail::sixty_four),
-    asked("mail-kept-1", "SMTP 4 KiB, 1 session, kept for many mails", mail::kept_one),
-    asked("mail-kept-16", "SMTP 4 KiB, 16 sessions, kept for many mails", mail::kept_sixteen),
-    asked("mail-kept-64", "SMTP 4 KiB, 64 sessions, kept for many mails", mail::kept_sixty_four),
-    case("memory-start", "resident at start", memory::start),
-    case("memory-idle", "memory per idle kept HTTP connection", memory::idle),
-    case("memory-senders", "peak resident, 1,000 senders of 5 MiB", memory::senders),
+    case("http-1k", "HTTP 1 KiB, 32 kept connections", |at| http::run(at, &Shape::kept(1 << 10, 32, 1.15))),
+    pinned("http-1k-256", "HTTP 1 KiB, 256 kept connections", |at| http::run(at, &Shape::kept(1 << 10, 256, 1.15))),
+    pinned("http-1k-1024", "HTTP 1 KiB, 1,024 kept connections", |at| http::run(at, &Shape::kept(1 << 10, 1024, 1.15))),
+    case("http-1k-pipelined", "HTTP 1 KiB, 16 pipelined, 32 connections", |at| {
+        http::run(at, &Shape::pipelined(1 << 10, 12.0))
+    }),
+    case("http-1k-new", "HTTP 1 KiB, new connection each, 32 at a time", |at| {
+        http::run(at, &Shape::new_each(1 << 10, 1.0))
+    }),
+    pinned("http-16k", "HTTP 16 KiB, 32 kept connections", |at| http::run(at, &Shape::kept(16 << 10, 32, 1.05))),
+    case("http-256k", "HTTP 256 KiB, 32 kept connections", |at| http::run(at, &Shape::kept(256 << 10, 32, 1.05))),
+    pinned("http-10m", "HTTP 10 MiB, 32 kept connections", |at| http::run(at, &Shape::kept(10 << 20, 32, 1.0))),
+    unpinned("http-second-worker", "HTTP 1 KiB, two workers against one", |at| {
+        http::second_worker(at, &Shape::kept(1 << 10, 32, 1.0 / 1.1))
+    }),
+    case("ping", "PING, 50 connections", |at| ping::run(at, 1)),
+    case("ping-16", "PING, 16 pipelined, 50 connections", |at| ping::run(at, 16)),
+    pinned("ping-100", "PING, 100 pipelined, 50 connections", |at| ping::run(at, 100)),
+    case("programs", "a program for each connection, 4 at a time", programs::run),
+    pinned("mail-1", "SMTP 4 KiB, 1 session", |at| mail::run(at, 1, 4 << 10, NewEach, 3.0)),
+    pinned("mail-16", "SMTP 4 KiB, 16 sessions", |at| mail::run(at, 16, 4 << 10, NewEach, 10.0)),
+    pinned("mail-64", "SMTP 4 KiB, 64 sessions", |at| mail::run(at, 64, 4 << 10, NewEach, 12.0)),
+    pinned("mail-100k-1", "SMTP 100 KiB, 1 session", |at| mail::run(at, 1, 100 << 10, NewEach, 3.0)),
+    pinned("mail-100k-16", "SMTP 100 KiB, 16 sessions", |at| mail::run(at, 16, 100 << 10, NewEach, 10.0)),
+    pinned("mail-100k-64", "SMTP 100 KiB, 64 sessions", |at| mail::run(at, 64, 100 << 10, NewEach, 12.0)),
+    pinned("mail-5m-1", "SMTP 5 MiB, 1 session", |at| mail::run(at, 1, 5 << 20, NewEach, 3.0)),
+    pinned("mail-5m-16", "SMTP 5 MiB, 16 sessions", |at| mail::run(at, 16, 5 << 20, NewEach, 10.0)),
+    pinned("mail-5m-64", "SMTP 5 MiB, 64 sessions", |at| mail::run(at, 64, 5 << 20, NewEach, 12.0)),
+    asked("mail-kept-1", "SMTP 4 KiB, 1 session, kept for many mails", |at| mail::run(at, 1, 4 << 10, Kept, 3.0)),
+    asked("mail-kept-16", "SMTP 4 KiB, 16 sessions, kept for many mails", |at| mail::run(at, 16, 4 << 10, Kept, 10.0)),
+    asked("mail-kept-64", "SMTP 4 KiB, 64 sessions, kept for many mails", |at| mail::run(at, 64, 4 << 10, Kept, 12.0)),
+    pinned("memory-start", "resident at start", memory::start),
+    pinned("memory-idle", "memory per idle kept HTTP connection, of 1,000", |at| memory::idle(at, 1_000)),
+    pinned("memory-idle-8000", "memory per idle kept HTTP connection, of 8,000", |at| memory::idle(at, 8_000)),
+    pinned("memory-senders", "peak resident, 1,000 senders of 5 MiB", memory::senders),
+    asked("observation", "HTTP 1 KiB with all observation, against none", |at| {
+        http::observation(at, &Shape::kept(1 << 10, 32, 0.9))
+    }),
+    asked("observation-pipelined", "HTTP 1 KiB, 16 pipelined, with all observation, against none", |at| {
+        http::observation(at, &Shape::pipelined(1 << 10, 0.75))
+    }),
     asked("build-time", "clean release build", build::clean),
 ];
 
-const fn case(name: &'static str, title: &'static str, run: fn(&Harness) -> Result<Finding, Error>) -> Case {
+type Run = fn(&Harness) -> Result<Finding, Error>;
+
+const fn case(name: &'static str, title: &'static str, run: Run) -> Case {
     Case { name, title, run, when: When::Always }
 }
 
-const fn asked(name: &'static str, title: &'static str, run: fn(&Harness) -> Result<Finding, Error>) -> Case {
+const fn pinned(name: &'static str, title: &'static str, run: Run) -> Case {
+    Case { name, title, run, when: When::Pinned }
+}
+
+const fn unpinned(name: &'static str, title: &'static str, run: Run) -> Case {
+    Case { name, title, run, when: When::Unpinned }
+}
+
+const fn asked(name: &'static str, title: &'static str, run: Run) -> Case {
     Case { name, title, run, when: When::Asked }
 }

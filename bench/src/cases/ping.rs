@@ -11,17 +11,10 @@ use crate::rounds::take_turns;
 
 /// As redis-benchmark has by default.
 const CONNECTIONS: usize = 50;
-const TARGET: f64 = 0.8;
+const TARGET: f64 = 1.0;
 
-pub(crate) fn plain(harness: &Harness) -> Result<Finding, Error> {
-    run(harness, 1)
-}
-
-pub(crate) fn pipelined(harness: &Harness) -> Result<Finding, Error> {
-    run(harness, 16)
-}
-
-fn run(harness: &Harness, depth: u64) -> Result<Finding, Error> {
+/// `depth` PINGs at once on each connection.
+pub(crate) fn run(harness: &Harness, depth: u64) -> Result<Finding, Error> {
     let root = harness.folder("root")?;
     let mut contenders =
         vec![sportello::start(harness, &root, Door::Commands, Workers::AsPeers)?, redis::start(harness)?];

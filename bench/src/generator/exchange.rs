@@ -17,7 +17,7 @@ use crate::error::{Doing, Error};
 use crate::rounds::Meter;
 
 /// What is exchanged, and how.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Exchange {
     /// The bytes of all requests that are sent at once.
     pub(crate) request: Vec<u8>,
@@ -75,6 +75,9 @@ impl Exchange {
     fn send(&self, connection: &mut Connection) -> Result<(), Error> {
         connection.missing = self.answer;
         connection.sent = Instant::now();
+        if self.request.is_empty() {
+            return Ok(());
+        }
         let sent =
             rustix::net::send(&connection.socket, &self.request, SendFlags::NOSIGNAL).doing(|| "sending".to_owned())?;
         if sent == self.request.len() { Ok(()) } else { Err(Error::not_so("a request did not fit into the socket")) }

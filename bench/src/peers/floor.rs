@@ -33,8 +33,7 @@ pub(crate) fn start(harness: &Harness, exchange: &Exchange) -> Result<Contender,
     BufReader::new(stdout).read_line(&mut line).doing(|| "reading the floor's port".to_owned())?;
     let port = line.trim().parse().map_err(|_| Error::not_so("the floor did not start"))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let name = "bare recv+send".to_owned();
-    Ok(Contender { name, address, process, log: None, queues: Vec::new(), delivered: None })
+    Ok(Contender::new("bare recv+send", address, process))
 }
 
 /// One connection of the floor.

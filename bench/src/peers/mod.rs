@@ -1,9 +1,14 @@
 //! The servers that are measured: ours, and each peer as its manual says it is fastest, privately configured, on a free
 //! port of 127.0.0.1, with nothing of the system's own instance touched.
 
+pub(crate) mod caddy;
 pub(crate) mod floor;
+pub(crate) mod h2o;
+pub(crate) mod lighttpd;
 pub(crate) mod nginx;
+pub(crate) mod opensmtpd;
 pub(crate) mod postfix;
+pub(crate) mod programs;
 pub(crate) mod redis;
 pub(crate) mod sportello;
 

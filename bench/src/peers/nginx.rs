@@ -48,8 +48,8 @@ pub(crate) fn start(harness: &Harness, root: &Path, files: Files, log: AccessLog
     };
     let at = folder.display();
     let configuration = format!(
-        "worker_processes {workers};\nworker_rlimit_nofile 16384;\npid {at}/pid;\nerror_log {at}/error.log crit;\n\
-         events {{ worker_connections 8192; multi_accept on; accept_mutex off; }}\n\
+        "worker_processes {workers};\nworker_rlimit_nofile 32768;\npid {at}/pid;\nerror_log {at}/error.log crit;\n\
+         events {{ worker_connections 16384; multi_accept on; accept_mutex off; }}\n\
          http {{\n  access_log {access_log};\n  default_type text/plain;\n  {sending}\n  tcp_nodelay on;\n\
          keepalive_timeout 600s;\n  keepalive_requests 1000000000;\n  reset_timedout_connection off;\n\
          open_file_cache max=1000 inactive=600s;\n  open_file_cache_valid 60s;\n  open_file_cache_min_uses 1;\n\
@@ -66,5 +66,5 @@ pub(crate) fn start(harness: &Harness, root: &Path, files: Files, log: AccessLog
     let mut process = harness.start(name, "nginx", &arguments.map(str::to_owned), |_| {})?;
     process.wait_until("listening", || listens(address))?;
     let log = (log == AccessLog::On).then_some(access);
-    Ok(Contender { name: name.to_owned(), address, process, log, queues: Vec::new(), delivered: None })
+    Ok(Contender { log, ..Contender::new(name, address, process) })
 }

@@ -49,20 +49,14 @@ pub(crate) fn start(harness: &Harness) -> Result<Contender, Error> {
     process.wait_until("listening", || listens(address))?;
     let queues = ["maildrop", "incoming", "active"].map(|queue| folder.join("queue").join(queue)).to_vec();
     let delivered = inbox(&folder);
-    let mut contender = Contender {
-        name: "Postfix".to_owned(),
-        address,
-        process,
-        log: None,
-        queues,
-        delivered: Some(delivered.clone()),
-    };
-    check(&mut contender, &delivered)?;
+    let mut contender =
+        Contender { queues, delivered: Some(delivered.clone()), ..Contender::new("Postfix", address, process) };
+    check_delivery(&mut contender, &delivered)?;
     Ok(contender)
 }
 
 /// One mail must arrive byte for byte (with the line ends of a Maildir).
-fn check(contender: &mut Contender, inbox: &Path) -> Result<(), Error> {
+pub(super) fn check_delivery(contender: &mut Contender, inbox: &Path) -> Result<(), Error> {
     let body = "A mail to check by.\r\nWith two lines.\r\n";
     deliver(contender.address, &format!("Subject: check\r\n\r\n{body}"))?;
     let stored = body.replace("\r\n", "\n");

@@ -31,5 +31,5 @@ pub(crate) fn start(harness: &Harness) -> Result<Contender, Error> {
         command.stdout(Stdio::null());
     })?;
     process.wait_until("listening", || listens(address))?;
-    Ok(Contender { name: "Redis".to_owned(), address, process, log: None, queues: Vec::new(), delivered: None })
+    Ok(Contender::new("Redis", address, process))
 }

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use super::programs::PROGRAM;
 use crate::error::{Doing, Error};
 use crate::harness::Harness;
 use crate::rounds::Contender;
@@ -39,6 +40,15 @@ impl Door {
     }
 }
 
+/// Whether it tells of what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Observation {
+    /// One line in the log for each request, into a file; samples for the desk.
+    On,
+    /// As little as it can be told to: no log.
+    Off,
+}
+
 /// The line it prints when it is ready.
 #[derive(Deserialize)]
 struct Ready {
@@ -51,9 +61,25 @@ struct Channel {
     port: u16,
 }
 
-/// Starts Sportello serving `root`.
+/// Starts Sportello serving `root`, as it is by itself.
 pub(crate) fn start(harness: &Harness, root: &Path, door: Door, workers: Workers) -> Result<Contender, Error> {
-    let folder = harness.folder("sportello")?;
+    let workers = match workers {
+        Workers::AsPeers => harness.cores.workers(),
+        Workers::Two => 2,
+    };
+    start_as(harness, "Sportello", root, door, workers, Observation::On)
+}
+
+/// Starts Sportello serving `root`, under a name of its own.
+pub(crate) fn start_as(
+    harness: &Harness,
+    name: &str,
+    root: &Path,
+    door: Door,
+    workers: u32,
+    observation: Observation,
+) -> Result<Contender, Error> {
+    let folder = harness.folder(&name.replace([' ', ','], "-"))?;
     let log = folder.join("log");
     let file: File =
         OpenOptions::new().create(true).append(true).open(&log).doing(|| "making the log of sportello".to_owned())?;
@@ -62,11 +88,11 @@ pub(crate) fn start(harness: &Harness, root: &Path, door: Door, workers: Workers
     for channel in ["--web", "--mail", "--commands", "--desk"] {
         arguments.extend([channel.to_owned(), "0".to_owned()]);
     }
-    let workers = match workers {
-        Workers::AsPeers => harness.cores.workers(),
-        Workers::Two => 2,
-    };
     arguments.extend(["--workers".to_owned(), workers.to_string()]);
+    arguments.extend(["--command".to_owned(), format!("say={PROGRAM}")]);
+    if observation == Observation::Off {
+        arguments.extend(["--log", "off"].map(str::to_owned));
+    }
     let mut process = harness.start("sportello", &harness.sportello, &arguments, |command| {
         command.stdout(Stdio::piped()).stderr(file);
     })?;
@@ -79,14 +105,9 @@ pub(crate) fn start(harness: &Harness, root: &Path, door: Door, workers: Workers
     })?;
     let channel = ready.channels.iter().find(|channel| channel.name == door.name());
     let port = channel.ok_or_else(|| Error::not_so(format!("sportello has no channel {}", door.name())))?.port;
-    Ok(Contender {
-        name: "Sportello".to_owned(),
-        address: SocketAddr::from(([127, 0, 0, 1], port)),
-        process,
-        log: Some(log),
-        queues: Vec::new(),
-        delivered: None,
-    })
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let log = (observation == Observation::On).then_some(log);
+    Ok(Contender { log, ..Contender::new(name, address, process) })
 }
 
 /// The program to measure: the one that `SPORTELLO` names, or the workspace's, built first if need be.
