@@ -28,10 +28,27 @@ const NEEDS: [(&str, &str); 12] = [
     ("strace", "strace"),
 ];
 
+/// What the benchmark measures Sportello against, likewise.
+const PEERS: [(&str, &str); 8] = [
+    ("nginx", "nginx-light"),
+    ("h2o", "h2o"),
+    ("lighttpd", "lighttpd"),
+    ("caddy", "caddy"),
+    ("redis-server", "redis-server"),
+    ("smtp-source", "postfix"),
+    ("tcpserver", "ucspi-tcp"),
+    ("inetd", "openbsd-inetd"),
+];
+
+/// Makes sure of the peers of the benchmark.
+pub(crate) fn peers() -> Result<(), String> {
+    packages(&PEERS).map(drop)
+}
+
 /// Makes sure of everything; says what was there and what came new.
 pub(crate) fn everything(root: &Path) -> Result<Note, String> {
     components(root)?;
-    let installed = packages()?;
+    let installed = packages(&NEEDS)?;
     let fresh = environment(root)?;
     let mut words = vec![format!("{} commands", NEEDS.len())];
     if !installed.is_empty() {
@@ -65,8 +82,9 @@ fn components(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn packages() -> Result<Vec<&'static str>, String> {
-    let mut missing: Vec<&str> = NEEDS.iter().filter(|(command, _)| !is_command(command)).map(|need| need.1).collect();
+/// Installs those packages of `needs` whose commands are missing; which they were.
+fn packages(needs: &[(&str, &'static str)]) -> Result<Vec<&'static str>, String> {
+    let mut missing: Vec<&str> = needs.iter().filter(|(command, _)| !is_command(command)).map(|need| need.1).collect();
     if is_command("python3") && !has_venv() || missing.contains(&"python3") {
         missing.push("python3-venv");
     }
@@ -76,17 +94,17 @@ fn packages() -> Result<Vec<&'static str>, String> {
     println!("   missing: {}", missing.join(" "));
     let by_hand = format!("apt-get update && apt-get install --yes {}", missing.join(" "));
     if !is_command("apt-get") {
-        return Err(format!("the tests need these Debian packages, and here is no apt-get: {}", missing.join(" ")));
+        return Err(format!("these Debian packages are needed, and here is no apt-get: {}", missing.join(" ")));
     }
     if !is_root() {
-        return Err(format!("the tests need packages that only root may install; run once: sudo sh -c '{by_hand}'"));
+        return Err(format!("packages are needed that only root may install; run once: sudo sh -c '{by_hand}'"));
     }
     apt(&["update"])?;
     let mut words = vec!["install", "--yes", "--no-install-recommends"];
     words.extend_from_slice(&missing);
     apt(&words)?;
     let still: Vec<&str> =
-        NEEDS.iter().filter(|(command, _)| !is_command(command)).map(|(command, _)| *command).collect();
+        needs.iter().filter(|(command, _)| !is_command(command)).map(|(command, _)| *command).collect();
     if still.is_empty() { Ok(missing) } else { Err(format!("installed, and still missing: {}", still.join(" "))) }
 }
 
@@ -122,7 +140,9 @@ fn has_venv() -> bool {
 
 fn is_command(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| is_file(&folder.join(name)))
+    // Servers lie where only root's path leads.
+    let system = PathBuf::from("/usr/sbin");
+    std::env::split_paths(&path).chain([system]).any(|folder| is_file(&folder.join(name)))
 }
 
 fn is_file(path: &Path) -> bool {

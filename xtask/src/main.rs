@@ -203,6 +203,9 @@ fn bench(root: &Path, rest: &[&str]) -> Result<ExitCode, String> {
     if !root.join("bench/Cargo.toml").exists() {
         return Err("the bench crate is not in this tree".to_owned());
     }
+    if !rest.is_empty() && rest != ["list"] {
+        install::peers()?;
+    }
     let mut words = vec!["run", "--release", "--quiet", "--manifest-path", "bench/Cargo.toml", "--"];
     words.extend_from_slice(rest);
     cargo(root, &words, MINUTE * 240)?;
