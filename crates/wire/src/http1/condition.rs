@@ -19,7 +19,7 @@ pub struct Validators<'a> {
 }
 
 /// What the conditions and the range of a request come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Answer with this much of the representation: 200, 206 or 416.
     Send(Selected),

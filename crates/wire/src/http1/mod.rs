@@ -11,6 +11,7 @@ pub mod client;
 pub mod condition;
 pub mod field;
 pub mod head;
+pub mod multipart;
 pub mod range;
 pub mod refusal;
 pub mod target;

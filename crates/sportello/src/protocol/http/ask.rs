@@ -16,7 +16,7 @@ use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
-use super::representation;
+use super::representation::{self, Content};
 use super::session::{End, Next, Session};
 use super::{BODY_MOST, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
 
@@ -110,14 +110,24 @@ impl Session {
         let out = self.outbox.open();
         let before = out.len();
         let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
+        let bytes = (out.len() - before) as u64 + decided.content.length();
         // A body in memory is addressable.
-        let body = file.part(decided.body.start as usize..decided.body.end as usize);
-        let bytes = (out.len() - before + body.len()) as u64;
-        if body.len() < COPY_BELOW {
-            out.extend_from_slice(body);
-        } else {
-            self.connection.write_parts(&[self.outbox.bytes(), body]).await?;
-            self.outbox.clear();
+        let part = |start: u64, end: u64| file.part(start as usize..end as usize);
+        match &decided.content {
+            Content::One(range) if range.end - range.start < COPY_BELOW as u64 => {
+                out.extend_from_slice(part(range.start, range.end));
+            }
+            Content::One(range) => {
+                self.connection.write_parts(&[self.outbox.bytes(), part(range.start, range.end)]).await?;
+                self.outbox.clear();
+            }
+            Content::Parts(parts) => {
+                let pieces = parts.pieces().iter();
+                let pieces = pieces.flat_map(|piece| [&*piece.lines, part(piece.part.start, piece.part.end())]);
+                let whole: Vec<&[u8]> = [self.outbox.bytes()].into_iter().chain(pieces).chain([parts.end()]).collect();
+                self.connection.write_parts(&whole).await?;
+                self.outbox.clear();
+            }
         }
         answered(&self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)
@@ -133,12 +143,22 @@ impl Session {
         let out = self.outbox.open();
         let before = out.len();
         let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
-        let length = decided.body.end - decided.body.start;
-        let bytes = (out.len() - before) as u64 + length;
-        if length > 0 {
-            self.flush().await?;
-            // A file that was cut short meanwhile ends the connection: less than was promised is never passed off as all.
-            self.connection.send_file(&file.file, decided.body.start, length).await?;
+        let bytes = (out.len() - before) as u64 + decided.content.length();
+        // A file that was cut short meanwhile ends the connection: less than was promised is never passed off as all.
+        match &decided.content {
+            Content::One(range) if range.is_empty() => {}
+            Content::One(range) => {
+                self.flush().await?;
+                self.connection.send_file(&file.file, range.start, range.end - range.start).await?;
+            }
+            Content::Parts(parts) => {
+                for piece in parts.pieces() {
+                    self.outbox.open().extend_from_slice(&piece.lines);
+                    self.flush().await?;
+                    self.connection.send_file(&file.file, piece.part.start, piece.part.length).await?;
+                }
+                self.outbox.open().extend_from_slice(parts.end());
+            }
         }
         answered(&self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::guard::{self, Reach};
 use super::outbox::Outbox;
-use super::representation::begin_hot;
+use super::representation::{Content, begin_hot};
 use super::sites::Sites;
 use super::{COPY_BELOW, FLUSH_AT, Served};
 use crate::observe::{self, Done};
@@ -95,8 +95,13 @@ pub(super) fn answer(
         let out = outbox.open();
         let before = out.len();
         let decided = begin_hot(out, &head, &file, Said::to(head.version, persistence), &second);
+        let Content::One(body) = decided.content else {
+            // Several parts are put together where there is time.
+            out.truncate(before);
+            return Halt::Ask;
+        };
         // A body in memory is addressable.
-        let body = decided.body.start as usize..decided.body.end as usize;
+        let body = body.start as usize..body.end as usize;
         let sent = (out.len() - before + body.len()) as u64;
         if body.len() < COPY_BELOW {
             out.extend_from_slice(file.part(body.clone()));

@@ -117,6 +117,12 @@ fn split(mut text: &str, head_only: bool) -> Vec<(u16, String)> {
 }
 
 fn read_answer(stream: &mut TcpStream) -> (u16, String) {
+    let (head, body) = read_bytes(stream);
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap())
+}
+
+/// One answer: its head and its body.
+fn read_bytes(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut bytes = Vec::new();
     let mut byte = [0];
     loop {
@@ -129,7 +135,7 @@ fn read_answer(stream: &mut TcpStream) -> (u16, String) {
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
         let mut body = vec![0; length.parse().unwrap()];
         stream.read_exact(&mut body).unwrap();
-        return (head.split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap());
+        return (head, body);
     }
 }
 
@@ -241,6 +247,64 @@ fn bodies_no_one_wants_are_read_past_or_end_the_connection() {
     let smuggled =
         format!("GET /b HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}{LAST}", get("/b").len(), get("/b"));
     assert_eq!(house.dialogue(&smuggled), [ok("second"), ok("first")]);
+    house.close();
+}
+
+/// The parts of a multipart/byteranges body as its reader sees them: Content-Range and bytes.
+fn parts(head: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let boundary = head.lines().find_map(|line| line.strip_prefix("content-type: multipart/byteranges; boundary="));
+    let delimiter = format!("\r\n--{}", boundary.unwrap());
+    let mut rest = body.strip_prefix(delimiter.as_bytes()).unwrap();
+    let mut found = Vec::new();
+    while rest != b"--\r\n" {
+        let end = rest.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let fields = std::str::from_utf8(&rest[..end]).unwrap();
+        assert!(fields.starts_with("\r\ncontent-type: "), "{fields:?}");
+        let range = fields.lines().find_map(|line| line.strip_prefix("content-range: bytes ")).unwrap();
+        rest = &rest[end + 4..];
+        let end = rest.windows(delimiter.len()).position(|window| window == delimiter.as_bytes()).unwrap();
+        found.push((range.to_owned(), rest[..end].to_vec()));
+        rest = &rest[end + delimiter.len()..];
+    }
+    found
+}
+
+#[test]
+fn several_ranges_come_in_one_answer_and_the_next_request_is_answered() {
+    let house = House::open();
+    let bytes: Vec<u8> = (0..1_000_000u32).map(|number| (number % 251) as u8).collect();
+    fs::write(house.folder.join("large"), &bytes).unwrap();
+    fs::write(house.folder.join("small"), &bytes[..100_000]).unwrap();
+    let end_of = |length: usize| (format!("{}-{}/{length}", length - 20_000, length - 1), length - 20_000..length);
+    for (target, length) in [("/small", 100_000), ("/large", 1_000_000), ("/small", 100_000)] {
+        let mut stream = house.client();
+        let ranges = "bytes=5-6, -20000, 1000-30999, 2000-3000, 40000-40000";
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nRange: {ranges}\r\n\r\n");
+        stream.write_all((request + &get("/a") + LAST).as_bytes()).unwrap();
+        let (head, body) = read_bytes(&mut stream);
+        assert!(head.starts_with("HTTP/1.1 206 ") && head.contains("\r\netag: "), "{head}");
+        assert!(!head.contains("\r\ncontent-range: "), "{head}");
+        let last = end_of(length);
+        let expect = [("5-6", 5..7), ("", last.1), ("1000-30999", 1000..31_000), ("40000-40000", 40_000..40_001)];
+        let expect = expect.map(|(range, place)| {
+            let range = if range.is_empty() { last.0.clone() } else { format!("{range}/{length}") };
+            (range, bytes[place].to_vec())
+        });
+        assert!(parts(&head, &body) == expect, "{target}");
+        assert_eq!(read_answer(&mut stream), ok("first"));
+        assert_eq!(read_answer(&mut stream), ok("first"));
+    }
+    // HEAD knows no ranges (RFC 9110 §14.2), a failed If-Range asks for the whole, and one part is no multipart.
+    let ask = |method: &str, fields: &str| {
+        whole(&house, &format!("{method} /b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"))
+    };
+    let (status, head, body) = ask("HEAD", "Range: bytes=0-0,5-5\r\n");
+    assert!((status, &*body) == (200, "") && head.contains("\r\ncontent-length: 6"), "{head}");
+    assert_eq!(ask("GET", "Range: bytes=0-0,5-5\r\nIf-Range: \"x\"\r\n").2, "second");
+    let (status, head, body) = ask("GET", "Range: bytes=0-0,5-5\r\n");
+    assert!((status, &*body) == (206, "second") && head.contains("\r\ncontent-range: bytes 0-5/6"), "{head}");
+    let (status, head, _) = ask("GET", "Range: bytes=6-,7-\r\n");
+    assert!(status == 416 && head.contains("\r\ncontent-range: bytes */6"), "{head}");
     house.close();
 }
 
