@@ -1,11 +1,13 @@
 //! Request bodies: Content-Length and the chunked coding (RFC 9112 §6, §7.1).
 //!
-//! Sans-I/O: it is shown what has arrived and says which of it is body. Chunk extensions and trailers are read past and
-//! dropped. Bounded by the body limit given, and by [`FRAMING_MOST`] bytes of everything that is not body.
+//! Sans-I/O: it is shown what has arrived and says which of it is body. Chunk extensions and trailers are checked against their
+//! grammar, read past and dropped: nothing here has a use for them, and a trailer must not be taken for a header field (RFC
+//! 9110 §6.5.1). A trailer that would change the framing or the meaning of the request, were it taken for one, is refused.
+//! Bounded by the body limit given, [`EXTENSIONS_MOST`], [`TRAILERS_MOST`] and [`TRAILER_FIELDS_MOST`].
 
 use std::ops::Range;
 
-use super::Refusal;
+use super::{Refusal, field};
 
 /// How the body of a message is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +18,13 @@ pub enum Framing {
     Chunked,
 }
 
-/// The most bytes of extensions and trailers a chunked body may have. Sizes and line ends are at most 20 bytes for each byte
-/// of body.
-pub const FRAMING_MOST: usize = 16 * 1024;
+/// The most bytes of extensions that all chunks of a body may have together. Sizes and line ends are at most 20 bytes for each
+/// byte of body.
+pub const EXTENSIONS_MOST: usize = 16 * 1024;
+/// The most bytes of trailers, without their line ends.
+pub const TRAILERS_MOST: usize = 8 * 1024;
+/// The most trailer fields.
+pub const TRAILER_FIELDS_MOST: usize = 32;
 
 /// Reads one body.
 #[derive(Debug)]
@@ -26,9 +32,61 @@ pub struct Decoder {
     phase: Phase,
     /// How many more bytes of body are allowed.
     room: u64,
-    /// How many more bytes of extensions and trailers are allowed.
-    framing_room: usize,
+    /// How many more bytes of extensions are allowed.
+    extension_room: usize,
+    /// How many more bytes and fields of trailers are allowed.
+    trailer_room: usize,
+    trailer_fields: usize,
+    /// The name of the trailer under way, in lower case, as far as it could be a forbidden one.
+    name: Name,
 }
+
+/// The beginning of a trailer's name.
+#[derive(Debug, Default)]
+struct Name {
+    bytes: [u8; LONGEST_FORBIDDEN],
+    length: usize,
+}
+
+impl Name {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte.to_ascii_lowercase();
+        }
+        self.length = self.length.saturating_add(1);
+    }
+
+    /// RFC 9110 §6.5.1: fields for framing, routing, authentication, request modifiers and content format.
+    fn is_forbidden(&self) -> bool {
+        let Some(name) = self.bytes.get(..self.length) else { return false };
+        name.starts_with(b"if-") || FORBIDDEN.contains(&name)
+    }
+}
+
+/// `proxy-authorization`
+const LONGEST_FORBIDDEN: usize = 19;
+const FORBIDDEN: [&[u8]; 20] = [
+    b"content-length",
+    b"transfer-encoding",
+    b"host",
+    b"connection",
+    b"upgrade",
+    b"te",
+    b"trailer",
+    b"keep-alive",
+    b"proxy-connection",
+    b"expect",
+    b"range",
+    b"max-forwards",
+    b"cache-control",
+    b"pragma",
+    b"authorization",
+    b"proxy-authorization",
+    b"cookie",
+    b"content-type",
+    b"content-encoding",
+    b"content-range",
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -41,6 +99,7 @@ enum Phase {
     },
     Extension {
         size: u64,
+        at: Extension,
     },
     SizeLf {
         size: u64,
@@ -52,10 +111,46 @@ enum Phase {
     DataLf,
     /// The first byte of a trailer line.
     TrailerStart,
-    Trailer,
+    TrailerName,
+    TrailerValue,
     TrailerLf,
     EndLf,
     Done,
+}
+
+/// Where in a chunk extension (RFC 9112 §7.1.1) the next byte stands. The white space that old senders put into it is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    NameStart,
+    Name,
+    ValueStart,
+    Value,
+    Quoted,
+    Escaped,
+    QuotedEnd,
+}
+
+impl Extension {
+    fn after(self, byte: u8) -> Option<Self> {
+        let token = field::is_token_byte(byte);
+        let quotable = matches!(byte, b'\t' | b' '..=0x7e | 0x80..);
+        Some(match (self, byte) {
+            (Self::NameStart | Self::Name, _) if token => Self::Name,
+            (Self::Name, b'=') => Self::ValueStart,
+            (Self::ValueStart | Self::Value, _) if token => Self::Value,
+            (Self::ValueStart, b'"') => Self::Quoted,
+            (Self::Name | Self::Value | Self::QuotedEnd, b';') => Self::NameStart,
+            (Self::Quoted, b'"') => Self::QuotedEnd,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, _) if quotable => Self::Quoted,
+            _ => return None,
+        })
+    }
+
+    /// A quoted string that a line end cuts in two would be whole to another reader.
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::Value | Self::QuotedEnd)
+    }
 }
 
 /// What one call made of its input.
@@ -87,7 +182,14 @@ impl Decoder {
             Framing::Length(length) => Phase::Counted(length),
             Framing::Chunked => Phase::Size { digits: 0, size: 0 },
         };
-        Ok(Self { phase, room: most, framing_room: FRAMING_MOST })
+        Ok(Self {
+            phase,
+            room: most,
+            extension_room: EXTENSIONS_MOST,
+            trailer_room: TRAILERS_MOST,
+            trailer_fields: TRAILER_FIELDS_MOST,
+            name: Name::default(),
+        })
     }
 
     /// Whether all of the body has been seen.
@@ -143,9 +245,9 @@ impl Decoder {
             }
             (Phase::Size { digits: 1.., size }, b'\r') => Phase::SizeLf { size },
             // RFC 9112 §7.1.1 allows white space before the semicolon only to be generous to old senders; it is refused.
-            (Phase::Size { digits: 1.., size }, b';') => self.spend(Phase::Extension { size })?,
-            (Phase::Extension { size }, b'\r') => Phase::SizeLf { size },
-            (Phase::Extension { size }, b'\t' | b' '..=0x7e | 0x80..) => self.spend(Phase::Extension { size })?,
+            (Phase::Size { digits: 1.., size }, b';') => self.extension(size, Extension::NameStart)?,
+            (Phase::Extension { size, at }, b'\r') if at.may_end() => Phase::SizeLf { size },
+            (Phase::Extension { size, at }, _) => self.extension(size, at.after(byte).ok_or(Refusal::BadChunk)?)?,
             (Phase::SizeLf { size: 0 }, b'\n') => Phase::TrailerStart,
             (Phase::SizeLf { size }, b'\n') => {
                 self.room = self.room.checked_sub(size).ok_or(Refusal::LargeBody)?;
@@ -154,17 +256,35 @@ impl Decoder {
             (Phase::DataCr, b'\r') => Phase::DataLf,
             (Phase::DataLf, b'\n') => Phase::Size { digits: 0, size: 0 },
             (Phase::TrailerStart, b'\r') => Phase::EndLf,
-            (Phase::TrailerStart, _) if super::field::is_token_byte(byte) => self.spend(Phase::Trailer)?,
-            (Phase::Trailer, b'\r') => Phase::TrailerLf,
-            (Phase::Trailer, b'\t' | b' '..=0x7e | 0x80..) => self.spend(Phase::Trailer)?,
+            (Phase::TrailerStart, _) if field::is_token_byte(byte) => {
+                self.trailer_fields = self.trailer_fields.checked_sub(1).ok_or(Refusal::LongTrailers)?;
+                self.name = Name::default();
+                self.name.push(byte);
+                self.trailer(Phase::TrailerName)?
+            }
+            (Phase::TrailerName, _) if field::is_token_byte(byte) => {
+                self.name.push(byte);
+                self.trailer(Phase::TrailerName)?
+            }
+            (Phase::TrailerName, b':') if self.name.is_forbidden() => return Err(Refusal::ForbiddenTrailer),
+            (Phase::TrailerName, b':') => self.trailer(Phase::TrailerValue)?,
+            (Phase::TrailerValue, b'\r') => Phase::TrailerLf,
+            (Phase::TrailerValue, b'\t' | b' '..=0x7e | 0x80..) => self.trailer(Phase::TrailerValue)?,
             (Phase::TrailerLf, b'\n') => Phase::TrailerStart,
             (Phase::EndLf, b'\n') => Phase::Done,
             _ => return Err(Refusal::BadChunk),
         })
     }
 
-    fn spend(&mut self, next: Phase) -> Result<Phase, Refusal> {
-        self.framing_room = self.framing_room.checked_sub(1).ok_or(Refusal::LongChunkFraming)?;
+    /// One byte of an extension.
+    fn extension(&mut self, size: u64, at: Extension) -> Result<Phase, Refusal> {
+        self.extension_room = self.extension_room.checked_sub(1).ok_or(Refusal::LongChunkFraming)?;
+        Ok(Phase::Extension { size, at })
+    }
+
+    /// One byte of a trailer.
+    fn trailer(&mut self, next: Phase) -> Result<Phase, Refusal> {
+        self.trailer_room = self.trailer_room.checked_sub(1).ok_or(Refusal::LongTrailers)?;
         Ok(next)
     }
 }

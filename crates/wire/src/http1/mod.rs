@@ -2,8 +2,8 @@
 //!
 //! Knows no file, no clock and no connection. Strict in what arrives: a message that a front and a back end could frame in
 //! two ways is refused with a [`Refusal`], after which the connection must be closed.
-//! Bounded by: [`head::Limits`] for heads, the limit given to [`body::Decoder`] for bodies, [`body::FRAMING_MOST`] for what
-//! surrounds the chunks of a body.
+//! Bounded by: [`head::Limits`] for heads, the limit given to [`body::Decoder`] for bodies, [`body::EXTENSIONS_MOST`] and
+//! [`body::TRAILERS_MOST`] for what surrounds the chunks of a body.
 
 pub mod answer;
 pub mod body;

@@ -92,9 +92,15 @@ pub enum Refusal {
     /// The body passes its limit.
     #[error("the body is too large")]
     LargeBody,
-    /// Chunk extensions or trailers pass their limit.
+    /// Chunk extensions pass their limit.
     #[error("too much chunk framing")]
     LongChunkFraming,
+    /// Trailers pass their limit in bytes or in fields.
+    #[error("too many trailer fields")]
+    LongTrailers,
+    /// A trailer field that a reader could take for one of the head's (RFC 9110 §6.5.1).
+    #[error("a trailer field that may only stand in the head")]
+    ForbiddenTrailer,
 }
 
 impl Refusal {
@@ -105,7 +111,7 @@ impl Refusal {
             Self::LongRequestLine => 414,
             Self::BadExpectation => 417,
             Self::SecureTarget => 421,
-            Self::LongHead | Self::ManyFields => 431,
+            Self::LongHead | Self::ManyFields | Self::LongTrailers => 431,
             Self::LongMethod | Self::Connect => 501,
             Self::BadVersion => 505,
             _ => 400,

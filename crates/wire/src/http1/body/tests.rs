@@ -64,16 +64,57 @@ fn broken_chunks_are_refused() {
         "1\rx",
         "1;a\nb\r\n",
         "1;a\u{1}\r\n",
+        // An extension must be one (RFC 9112 §7.1.1), and no quoted string runs over the line's end.
+        "1;\r\nx\r\n",
+        "1;;a\r\nx\r\n",
+        "1; a\r\nx\r\n",
+        "1;a =b\r\nx\r\n",
+        "1;a=\r\nx\r\n",
+        "1;a=b c\r\nx\r\n",
+        "1;a=\"b\r\nx\r\n\"\r\n",
+        "1;a=\"b\\\r\nx\r\n",
+        "1;a=\"b\"c\r\nx\r\n",
+        "1;a=\"\u{7f}\"\r\nx\r\n",
+        "1;a=b\rx\r\n",
+        "1\u{b};a\r\nx\r\n",
+        "1,2\r\nx\r\n",
+        "1_0\r\n",
+        "1.\r\n",
+        "\u{ff11}\r\nx\r\n",
         "1;\0\r\n",
         "00000000000000001\r\nx",
         "0\r\n\n",
         "0\r\nX: y\n\r\n",
+        "0\r\nX: y\rz\r\n\r\n",
+        "0\r\nX: \0\r\n\r\n",
+        "0\r\nX : y\r\n\r\n",
+        "0\r\nX\r\n\r\n",
+        "0\r\n: y\r\n\r\n",
+        "0\r\nX: y\r\n folded\r\n\r\n",
+        "0\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         "0\r\n X: y\r\n\r\n",
         "0\r\nX: \u{7f}\r\n\r\n",
         "0\r\n\rx",
     ] {
         check(Framing::Chunked, input.as_bytes(), Err(Refusal::BadChunk));
     }
+}
+
+#[test]
+fn a_trailer_that_could_change_the_request_is_refused() {
+    for name in
+        FORBIDDEN.map(|name| std::str::from_utf8(name).unwrap()).into_iter().chain(["if-match", "If-Range", "HOST"])
+    {
+        assert!(name.starts_with("if-") || name.len() <= LONGEST_FORBIDDEN);
+        let trailer = format!("0\r\nX: y\r\n{name}: 1\r\n\r\n");
+        check(Framing::Chunked, trailer.as_bytes(), Err(Refusal::ForbiddenTrailer));
+        // A name that only begins or ends like it is another's.
+        check(Framing::Chunked, format!("0\r\nX-{name}: 1\r\n\r\n").as_bytes(), Ok(b""));
+        if !name.to_ascii_lowercase().starts_with("if-") {
+            check(Framing::Chunked, format!("0\r\n{name}-x: 1\r\n\r\n").as_bytes(), Ok(b""));
+        }
+    }
+    check(Framing::Chunked, b"0\r\nDigest: sha-256=x\r\nServer-Timing: a\r\n\r\n", Ok(b""));
 }
 
 #[test]
@@ -96,11 +137,14 @@ fn limits_hold_at_n_and_at_one_more() {
 
     // The `;` counts, the line end does not.
     let extension = |length: usize| format!("0;{}\r\n\r\n", "x".repeat(length));
-    check(Framing::Chunked, extension(FRAMING_MOST - 1).as_bytes(), Ok(b""));
-    check(Framing::Chunked, extension(FRAMING_MOST).as_bytes(), Err(Refusal::LongChunkFraming));
+    check(Framing::Chunked, extension(EXTENSIONS_MOST - 1).as_bytes(), Ok(b""));
+    check(Framing::Chunked, extension(EXTENSIONS_MOST).as_bytes(), Err(Refusal::LongChunkFraming));
     let trailers = |length: usize| format!("0\r\nX: {}\r\n\r\n", "x".repeat(length));
-    check(Framing::Chunked, trailers(FRAMING_MOST - 3).as_bytes(), Ok(b""));
-    check(Framing::Chunked, trailers(FRAMING_MOST - 2).as_bytes(), Err(Refusal::LongChunkFraming));
+    check(Framing::Chunked, trailers(TRAILERS_MOST - 3).as_bytes(), Ok(b""));
+    check(Framing::Chunked, trailers(TRAILERS_MOST - 2).as_bytes(), Err(Refusal::LongTrailers));
+    let fields = |count: usize| format!("0\r\n{}\r\n", "X: y\r\n".repeat(count));
+    check(Framing::Chunked, fields(TRAILER_FIELDS_MOST).as_bytes(), Ok(b""));
+    check(Framing::Chunked, fields(TRAILER_FIELDS_MOST + 1).as_bytes(), Err(Refusal::LongTrailers));
     // Spent by all chunks together.
     let many = "1;xx\r\ny\r\n".repeat(500);
     assert!(decode(Framing::Chunked, 1000, many.as_bytes(), 64).is_ok());
