@@ -47,6 +47,21 @@ pub struct LargeFile {
     pub description: Description,
     /// How long until it can be told by its tag.
     pub(super) settles_in: Option<Duration>,
+    pub(super) identity: Identity,
+}
+
+impl LargeFile {
+    /// Whether the content was written anew since it was opened, so that what is sent might be of two versions. One that only
+    /// grew, as a log does, begins as it began. Costs one `fstat`.
+    pub fn was_rewritten(&self) -> bool {
+        match rustix::fs::fstat(&self.file) {
+            Ok(stat) => {
+                let now = Identity::of(&stat);
+                now.modified != self.identity.modified && now.size <= self.identity.size
+            }
+            Err(_) => true,
+        }
+    }
 }
 
 /// How often a file that changes while it is read is read again.
@@ -101,7 +116,7 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
     if opened.identity.size > settings.hot_file {
         let description = describe(FileValidators::of(&opened.identity, now));
         let settles_in = validators::settles_in(&opened.identity, now);
-        return Ok(Loaded::Large(LargeFile { file: opened.file, description, settles_in }));
+        return Ok(Loaded::Large(LargeFile { file: opened.file, description, settles_in, identity: opened.identity }));
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;

@@ -242,6 +242,8 @@ impl<'a> Block<'a> {
             Known::Host => self.host = value,
             // RFC 9112 §6.3 (5) allows equal lengths to be merged; see Refusal::TwoLengths for why they are not.
             Known::ContentLength if repeated => return Err(Refusal::TwoLengths),
+            // A leading zero is allowed by the grammar, and is octal to some readers.
+            Known::ContentLength if value.len() > 1 && value.starts_with(b"0") => return Err(Refusal::BadLength),
             Known::ContentLength => self.length = Some(decimal(value).ok_or(Refusal::BadLength)?),
             Known::TransferEncoding if repeated => return Err(Refusal::BadCoding),
             Known::TransferEncoding if !value.eq_ignore_ascii_case(b"chunked") => return Err(Refusal::BadCoding),
@@ -344,5 +346,7 @@ fn foreign(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 //!
 //! The head is copied out of the buffer, so that the body can be read through it.
 
+use std::io;
 use std::rc::Rc;
 
 use sportello_net::Ended;
@@ -149,19 +150,29 @@ impl Session {
             Content::One(range) if range.is_empty() => {}
             Content::One(range) => {
                 self.flush().await?;
-                self.connection.send_file(&file.file, range.start, range.end - range.start).await?;
+                self.send_part(file, range.start, range.end).await?;
             }
             Content::Parts(parts) => {
                 for piece in parts.pieces() {
                     self.outbox.open().extend_from_slice(&piece.lines);
                     self.flush().await?;
-                    self.connection.send_file(&file.file, piece.part.start, piece.part.length).await?;
+                    self.send_part(file, piece.part.start, piece.part.end()).await?;
                 }
                 self.outbox.open().extend_from_slice(parts.end());
             }
         }
         answered(&self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)
+    }
+
+    /// Sends a part of a large file. Its last bytes are held back until it is seen that the file was not rewritten meanwhile.
+    async fn send_part(&mut self, file: &LargeFile, start: u64, end: u64) -> Result<(), Ended> {
+        let held_back = end.saturating_sub(HELD_BACK).max(start);
+        self.connection.send_file(&file.file, start, held_back - start).await?;
+        if file.was_rewritten() {
+            return Err(Ended::Io(io::ErrorKind::InvalidData.into()));
+        }
+        self.connection.send_file(&file.file, held_back, end - held_back).await
     }
 
     /// Reads past a body that no one wants, and says what becomes of the connection. One that is too long, or that the client
@@ -213,6 +224,8 @@ impl Session {
     }
 }
 
+/// The end of a large file that is sent last of all.
+const HELD_BACK: u64 = 64 * 1024;
 /// What may be asked of a folder.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 

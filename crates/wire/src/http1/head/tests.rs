@@ -4,7 +4,8 @@ use crate::http1::target::Target;
 const SMALL: Limits = Limits { request_line: 40, head: 120, fields: 3 };
 
 /// Parses `input` whole; then every prefix must be waited for, or be refused as the whole is.
-fn check(input: &[u8], expect: Result<(), Refusal>) {
+#[track_caller]
+pub(super) fn check(input: &[u8], expect: Result<(), Refusal>) {
     check_within(input, &Limits::default(), expect);
 }
 
