@@ -75,6 +75,11 @@ impl Folder {
         self.path.join("store.db")
     }
 
+    /// Where SQLite's write-ahead log is, when there is one.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path.join("store.db-wal")
+    }
+
     /// A descriptor of the state folder, for asking its disk.
     pub(crate) fn descriptor(&self) -> Result<OwnedFd, OpenError> {
         self.state.try_clone().map_err(failed("opening", &self.path))

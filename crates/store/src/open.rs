@@ -20,6 +20,7 @@ use crate::ids::{BLOCK, Ids};
 use crate::migrate::{self, Found, STEPS};
 use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::reader::Reader;
+use crate::sqlite::settle::settle;
 use crate::sqlite::writer::{Tools, Writer};
 use crate::sqlite::{Role, apply, open as connect, schema, use_wal};
 use crate::threads::Pool;
@@ -91,6 +92,8 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
 
 fn open_database(folder: &Folder) -> Result<Connection, OpenError> {
     let file = folder.database();
+    let log = folder.log();
+    settle(&log).map_err(|source| OpenError::Io { doing: "writing again", path: log, source })?;
     let mut connection = connect(&file, Role::Writer).map_err(database("opening the database"))?;
     let found = migrate::look(&connection, &file, STEPS)?;
     if found == Found::Empty && sweep::has_bodies(folder)? {

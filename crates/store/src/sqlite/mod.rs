@@ -14,6 +14,7 @@ pub(crate) mod apply;
 pub(crate) mod checkpoint;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod settle;
 pub(crate) mod tags;
 pub(crate) mod trouble;
 pub(crate) mod writer;
