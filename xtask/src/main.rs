@@ -10,6 +10,7 @@
 mod child;
 mod documents;
 mod expectation;
+mod faults;
 mod install;
 mod licences;
 mod links;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use child::Child;
+use faults::Tools;
 use step::{Note, Report};
 
 const HELP: &str = "\
@@ -109,17 +111,20 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
     let mut binary = Err("not run: the server was not built".to_owned());
     if wanted("build") {
         report.run("build", || {
-            binary = Ok(server(root)?);
-            Ok(Note::none())
+            binary = server(root).and_then(|binary| Ok((binary, Tools::build(root)?)));
+            binary.as_ref().map(|_| Note::none()).map_err(Clone::clone)
         });
     }
     if wanted("documents") {
-        report.run("documents", || documents::check(root, binary.as_deref()?));
+        report.run("documents", || documents::check(root, &binary.as_ref()?.0));
     }
     for each in &all {
         let named = scenario.is_some_and(|one| one.name == each.name);
         if named || (scenario.is_none() && wanted("scenarios")) {
-            report.run(&each.name, || each.run(root, binary.as_deref()?, &[]));
+            report.run(&each.name, || {
+                let (binary, tools) = binary.as_ref()?;
+                each.run(root, binary, tools)
+            });
         }
     }
     Ok(report.conclude())
@@ -164,8 +169,8 @@ fn scenario(root: &Path, name: &str, environment: &[(&str, String)]) -> Result<E
         return Err(format!("there is no scenario `{name}`; there are: {}", names.join(" ")));
     };
     install::everything(root)?;
-    let binary = server(root)?;
-    scenario.run_shown(root, &binary, environment)?;
+    let (binary, tools) = (server(root)?, Tools::build(root)?);
+    scenario.run_shown(root, &binary, &tools, environment)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::child::Child;
+use crate::faults::Tools;
 use crate::install;
 use crate::step::Note;
 use crate::tree;
@@ -50,8 +51,8 @@ impl Scenario {
     }
 
     /// Runs it quietly; its output is kept beside the build and shown when it fails.
-    pub(crate) fn run(&self, root: &Path, binary: &Path, environment: &[(&str, String)]) -> Result<Note, String> {
-        let result = self.child(root, binary, environment).run(self.ceiling);
+    pub(crate) fn run(&self, root: &Path, binary: &Path, tools: &Tools) -> Result<Note, String> {
+        let result = self.child(root, binary, tools, &[]).run(self.ceiling);
         let folder = tree::target(root).join("scenarios");
         let log = folder.join(format!("{}.log", self.name));
         let text = match &result {
@@ -64,11 +65,17 @@ impl Scenario {
     }
 
     /// Runs it with its output shown as it comes.
-    pub(crate) fn run_shown(&self, root: &Path, binary: &Path, environment: &[(&str, String)]) -> Result<(), String> {
-        self.child(root, binary, environment).run_shown(self.ceiling.saturating_mul(20))
+    pub(crate) fn run_shown(
+        &self,
+        root: &Path,
+        binary: &Path,
+        tools: &Tools,
+        environment: &[(&str, String)],
+    ) -> Result<(), String> {
+        self.child(root, binary, tools, environment).run_shown(self.ceiling.saturating_mul(20))
     }
 
-    fn child(&self, root: &Path, binary: &Path, environment: &[(&str, String)]) -> Child {
+    fn child(&self, root: &Path, binary: &Path, tools: &Tools, environment: &[(&str, String)]) -> Child {
         let mut child = Child::new(install::python(root))
             .arguments(&["-u", "-B"])
             .arguments(&[self.folder.join("run.py")])
@@ -77,6 +84,9 @@ impl Scenario {
             .variable("SCREENSHOTS", tree::target(root).join("screenshots"))
             .variable("PYTHONPATH", root.join("tests/scenarios"))
             .with_own_group();
+        for (name, path) in tools.variables() {
+            child = child.variable(name, path);
+        }
         for (name, value) in environment {
             child = child.variable(name, value);
         }

@@ -68,7 +68,9 @@ fn a_write_is_torn_between_sectors_only() {
         let bytes = file(disk, "a").expect("its name lasts");
         assert!(bytes.chunks(512).all(|sector| sector.iter().all(|byte| *byte == sector[0])), "within a sector");
     }
-    let torn = |disk: &BTreeMap<_, _>| file(disk, "a").is_some_and(|bytes| bytes.contains(&7) && bytes.iter().any(|byte| *byte != 7));
+    let torn = |disk: &BTreeMap<_, _>| {
+        file(disk, "a").is_some_and(|bytes| bytes.contains(&7) && bytes.iter().any(|byte| *byte != 7))
+    };
     assert!(disks.iter().any(torn));
 }
 
