@@ -4,15 +4,21 @@
 //! So the messages are taken in steps of [`STEP`], and other writes go between two of them. What arrives meanwhile is
 //! not meant: the end is fixed at the beginning.
 
+use std::sync::Arc;
+
 use crate::contract::Inner;
 use crate::error::Error;
 use crate::page::Selection;
+use crate::sqlite::search::Searcher;
 use crate::sqlite::writer::Request;
 use crate::tag::Tag;
 use crate::types::{MailboxId, MessageId, Uid};
 
 /// The most messages of one transaction.
 pub(crate) const STEP: usize = 250;
+
+/// The most messages that are searched for at once.
+const MOST_FOUND: usize = 10_000;
 
 /// Does `step` to all that are selected; how many of them were here.
 pub(crate) async fn each_step(
@@ -38,6 +44,25 @@ pub(crate) async fn each_step(
                 let Some((last, _)) = found.last() else { break };
                 after = *last;
                 done += step(found.into_iter().map(|(_, id)| id).collect()).await? as u64;
+            }
+        }
+        Selection::Found(mailbox, query) => {
+            if !query.needs_no_text() {
+                return Err(Error::Busy);
+            }
+            let query = Arc::new(query);
+            let mut before = end_of(inner, mailbox).await?;
+            loop {
+                let query = Arc::clone(&query);
+                let find = move |searcher: &mut Searcher| searcher.ids(mailbox, &query, before, MOST_FOUND);
+                let found = inner.searcher.run(find).await??;
+                for step_of in found.chunks(STEP) {
+                    done += step(step_of.iter().map(|(_, id)| *id).collect()).await? as u64;
+                }
+                match found.last() {
+                    Some((last, _)) if found.len() == MOST_FOUND => before = *last,
+                    _ => break,
+                }
             }
         }
     }

@@ -13,9 +13,11 @@ use crate::blob::Bodies;
 use crate::blob::incoming::Incoming;
 use crate::error::{Error, OpenError};
 use crate::ids::{Ids, Supply};
-use crate::page::{Page, Selection, Window};
+use crate::page::{Found, Page, Selection, Window};
+use crate::query::Query;
 use crate::sqlite::apply::Row;
 use crate::sqlite::reader::Reader;
+use crate::sqlite::search::Searcher;
 use crate::sqlite::writer::{Request, Writer};
 use crate::tag::{Tag, TagCount};
 use crate::threads::Pool;
@@ -38,6 +40,7 @@ pub(crate) struct Inner {
     pub(crate) ids: Arc<Ids>,
     pub(crate) writer: Writer,
     pub(crate) readers: Pool<Reader>,
+    pub(crate) searcher: Pool<Searcher>,
     pub(crate) changes: watch::Receiver<u64>,
 }
 
@@ -115,6 +118,12 @@ impl Store {
     /// One page of a mailbox, newest first, by position or by UID, with the mailbox's sums. An unknown mailbox is empty.
     pub async fn page(&self, mailbox: MailboxId, window: Window) -> Result<Page, Error> {
         self.inner.readers.run(move |reader| reader.page(mailbox, window)).await?
+    }
+
+    /// One page of what a search finds in a mailbox, newest first, by position or by UID, with the sums of all it finds.
+    /// [`Error::TimedOut`] when that takes longer than `Settings::read_time`.
+    pub async fn search(&self, mailbox: MailboxId, query: Query, window: Window) -> Result<Found, Error> {
+        self.inner.searcher.run(move |searcher| searcher.search(mailbox, &query, window)).await?
     }
 
     /// One message without its body; `None` when it is not here (any more).
@@ -226,9 +235,10 @@ impl Store {
     /// still arriving are lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this
     /// future leaves the store closing.
     pub async fn close(&self) {
-        let Inner { bodies, writer, readers, .. } = &*self.inner;
+        let Inner { bodies, writer, readers, searcher, .. } = &*self.inner;
         bodies.closed.store(true, Ordering::Relaxed);
         // Readers first: the log can be emptied only when nobody reads it.
+        searcher.close().await;
         readers.close().await;
         writer.close().await;
         bodies.blocking.close().await;

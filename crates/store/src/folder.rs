@@ -80,6 +80,11 @@ impl Folder {
         self.path.join("store.db-wal")
     }
 
+    /// Where the search index is.
+    pub(crate) fn index(&self) -> PathBuf {
+        self.path.join("search.db")
+    }
+
     /// A descriptor of the state folder, for asking its disk.
     pub(crate) fn descriptor(&self) -> Result<OwnedFd, OpenError> {
         self.state.try_clone().map_err(failed("opening", &self.path))

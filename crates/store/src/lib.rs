@@ -8,7 +8,7 @@
 //! protocol: what a 250 or a 452 is, others know. Bounded by [`Settings`]: memory of bodies, queue of writes, time of
 //! reads, room left on the disk.
 //!
-//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `blocking-0…3`. All end at [`Store::close`].
+//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `store-search-0`, `blocking-0…3`. All end at [`Store::close`].
 
 #![forbid(unsafe_code)]
 
@@ -19,9 +19,11 @@ mod counters;
 mod error;
 mod folder;
 mod ids;
+mod index;
 mod migrate;
 mod open;
 mod page;
+mod query;
 mod sqlite;
 mod tag;
 mod threads;
@@ -31,9 +33,10 @@ mod verify;
 pub use blob::incoming::Incoming;
 pub use contract::Store;
 pub use error::{Error, OpenError};
-pub use page::{Page, Selection, Start, Window};
+pub use page::{Found, Page, Selection, Start, Window};
+pub use query::{NotAQuery, Query};
 pub use tag::{NotATag, Tag, TagCount};
 pub use types::{
     Accept, Accepted, Envelope, Figures, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, NotAnId,
-    Origin, Seen, Settings, StoredBody, Summary, Uid, Verdict,
+    Origin, Preview, Seen, Settings, StoredBody, Summary, Uid, Verdict,
 };

@@ -17,9 +17,11 @@ use crate::counters::Counters;
 use crate::error::OpenError;
 use crate::folder::Folder;
 use crate::ids::{BLOCK, Ids};
+use crate::index::door::Doors;
 use crate::migrate::{self, Found, STEPS};
 use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::reader::Reader;
+use crate::sqlite::search::Searcher;
 use crate::sqlite::settle::settle;
 use crate::sqlite::writer::{Tools, Writer};
 use crate::sqlite::{Role, apply, open as connect, schema, use_wal};
@@ -37,19 +39,20 @@ const QUEUE: usize = 1024;
 pub(crate) struct Prepared {
     pub(crate) tools: Tools,
     pub(crate) readers: Pool<Reader>,
+    pub(crate) searcher: Pool<Searcher>,
     pub(crate) changed: watch::Receiver<u64>,
 }
 
 /// Opens everything.
 pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
     let queue = settings.queue.max(1);
-    let Prepared { tools, readers, changed } = prepare(settings)?;
+    let Prepared { tools, readers, searcher, changed } = prepare(settings)?;
     let (bodies, ids) = (Arc::clone(&tools.bodies), Arc::clone(&tools.ids));
     let writer = Writer::start(tools, queue)
         .map_err(database("preparing the writer"))?
         .map_err(thread("starting the writer of", &bodies.folder))?;
     tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
-    Ok(Inner { bodies, ids, writer, readers, changes: changed })
+    Ok(Inner { bodies, ids, writer, readers, searcher, changes: changed })
 }
 
 /// Opens everything but does not start the writer.
@@ -72,6 +75,11 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         .collect::<Result<Vec<_>, _>>()
         .map_err(database("opening a connection for reading"))?;
     let readers = Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of", &folder))?;
+    let doors = Doors::new(folder.index(), 1);
+    let searcher = Searcher::open(folder.database(), doors.key(0), settings.read_time)
+        .map_err(database("opening a connection for searches"))?;
+    let searcher =
+        Pool::start("store-search", vec![searcher], QUEUE).map_err(thread("starting the searches of", &folder))?;
     let blocking =
         Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of", &folder))?;
     let checkpointer = Checkpointer::start(&folder.database(), &counters)
@@ -87,7 +95,12 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         closed: AtomicBool::new(false),
     });
     let (changes, changed) = watch::channel(0);
-    Ok(Prepared { tools: Tools { connection, checkpointer, ledgers, bodies, ids, changes }, readers, changed })
+    Ok(Prepared {
+        tools: Tools { connection, checkpointer, ledgers, bodies, ids, changes },
+        readers,
+        searcher,
+        changed,
+    })
 }
 
 fn open_database(folder: &Folder) -> Result<Connection, OpenError> {

@@ -3,6 +3,7 @@
 //! Two styles of paging: by UID, which misses and repeats nothing while mail comes and goes, and by position, for doors
 //! that count rows. Bounded by [`Window::MOST`] rows of a page and [`Selection::MOST_NAMED`] named messages.
 
+use crate::query::Query;
 use crate::types::{MailboxId, MessageId, MessageRow, Uid};
 
 /// Where a page begins, newest first.
@@ -47,6 +48,21 @@ pub struct Page {
     pub unread: u64,
 }
 
+/// One page of what a search found, and the sums over all pages, read in one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The page.
+    pub page: Page,
+    /// Messages of the mailbox whose text is not yet indexed. Of these only the newest [`Found::LATEST`] are searched,
+    /// and only their senders, recipients, subject and Message-ID.
+    pub pending: u64,
+}
+
+impl Found {
+    /// How many messages that are not yet indexed one search looks at.
+    pub const LATEST: usize = 1000;
+}
+
 /// The messages that an operation is for.
 #[derive(Clone, Debug)]
 pub enum Selection {
@@ -54,6 +70,9 @@ pub enum Selection {
     These(Vec<MessageId>),
     /// All that are in the mailbox when the operation begins.
     Mailbox(MailboxId),
+    /// All in the mailbox that the search finds and that are in it when the operation begins. Only once the text of
+    /// all of them is indexed ([`Store::indexed`](crate::Store::indexed)): none is meant for what is not known of it.
+    Found(MailboxId, Query),
 }
 
 impl Selection {

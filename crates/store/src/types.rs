@@ -256,6 +256,22 @@ pub struct MessageRow {
     pub summary: Summary,
     /// Its tags, in the order of their names; at most [`Tag::MOST_OF_A_MESSAGE`].
     pub tags: Vec<Tag>,
+    /// What the search index knows of it; `None` while it is not yet indexed.
+    pub preview: Option<Preview>,
+}
+
+/// What a list shows of a message's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// How its text begins, in one line; at most [`Preview::LONGEST`] characters.
+    pub snippet: String,
+    /// How many attachments it has.
+    pub attachments: u32,
+}
+
+impl Preview {
+    /// The most characters of a snippet.
+    pub const LONGEST: usize = 250;
 }
 
 /// The whole message, byte for byte.

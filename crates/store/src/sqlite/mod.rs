@@ -14,8 +14,10 @@ pub(crate) mod apply;
 pub(crate) mod checkpoint;
 pub(crate) mod reader;
 pub(crate) mod schema;
+pub(crate) mod search;
 pub(crate) mod settle;
 pub(crate) mod tags;
+pub(crate) mod time_limit;
 pub(crate) mod trouble;
 pub(crate) mod writer;
 

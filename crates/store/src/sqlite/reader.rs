@@ -1,12 +1,10 @@
 //! Reads: each on a `store-reader-*` thread with a connection that cannot write, each bounded in time.
 //!
-//! SQLite looks at the clock every [`STEPS`] instructions of its machine and stops a read that is over its time; a
-//! single slow read of the disk is not interrupted. A read sees one committed state and makes no writer wait.
+//! A read sees one committed state and makes no writer wait.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -14,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::page::{Page, Start, Window};
+use crate::sqlite::time_limit::Timed;
 use crate::sqlite::trouble::of_read;
 use crate::sqlite::{Role, open, schema};
 use crate::tag::{Tag, TagCount};
@@ -21,28 +20,17 @@ use crate::types::{
     Envelope, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, Origin, StoredBody, Summary, Uid,
 };
 
-/// Instructions of SQLite's machine between two looks at the clock; some 10 to 100 µs.
-const STEPS: i32 = 1000;
-
 /// One reader's own.
 pub(crate) struct Reader {
-    connection: Connection,
+    rows: Timed,
     folder: Arc<Folder>,
-    clock: Instant,
-    /// Microseconds after `clock` at which the present read is stopped.
-    stop_at: Arc<AtomicU64>,
-    time: Duration,
 }
 
 impl Reader {
     /// A reader whose reads take at most `time`.
     pub(crate) fn open(folder: &Arc<Folder>, time: Duration) -> rusqlite::Result<Self> {
-        let mut connection = open(&folder.database(), Role::Reader)?;
-        let clock = Instant::now();
-        let stop_at = Arc::new(AtomicU64::new(u64::MAX));
-        let limit = Arc::clone(&stop_at);
-        connection.progress_handler(STEPS, Some(move || micros(clock) >= limit.load(Ordering::Relaxed)))?;
-        Ok(Self { connection, folder: Arc::clone(folder), clock, stop_at, time })
+        let rows = Timed::new(open(&folder.database(), Role::Reader)?, time)?;
+        Ok(Self { rows, folder: Arc::clone(folder) })
     }
 
     /// All mailboxes.
@@ -142,11 +130,7 @@ impl Reader {
     }
 
     fn bounded<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
-        let time = u64::try_from(self.time.as_micros()).unwrap_or(u64::MAX);
-        self.stop_at.store(micros(self.clock).saturating_add(time), Ordering::Relaxed);
-        let result = read(&self.connection);
-        self.stop_at.store(u64::MAX, Ordering::Relaxed);
-        result.map_err(|why| of_read(&why))
+        self.rows.read(read).map_err(|why| of_read(&why))
     }
 }
 
@@ -167,10 +151,6 @@ fn window_of(connection: &Connection, mailbox: MailboxId, window: Window) -> rus
     statement.query_map(params![mailbox.0, before, limit], message)?.collect()
 }
 
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
 fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
     Ok(Mailbox {
         id: MailboxId(row.get(0)?),
@@ -185,7 +165,7 @@ fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
 }
 
 /// The columns of `schema::LIST`, `schema::LIST_AT` and `schema::MESSAGE`.
-fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
+pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let connection: i64 = row.get(13)?;
     Ok(MessageRow {
         id: MessageId(row.get(0)?),
@@ -211,6 +191,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
             message_id: row.get(18)?,
         },
         tags: parsed(row, 19, |text| serde_json::from_str::<Vec<String>>(text))?.into_iter().map(Tag::stored).collect(),
+        preview: None,
     })
 }
 

@@ -77,4 +77,9 @@ pub(crate) const MESSAGE: &str = concat!(
     columns!(),
     " FROM entry JOIN message ON message.id = entry.message WHERE entry.message = ?1 ORDER BY entry.mailbox LIMIT 1"
 );
+pub(crate) const MESSAGE_IN: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM entry JOIN message ON message.id = entry.message WHERE entry.mailbox = ?1 AND entry.uid = ?2"
+);
 pub(crate) const BODY: &str = "SELECT bytes FROM body WHERE message = ?1";
