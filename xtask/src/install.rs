@@ -13,7 +13,7 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 12] = [
+const NEEDS: [(&str, &str); 13] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
@@ -26,6 +26,7 @@ const NEEDS: [(&str, &str); 12] = [
     ("prlimit", "util-linux"),
     ("kill", "procps"),
     ("strace", "strace"),
+    ("ip", "iproute2"),
 ];
 
 /// What the benchmark measures Sportello against, likewise.
