@@ -33,6 +33,8 @@ pub(crate) enum Measure {
     CpuPerOperation,
     /// Our operations per second over the peer's.
     Rate,
+    /// The peer's latency that one request in a hundred exceeds, over ours.
+    Tail,
 }
 
 impl Measure {
@@ -40,6 +42,7 @@ impl Measure {
         match self {
             Self::CpuPerOperation => "CPU/op",
             Self::Rate => "rate",
+            Self::Tail => "p99",
         }
     }
 }
@@ -149,6 +152,7 @@ impl Server {
         let (ratio, other_ratio) = match measure {
             Measure::CpuPerOperation => (by_cost, by_rate),
             Measure::Rate => (by_rate, by_cost),
+            Measure::Tail => (paired(|ours, theirs| theirs.tail() / ours.tail()), by_cost),
         };
         let share = |of: fn(&Slice) -> f64| Spread::of(slices.iter().map(of)).median;
         Self {

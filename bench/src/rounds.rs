@@ -52,6 +52,11 @@ impl Slice {
         self.spent.total.as_secs_f64() * 1e6 / self.operations.max(1) as f64
     }
 
+    /// Seconds that one operation in a hundred exceeds.
+    pub(crate) fn tail(&self) -> f64 {
+        self.latency.at(0.99).map_or(f64::NAN, |time| time.as_secs_f64())
+    }
+
     /// Operations per second, by the wall clock.
     pub(crate) fn rate(&self) -> f64 {
         self.operations as f64 / self.wall.as_secs_f64().max(1e-9)

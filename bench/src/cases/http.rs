@@ -19,24 +19,30 @@ pub(crate) struct Shape {
     depth: u64,
     connections: usize,
     kind: Kind,
-    /// What is wanted of the ratio to nginx.
+    /// What is wanted of the ratio to the first peer.
     target: f64,
+    measure: Measure,
 }
 
 impl Shape {
     /// One request at a time on each of `connections` kept connections.
     pub(crate) const fn kept(length: usize, connections: usize, target: f64) -> Self {
-        Self { length, depth: 1, connections, kind: Kind::Kept, target }
+        Self { length, depth: 1, connections, kind: Kind::Kept, target, measure: Measure::CpuPerOperation }
     }
 
     /// Sixteen requests at once on each of 32 connections.
     pub(crate) const fn pipelined(length: usize, target: f64) -> Self {
-        Self { length, depth: 16, connections: 32, kind: Kind::Kept, target }
+        Self { length, depth: 16, connections: 32, kind: Kind::Kept, target, measure: Measure::CpuPerOperation }
     }
 
     /// A new connection for each request, 32 at a time.
     pub(crate) const fn new_each(length: usize, target: f64) -> Self {
-        Self { length, depth: 1, connections: 32, kind: Kind::NewEach, target }
+        Self { length, depth: 1, connections: 32, kind: Kind::NewEach, target, measure: Measure::CpuPerOperation }
+    }
+
+    /// The same, with the latency that counts which one request in a hundred exceeds.
+    pub(crate) const fn tail(self) -> Self {
+        Self { measure: Measure::Tail, ..self }
     }
 
     /// How nginx sends a file of this length best.
@@ -69,6 +75,23 @@ pub(crate) fn observation(harness: &Harness, shape: &Shape) -> Result<Finding, E
         contenders.push(sportello::start_as(harness, name, &file.root, Door::Web, workers, observation)?);
     }
     compare(harness, shape, &file, contenders)
+}
+
+/// What a crowd costs the others: Sportello with so many connections that have each asked once and say nothing more, against
+/// itself with none. The ratio is that of the latencies which one request in a hundred exceeds.
+pub(crate) fn among_idle(harness: &Harness, shape: &Shape, crowd: usize) -> Result<Finding, Error> {
+    let file = File::make(harness, shape.length)?;
+    let workers = harness.cores.workers();
+    let mut contenders = Vec::new();
+    for name in ["Sportello", "Sportello, nobody idle"] {
+        contenders.push(sportello::start_as(harness, name, &file.root, Door::Web, workers, Observation::On)?);
+    }
+    let crowded = contenders.first().ok_or_else(|| Error::not_so("no server"))?.address;
+    let length = http::answer(crowded, &file.path, Kind::Kept, 1, &file.body)?.length;
+    let idle = http::answered(crowded, &file.path, crowd, length)?;
+    let finding = compare(harness, shape, &file, contenders);
+    drop(idle);
+    finding
 }
 
 /// What a second worker costs: Sportello with two against itself with one, both free to use every core.
@@ -128,5 +151,5 @@ fn compare(harness: &Harness, shape: &Shape, file: &File, mut contenders: Vec<Co
         http::answer(contender.address, &file.path, shape.kind, shape.depth, &file.body)?;
     }
     let notes = vec![format!("Bytes in the head of an answer: {}", notes.join(", "))];
-    Ok(Finding::compared(Measure::CpuPerOperation, shape.target, named, slices, notes))
+    Ok(Finding::compared(shape.measure, shape.target, named, slices, notes))
 }

@@ -1,7 +1,5 @@
 //! What Sportello holds in memory: at start, for each idle connection, and under a thousand senders of large mails.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::error::{Doing, Error};
@@ -77,28 +75,12 @@ fn root(harness: &Harness) -> Result<std::path::PathBuf, Error> {
 fn per_connection(contender: &Contender, connections: usize) -> Result<(f64, f64), Error> {
     // What the first requests set up once (caches, code pages) is not a connection's.
     let length = http::answer(contender.address, PATH, Kind::Kept, 1, &BODY)?.length;
-    drop(answered(contender.address, 50, length)?);
+    drop(http::answered(contender.address, PATH, 50, length)?);
     std::thread::sleep(REST);
     let before = Memory::of_tree(contender.process.id());
-    let connections = answered(contender.address, connections, length)?;
+    let connections = http::answered(contender.address, PATH, connections, length)?;
     std::thread::sleep(REST);
     let with = Memory::of_tree(contender.process.id());
     let each = |with: u64, before: u64| (with as f64 - before as f64) / connections.len() as f64;
     Ok((each(with.anonymous, before.anonymous), each(with.resident, before.resident)))
-}
-
-/// `count` connections at once, each of which has asked once and read its whole answer of `length` bytes.
-fn answered(address: SocketAddr, count: usize, length: u64) -> Result<Vec<TcpStream>, Error> {
-    let request = http::request(address, PATH, Kind::Kept);
-    let mut connections = Vec::with_capacity(count);
-    let mut answer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
-    for _ in 0..count {
-        let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).doing(|| "setting a timeout".to_owned())?;
-        // At once: connections that say nothing wait in the kernel, which keeps a few thousand of them.
-        stream.write_all(&request).doing(|| "sending GET".to_owned())?;
-        stream.read_exact(&mut answer).doing(|| "receiving".to_owned())?;
-        connections.push(stream);
-    }
-    Ok(connections)
 }

@@ -49,6 +49,9 @@ pub(crate) const CASES: &[Case] = &[
     pinned("http-16k", "HTTP 16 KiB, 32 kept connections", |at| http::run(at, &Shape::kept(16 << 10, 32, 1.05))),
     case("http-256k", "HTTP 256 KiB, 32 kept connections", |at| http::run(at, &Shape::kept(256 << 10, 32, 1.05))),
     pinned("http-10m", "HTTP 10 MiB, 32 kept connections", |at| http::run(at, &Shape::kept(10 << 20, 32, 1.0))),
+    pinned("http-among-idle", "HTTP 1 KiB, p99 among 8,000 idle connections", |at| {
+        http::among_idle(at, &Shape::kept(1 << 10, 32, 0.5).tail(), 8_000)
+    }),
     unpinned("http-second-worker", "HTTP 1 KiB, two workers against one", |at| {
         http::second_worker(at, &Shape::kept(1 << 10, 32, 1.0 / 1.1))
     }),

@@ -58,6 +58,22 @@ pub(crate) struct Answer {
     pub(crate) head: String,
 }
 
+/// `count` connections at once, each of which has asked once and read its whole answer of `length` bytes.
+pub(crate) fn answered(address: SocketAddr, path: &str, count: usize, length: u64) -> Result<Vec<TcpStream>, Error> {
+    let request = request(address, path, Kind::Kept);
+    let mut connections = Vec::with_capacity(count);
+    let mut answer = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    for _ in 0..count {
+        let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
+        stream.set_read_timeout(Some(START)).doing(|| "setting a timeout".to_owned())?;
+        // At once: connections that say nothing wait in the kernel, which keeps a few thousand of them.
+        stream.write_all(&request).doing(|| "sending GET".to_owned())?;
+        stream.read_exact(&mut answer).doing(|| "receiving".to_owned())?;
+        connections.push(stream);
+    }
+    Ok(connections)
+}
+
 fn check_head(head: &str, length: usize) -> Result<(), Error> {
     let said = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
