@@ -76,7 +76,7 @@ struct rule {
     _Atomic int64_t countdown; /* calls until it acts, counted down by the server */
     int64_t every;
     _Atomic uint64_t hits;
-    char part[PART]; /* a piece of the path; empty: every path */
+    char part[PART]; /* a piece of the path, its end when the last byte is `$`; empty: every path */
 };
 
 struct control {
@@ -191,12 +191,21 @@ static uint64_t inode_at(const char *path) {
 
 /* --- orders ----------------------------------------------------------------------------------------------------------- */
 
+static int concerns(const struct rule *rule, const char *path) {
+    size_t part = strlen(rule->part);
+    if (part == 0) return 1;
+    if (path == NULL) return 0;
+    if (rule->part[part - 1] != '$') return strstr(path, rule->part) != NULL;
+    size_t length = strlen(path);
+    return length >= part - 1 && memcmp(path + length - (part - 1), rule->part, part - 1) == 0;
+}
+
 /* The rule that acts on this call, or NULL. */
 static struct rule *rule_for(enum kind kind, const char *path) {
     for (int at = 0; at < RULES; at++) {
         struct rule *rule = &control->rules[at];
         if (rule->mode == OFF || !(rule->kinds & (1u << kind))) continue;
-        if (rule->part[0] && (path == NULL || strstr(path, rule->part) == NULL)) continue;
+        if (!concerns(rule, path)) continue;
         int64_t left = atomic_fetch_sub(&rule->countdown, 1) - 1;
         int acts = rule->mode == FROM_THEN_ON ? left <= 0 : left == 0;
         if (!acts) continue;
