@@ -1,64 +1,46 @@
 //! What is in a folder, for people (HTML) and for programs (JSON).
 //!
 //! Shows what can be asked for: files and folders that are not hidden and, of symbolic links, those that stay beneath the
-//! root. Everything read from the disk is escaped by maud or serde. Bounded by [`MOST_ENTRIES`], and the page says so when it
-//! is cut.
+//! root. Everything read from the disk is escaped by maud or serde, and percent-encoded in links. One page at a time, in bounded
+//! memory ([`scan`]); the page says so when it is not all, or not sorted as asked.
+
+mod scan;
+mod view;
 
 use std::borrow::Cow;
 use std::fs::File;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use serde::Serialize;
 use sportello_wire::date;
-use sportello_wire::http1::target::{TreePath, encode_name, is_hidden_name};
+use sportello_wire::http1::target::{TreePath, encode_name};
 
 use super::media::{self, Form};
-use super::resolve::{Identity, Root};
-use super::settings::HiddenNames;
+use super::resolve::Root;
+use super::settings::{Listings, Settings};
 use crate::failure::Failure;
 use crate::web::Answer;
+use scan::{Bounds, Entry, Extent, Page, Scan, Sorting};
+use view::{Kind, Order, Sort};
 
-/// The most entries a listing shows.
-pub const MOST_ENTRIES: usize = 10_000;
-/// The most names that are looked at to find them.
-const MOST_NAMES: usize = 10 * MOST_ENTRIES;
-
-/// A folder's visible content.
-struct Listing {
-    entries: Vec<Entry>,
-    extent: Extent,
-}
-
-/// Whether a listing shows all there is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
-    Whole,
-    Cut,
-}
-
-struct Entry {
-    name: Vec<u8>,
-    kind: Kind,
-    size: u64,
-    modified: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Folder,
-    File,
-}
+pub use view::View;
 
 /// Lists `folder`, which `path` leads to.
 pub(super) fn answer(
     root: &Root,
-    folder: File,
+    folder: &File,
     path: &TreePath,
+    view: &View,
     form: Form,
-    hidden: HiddenNames,
+    settings: &Settings,
 ) -> Result<Answer, Failure> {
-    let listing = read(root, &folder, path, MOST_ENTRIES, hidden)?;
+    // A site without listings never comes here.
+    let per_page = match settings.listing {
+        Listings::On { per_page } => per_page,
+        Listings::Off => Listings::PER_PAGE,
+    };
+    let scan = Scan { root, folder, path, hidden: settings.hidden, per_page, bounds: Bounds::default() };
+    let listing = scan.page(view)?;
     let answer = match form {
         Form::Html => Answer::bytes(200, "text/html; charset=utf-8", page(&listing, path).into_string()),
         Form::Json => Answer::bytes(200, "application/json", json(&listing, path)?),
@@ -70,59 +52,7 @@ pub(super) fn answer(
         .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
 }
 
-fn read(root: &Root, folder: &File, path: &TreePath, most: usize, hidden: HiddenNames) -> Result<Listing, Failure> {
-    let mut entries = Vec::new();
-    let mut extent = Extent::Whole;
-    let names = Dir::read_from(folder).map_err(|error| Failure::internal(std::io::Error::from(error)))?;
-    for (looked_at, found) in names.enumerate() {
-        let found = found.map_err(|error| Failure::internal(std::io::Error::from(error)))?;
-        let name = found.file_name().to_bytes();
-        // A backslash cannot be asked for: another reader could see another path.
-        let shown = match hidden {
-            HiddenNames::NotThere => !is_hidden_name(name),
-            HiddenNames::Served => name != b"." && name != b"..",
-        };
-        if !shown || name.contains(&b'\\') {
-            continue;
-        }
-        if entries.len() == most || looked_at >= MOST_NAMES {
-            extent = Extent::Cut;
-            break;
-        }
-        // One that is gone again meanwhile is left out.
-        let Ok(stat) = statat(folder, found.file_name(), AtFlags::SYMLINK_NOFOLLOW) else { continue };
-        let stat = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => through_link(root, path, name),
-            _ => Some(stat),
-        };
-        entries.extend(stat.and_then(|stat| Entry::of(name, &stat)));
-    }
-    entries.sort_by_cached_key(|entry| {
-        (entry.kind, String::from_utf8_lossy(&entry.name).to_lowercase(), entry.name.clone())
-    });
-    Ok(Listing { entries, extent })
-}
-
-fn through_link(root: &Root, path: &TreePath, name: &[u8]) -> Option<Stat> {
-    let mut names = path.names.clone();
-    if !names.is_empty() {
-        names.push(b'/');
-    }
-    names.extend_from_slice(name);
-    root.look_beneath(&names)
-}
-
 impl Entry {
-    fn of(name: &[u8], stat: &Stat) -> Option<Self> {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => Kind::Folder,
-            FileType::RegularFile => Kind::File,
-            _ => return None,
-        };
-        let identity = Identity::of(stat);
-        Some(Self { name: name.to_vec(), kind, size: identity.size, modified: identity.modified_seconds() })
-    }
-
     fn shown(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.name)
     }
@@ -165,7 +95,7 @@ impl Entry {
 const PROSE: [&[u8]; 6] = [b"txt", b"md", b"markdown", b"csv", b"log", b"ics"];
 const ARCHIVES: [&[u8]; 8] = [b"gz", b"tgz", b"xz", b"zst", b"bz2", b"7z", b"rar", b"deb"];
 
-fn page(listing: &Listing, path: &TreePath) -> Markup {
+fn page(listing: &Page, path: &TreePath) -> Markup {
     let here = path.segments().last().map_or(Cow::Borrowed("Files"), String::from_utf8_lossy);
     html! {
         (DOCTYPE)
@@ -182,9 +112,13 @@ fn page(listing: &Listing, path: &TreePath) -> Markup {
                     h1 { (breadcrumb(path)) }
                     p { (summary(listing)) }
                     @if listing.extent == Extent::Cut {
-                        p.cut role="note" { "This folder holds more: " (listing.entries.len()) " entries are shown." }
+                        p.cut role="note" { "This folder holds more than is looked at; some of it is not shown." }
+                    }
+                    @if listing.sorting == Sorting::ByNameInstead {
+                        p.cut role="note" { "This folder is too large to be sorted so; it is sorted by name." }
                     }
                     (table(listing, path))
+                    (turn(listing))
                     footer { "Times are in UTC." }
                 }
             }
@@ -212,34 +146,68 @@ fn up(folders: usize) -> String {
     "../".repeat(folders)
 }
 
-fn summary(listing: &Listing) -> String {
-    let folders = listing.entries.iter().filter(|entry| entry.kind == Kind::Folder).count();
-    let files = listing.entries.len() - folders;
-    let bytes = listing.entries.iter().filter(|entry| entry.kind == Kind::File).map(|entry| entry.size);
-    let bytes = bytes.fold(0, u64::saturating_add);
+fn summary(listing: &Page) -> String {
     let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-    match (folders, files) {
+    let bytes = listing.bytes.map_or(String::new(), |bytes| format!(", {}", human_size(bytes)));
+    match (listing.folders, listing.files) {
         (0, 0) => "Nothing is here.".to_owned(),
         (folders, 0) => count(folders, "folder", "folders"),
-        (0, files) => format!("{}, {}", count(files, "file", "files"), human_size(bytes)),
+        (0, files) => count(files, "file", "files") + &bytes,
         (folders, files) => {
-            format!("{}, {}, {}", count(folders, "folder", "folders"), count(files, "file", "files"), human_size(bytes))
+            format!("{}, {}{bytes}", count(folders, "folder", "folders"), count(files, "file", "files"))
         }
     }
 }
 
-fn table(listing: &Listing, path: &TreePath) -> Markup {
+fn table(listing: &Page, path: &TreePath) -> Markup {
     let top = path.names.is_empty();
     html! {
         @if !(top && listing.entries.is_empty()) {
             table {
-                thead { tr { th { "Name" } th.number { "Size" } th.when { "Changed" } } }
+                thead {
+                    tr {
+                        th aria-sort=[sorted(listing, Sort::Name)] { (column(listing, Sort::Name, "Name")) }
+                        th.number aria-sort=[sorted(listing, Sort::Size)] { (column(listing, Sort::Size, "Size")) }
+                        th.when aria-sort=[sorted(listing, Sort::Time)] { (column(listing, Sort::Time, "Changed")) }
+                    }
+                }
                 tbody {
                     @if !top {
                         tr { td.name { a href="../" { (icon("up", "text")) span { "Up" } } } td.number {} td.when {} }
                     }
                     @for entry in &listing.entries { (row(entry)) }
                 }
+            }
+        }
+    }
+}
+
+/// The head of a column: a link that sorts by it, or turns the order round.
+fn column(listing: &Page, sort: Sort, title: &str) -> Markup {
+    let order = match (listing.view.sort == sort, sort) {
+        (true, _) => listing.view.order.other(),
+        (false, Sort::Name) => Order::Ascending,
+        // The largest and the latest are what people look for.
+        (false, _) => Order::Descending,
+    };
+    let link = View { sort, order, after: None }.link(None);
+    html! { a href=(link) { (title) } }
+}
+
+fn sorted(listing: &Page, sort: Sort) -> Option<&'static str> {
+    (listing.view.sort == sort).then_some(match listing.view.order {
+        Order::Ascending => "ascending",
+        Order::Descending => "descending",
+    })
+}
+
+/// The ways to other pages.
+fn turn(listing: &Page) -> Markup {
+    html! {
+        @if listing.view.after.is_some() || listing.next.is_some() {
+            nav aria-label="Pages" {
+                @if listing.view.after.is_some() { a rel="first" href=(listing.view.link(None)) { "First page" } }
+                @if let Some(next) = &listing.next { a rel="next" href=(listing.view.link(Some(next))) { "Next page" } }
             }
         }
     }
@@ -284,7 +252,15 @@ fn human_size(bytes: u64) -> String {
 #[derive(Serialize)]
 struct JsonListing<'a> {
     path: String,
+    /// Whether nothing lies behind these entries.
     complete: bool,
+    sort: &'static str,
+    order: &'static str,
+    folders: usize,
+    files: usize,
+    /// The reference to the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     entries: Vec<JsonEntry<'a>>,
 }
 
@@ -298,7 +274,7 @@ struct JsonEntry<'a> {
     modified: String,
 }
 
-fn json(listing: &Listing, path: &TreePath) -> Result<Vec<u8>, Failure> {
+fn json(listing: &Page, path: &TreePath) -> Result<Vec<u8>, Failure> {
     let entries = listing.entries.iter().map(|entry| JsonEntry {
         name: entry.shown(),
         href: entry.link(),
@@ -311,7 +287,16 @@ fn json(listing: &Listing, path: &TreePath) -> Result<Vec<u8>, Failure> {
         encode_name(name, &mut shown);
         shown.push('/');
     }
-    let listing = JsonListing { path: shown, complete: listing.extent == Extent::Whole, entries: entries.collect() };
+    let listing = JsonListing {
+        path: shown,
+        complete: listing.extent == Extent::Whole && listing.next.is_none(),
+        sort: listing.view.sort.word(),
+        order: listing.view.order.word(),
+        folders: listing.folders,
+        files: listing.files,
+        next: listing.next.as_ref().map(|next| listing.view.link(Some(next))),
+        entries: entries.collect(),
+    };
     serde_json::to_vec(&listing).map_err(Failure::internal)
 }
 

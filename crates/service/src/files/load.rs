@@ -1,4 +1,4 @@
-//! What is done for one path on a blocking thread: open, read, list.
+//! What is done for one path on a blocking thread: open, read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,8 +12,7 @@ use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
 
 use super::description::Description;
 use super::hot::HotFile;
-use super::listing;
-use super::media::{self, Form};
+use super::media;
 use super::resolve::{self, Identity, Opened, Root, Way};
 use super::settings::{Listings, Settings};
 use super::validators::{self, FileValidators};
@@ -24,7 +23,23 @@ use crate::web::{Answer, Body};
 pub(super) enum Loaded {
     Small(HotFile, Settled),
     Large(LargeFile),
+    /// A folder to be listed.
+    Folder(Folder),
     Answer(Answer),
+}
+
+/// An open folder.
+pub(super) struct Folder {
+    pub(super) file: File,
+}
+
+impl Folder {
+    /// What it is now, if a later change of it will show.
+    pub(super) fn look(&self) -> Option<Identity> {
+        let now = validators::now();
+        let identity = Identity::of(&rustix::fs::fstat(&self.file).ok()?);
+        validators::settles_in(&identity, now).is_none().then_some(identity)
+    }
 }
 
 /// Whether what was read may be used again.
@@ -68,7 +83,7 @@ impl LargeFile {
 const READ_TRIES: usize = 3;
 
 /// Opens what the path leads to; a small file is read.
-pub(super) fn load(root: &Root, path: &TreePath, form: Form, settings: &Settings) -> Result<Loaded, Failure> {
+pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<Loaded, Failure> {
     // Before the file is looked at, so that any later change is younger than this.
     let now = validators::now();
     let opened = root.open_beneath(&path.names)?;
@@ -79,7 +94,7 @@ pub(super) fn load(root: &Root, path: &TreePath, form: Form, settings: &Settings
             match root.open_beneath(&index) {
                 Ok(opened) if opened.kind == FileType::RegularFile => file(opened, &index, settings, now),
                 _ if settings.listing == Listings::Off => Err(resolve::not_found()),
-                _ => listing::answer(root, opened.file, path, form, settings.hidden).map(Loaded::Answer),
+                _ => Ok(Loaded::Folder(Folder { file: opened.file })),
             }
         }
         (_, PathEnd::Name) => file(opened, &path.names, settings, now),

@@ -8,13 +8,15 @@
 //! before the request was sent is seen. Two things the kernel cannot tell from no change: a write through a memory map
 //! before it is written back, and a served folder that was itself replaced by another one.
 //!
-//! Bounded by: [`Settings`] for memory, [`listing::MOST_ENTRIES`] for a listing, one disk operation per asking connection.
+//! Bounded by: [`Settings`] for memory, one page of a listing at a time, [`LISTINGS_AT_ONCE`] folders read at once, one disk
+//! operation per asking connection.
 
 mod description;
 mod hot;
 pub mod listing;
 mod load;
 mod media;
+mod remembered;
 mod resolve;
 pub mod settings;
 mod validators;
@@ -23,12 +25,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sportello_wire::http1::target::TreePath;
+use sportello_wire::http1::target::{PathEnd, TreePath};
+use tokio::sync::Semaphore;
 
 use crate::failure::{Class, Failure};
 use crate::web::Answer;
 use hot::HotFiles;
-use load::{Loaded, Settled};
+use listing::View;
+use load::{Folder, Loaded, Settled};
+use remembered::{Asked, Listings, Misses};
 
 pub use description::Description;
 pub use hot::HotFile;
@@ -43,6 +48,9 @@ pub struct Files {
     root: Arc<Root>,
     settings: Arc<Settings>,
     hot: RefCell<HotFiles>,
+    misses: RefCell<Misses>,
+    listings: RefCell<Listings>,
+    listing: Arc<Semaphore>,
 }
 
 /// A moment after which a file must have been compared with the file system to be served: one batch of bytes read from one
@@ -68,6 +76,15 @@ impl Batch {
     }
 }
 
+/// Folders that one worker reads at once.
+const LISTINGS_AT_ONCE: usize = 2;
+
+/// What a look at the disk gave.
+enum Looked {
+    Found(Found),
+    Folder(Folder),
+}
+
 /// What a path leads to.
 pub enum Found {
     /// A small file, in memory.
@@ -83,7 +100,8 @@ impl Files {
     pub fn new(root: Arc<Root>, settings: impl Into<Arc<Settings>>) -> Self {
         let settings = settings.into();
         let hot = RefCell::new(HotFiles::new(settings.hot_files));
-        Self { root, settings, hot }
+        let (misses, listings) = (RefCell::new(Misses::new()), RefCell::new(Listings::new()));
+        Self { root, settings, hot, misses, listings, listing: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)) }
     }
 
     /// The file in memory for this raw path, if it is there and unchanged. Costs one `fstatat` per file and batch.
@@ -91,17 +109,35 @@ impl Files {
         self.hot.borrow_mut().find(raw, batch, Batch::latest(), &self.root)
     }
 
-    /// Looks on the disk, on a blocking thread. `form` is how a listing is to be written. Dropping the future leaves the
-    /// look-up to end by itself.
+    /// Looks on the disk, on a blocking thread. `query` and `form` say what of a folder is to be shown, and how. Dropping the
+    /// future leaves the look-up to end by itself.
     ///
     /// # Errors
     /// When nothing may be found there.
-    pub async fn find(&self, raw: &[u8], form: Form, batch: Batch) -> Result<Found, Failure> {
+    pub async fn find(&self, raw: &[u8], query: Option<&[u8]>, form: Form, batch: Batch) -> Result<Found, Failure> {
         let path = TreePath::decode(raw).map_err(|bad| Failure::new(Class::BadRequest, bad.to_string()))?;
         if self.settings.hidden == HiddenNames::NotThere && path.is_hidden() {
             return Err(resolve::not_found());
         }
-        self.look(&path, raw, form, batch).await
+        if self.misses.borrow().still(raw, &self.root) {
+            return Err(resolve::not_found());
+        }
+        let asked = Asked { names: path.names.clone(), view: View::parse(query), form };
+        if path.end == PathEnd::Slash
+            && let Some(answer) = self.listings.borrow_mut().find(&asked, &self.root)
+        {
+            return Ok(Found::Answer(answer));
+        }
+        match self.look(&path, raw, batch).await {
+            Ok(Looked::Folder(folder)) => self.list(folder, path, asked).await.map(Found::Answer),
+            Ok(Looked::Found(found)) => Ok(found),
+            Err(failure) => {
+                if failure.class == Class::NotFound {
+                    self.misses.borrow_mut().keep(raw, &path.names);
+                }
+                Err(failure)
+            }
+        }
     }
 
     /// The site's own page for `status`, where it has one that is there and small enough for memory. What keeps the page
@@ -111,15 +147,15 @@ impl Files {
         if let Some(file) = self.hot(&page.key, batch) {
             return Some(file);
         }
-        match self.look(&page.path, &page.key, Form::Html, batch).await {
-            Ok(Found::Hot(file)) => Some(file),
+        match self.look(&page.path, &page.key, batch).await {
+            Ok(Looked::Found(Found::Hot(file))) => Some(file),
             _ => None,
         }
     }
 
     /// Loads what `path` leads to, and keeps it under `key` if it may be kept.
-    async fn look(&self, path: &TreePath, key: &[u8], form: Form, batch: Batch) -> Result<Found, Failure> {
-        let mut loaded = self.load(path, form).await?;
+    async fn look(&self, path: &TreePath, key: &[u8], batch: Batch) -> Result<Looked, Failure> {
+        let mut loaded = self.load(path).await?;
         let wait = match &loaded {
             Loaded::Small(_, Settled::In(wait)) => Some(*wait),
             Loaded::Large(file) => file.settles_in,
@@ -129,9 +165,10 @@ impl Files {
             // The kernel's clock for files is coarse: a file touched within its last tick may change once more and look
             // the same. Wait a tick out, once, so that the entity tag can be relied upon.
             tokio::time::sleep(wait).await;
-            loaded = self.load(path, form).await?;
+            loaded = self.load(path).await?;
         }
-        Ok(match loaded {
+        Ok(Looked::Found(match loaded {
+            Loaded::Folder(folder) => return Ok(Looked::Folder(folder)),
             Loaded::Small(file, settled) => {
                 let file = Rc::new(file);
                 if settled == Settled::Cacheable {
@@ -141,14 +178,35 @@ impl Files {
             }
             Loaded::Large(file) => Found::Large(file),
             Loaded::Answer(answer) => Found::Answer(answer),
-        })
+        }))
     }
 
-    async fn load(&self, path: &TreePath, form: Form) -> Result<Loaded, Failure> {
+    async fn load(&self, path: &TreePath) -> Result<Loaded, Failure> {
         let (root, path, settings) = (Arc::clone(&self.root), path.clone(), Arc::clone(&self.settings));
-        tokio::task::spawn_blocking(move || load::load(&root, &path, form, &settings))
-            .await
-            .map_err(Failure::internal)?
+        tokio::task::spawn_blocking(move || load::load(&root, &path, &settings)).await.map_err(Failure::internal)?
+    }
+
+    /// A page of a folder's listing. Reading a large folder takes a while, so only some are read at once, and the other disk
+    /// threads are left to files; a client that has left meanwhile keeps its place until its folder is read.
+    async fn list(&self, folder: Folder, path: TreePath, asked: Asked) -> Result<Answer, Failure> {
+        let permit = Arc::clone(&self.listing).acquire_owned().await.map_err(Failure::internal)?;
+        // It may have been made while this waited.
+        if let Some(answer) = self.listings.borrow_mut().find(&asked, &self.root) {
+            return Ok(answer);
+        }
+        let (root, settings, view, form) =
+            (Arc::clone(&self.root), Arc::clone(&self.settings), asked.view.clone(), asked.form);
+        let read = move || {
+            let _permit = permit;
+            let identity = folder.look();
+            (identity, listing::answer(&root, &folder.file, &path, &view, form, &settings))
+        };
+        let (identity, answer) = tokio::task::spawn_blocking(read).await.map_err(Failure::internal)?;
+        let answer = answer?;
+        if let Some(identity) = identity {
+            self.listings.borrow_mut().keep(asked, identity, &answer);
+        }
+        Ok(answer)
     }
 }
 

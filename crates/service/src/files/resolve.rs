@@ -105,6 +105,19 @@ impl Root {
         (FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile).then(|| Identity::of(&stat))
     }
 
+    /// The same of a folder.
+    pub(super) fn folder_identity(&self, path: &CStr) -> Option<Identity> {
+        let stat = rustix::fs::statat(self.folder.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        (FileType::from_raw_mode(stat.st_mode) == FileType::Directory).then(|| Identity::of(&stat))
+    }
+
+    /// Whether nothing is at `path` now. One system call; a symbolic link on the way that leads out changes nothing: what is
+    /// behind it is not there either.
+    pub(super) fn is_nothing(&self, path: &CStr) -> bool {
+        let found = rustix::fs::statat(self.folder.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW);
+        matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
+    }
+
     fn openat2(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | more;
         let mut tries = 0;

@@ -41,7 +41,7 @@ impl Drop for Folder {
 }
 
 async fn find(files: &Files, raw: &str) -> Result<Found, Class> {
-    files.find(raw.as_bytes(), Form::Html, Batch::begin()).await.map_err(|failure| failure.class)
+    files.find(raw.as_bytes(), None, Form::Html, Batch::begin()).await.map_err(|failure| failure.class)
 }
 
 async fn body(files: &Files, raw: &str) -> Vec<u8> {
@@ -188,6 +188,91 @@ async fn what_a_link_leads_to_is_not_kept() {
     let files = folder.files();
     assert_eq!(body(&files, "/current/f").await, b"first");
     assert!(!kept(&files, "/current/f"));
+}
+
+#[tokio::test]
+async fn what_was_not_there_is_found_when_it_comes() {
+    let folder = Folder::new("misses");
+    let files = folder.files();
+    for round in 0..3 {
+        for raw in ["/new", "/new%2etxt", "/deep/new", "/new/"] {
+            assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{raw}");
+            assert_eq!(files.misses.borrow().still(raw.as_bytes(), &files.root), true, "{raw}");
+        }
+        folder.write("new", &round.to_string());
+        folder.write("new.txt", "x");
+        fs::create_dir(folder.path().join("deep")).unwrap();
+        folder.write("deep/new", "deep");
+        assert_eq!(body(&files, "/new").await, round.to_string().as_bytes());
+        assert_eq!(body(&files, "/new%2etxt").await, b"x");
+        assert_eq!(body(&files, "/deep/new").await, b"deep");
+        // A file is no folder; that is told by the disk alone.
+        assert_eq!(find(&files, "/new/").await.err(), Some(Class::NotFound));
+        assert_eq!(files.misses.borrow().still(b"/new/", &files.root), false);
+        fs::remove_file(folder.path().join("new")).unwrap();
+        fs::remove_file(folder.path().join("new.txt")).unwrap();
+        fs::remove_dir_all(folder.path().join("deep")).unwrap();
+    }
+    // Any number of them is remembered in bounded room, and a long one not at all.
+    for number in 0..2000 {
+        assert_eq!(find(&files, &format!("/no{number}")).await.err(), Some(Class::NotFound));
+    }
+    let remembered =
+        (0..2000).filter(|number| files.misses.borrow().still(format!("/no{number}").as_bytes(), &files.root));
+    assert!((100..=256).contains(&remembered.count()));
+    for (length, expect) in [(256, true), (257, false)] {
+        let raw = format!("/{}", "%78".repeat(85) + &"x".repeat(length - 256));
+        assert_eq!(raw.len(), length);
+        assert_eq!(find(&files, &raw).await.err(), Some(Class::NotFound));
+        assert_eq!(files.misses.borrow().still(raw.as_bytes(), &files.root), expect);
+    }
+}
+
+/// The names in a listing.
+async fn listed(files: &Files, query: &str) -> Vec<String> {
+    let Ok(Found::Answer(answer)) = files.find(b"/", Some(query.as_bytes()), Form::Json, Batch::begin()).await else {
+        panic!("no listing")
+    };
+    let Body::Bytes(bytes) = answer.body else { panic!("no body") };
+    let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    json["entries"].as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_listing_is_made_again_when_its_folder_changes() {
+    let folder = Folder::new("relisted");
+    let files = folder.files();
+    for round in 0..20 {
+        let name = format!("{round:03}");
+        folder.write(&name, "x");
+        assert_eq!(listed(&files, "").await.len(), round + 1);
+        assert_eq!(listed(&files, "order=desc").await.first(), Some(&name));
+    }
+    folder.write("index.html", "index");
+    assert_eq!(body(&files, "/").await, b"index");
+    fs::remove_file(folder.path().join("index.html")).unwrap();
+    assert_eq!(listed(&files, "").await.len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unchanged_folder_is_listed_again_after_a_second_at_most() {
+    let folder = Folder::new("kept-listing");
+    folder.write("a", "x");
+    let old = SystemTime::now();
+    // Only a folder whose changes would show is kept; ask until the kernel's clock has moved on.
+    let files = folder.files();
+    loop {
+        listed(&files, "").await;
+        let asked = Asked { names: Vec::new(), view: View::parse(Some(b"")), form: Form::Json };
+        if files.listings.borrow_mut().find(&asked, &files.root).is_some() {
+            tokio::time::advance(Duration::from_millis(1000)).await;
+            assert!(files.listings.borrow_mut().find(&asked, &files.root).is_some());
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(files.listings.borrow_mut().find(&asked, &files.root).is_none());
+            return;
+        }
+        assert!(old.elapsed().unwrap() < Duration::from_secs(20), "never kept");
+    }
 }
 
 #[tokio::test]

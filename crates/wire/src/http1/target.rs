@@ -263,6 +263,19 @@ fn decode_into(segment: &[u8], names: &mut Vec<u8>) -> Result<(), BadPath> {
     Ok(())
 }
 
+/// Takes the percent-encoding off one value of a query. `None`: malformed. Any byte may come out.
+pub fn decode_query(value: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = value.iter().copied();
+    let mut decoded = Vec::with_capacity(value.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => bytes.next().and_then(hex)? << 4 | bytes.next().and_then(hex)?,
+            other => other,
+        });
+    }
+    Some(decoded)
+}
+
 fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|value| value as u8)
 }

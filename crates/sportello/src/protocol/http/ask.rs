@@ -66,8 +66,8 @@ impl Session {
                 let next = self.skip_body(head).await?;
                 Ok(self.send(head, options(), next, arrival).await?)
             }
-            (Ok(Service::Folder(files)), Target::Path { path, .. }) => {
-                self.read_folder(&files, head, path, arrival).await
+            (Ok(Service::Folder(files)), Target::Path { path, query }) => {
+                self.read_folder(&files, head, (path, query), arrival).await
             }
             (Ok(Service::Desk(desk)), Target::Path { path, query }) => {
                 let request = self.request(head, path, query).await?;
@@ -82,14 +82,14 @@ impl Session {
         &mut self,
         files: &Files,
         head: &Head<'_>,
-        path: &[u8],
+        (path, query): (&[u8], Option<&[u8]>),
         arrival: Arrival,
     ) -> Result<Next, IntakeError> {
         let next = self.skip_body(head).await?;
         let answer = match head.method {
             Method::Get | Method::Head => {
                 let form = preferred_form(head.fields.values("accept"));
-                match files.find(path, form, arrival.batch).await {
+                match files.find(path, query, form, arrival.batch).await {
                     Ok(Found::Hot(file)) => return Ok(self.send_hot(head, &file, next, arrival).await?),
                     Ok(Found::Large(file)) => return Ok(self.send_large(head, &file, next, arrival).await?),
                     Ok(Found::Answer(answer)) => answer,
