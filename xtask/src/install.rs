@@ -1,7 +1,8 @@
 //! What the tests need beside the Rust toolchain: prints it, and installs what is missing where it may.
 //!
 //! System packages come through apt-get and only as root; everybody else is told the one command to run. The Python
-//! packages go to a virtual environment under `target/`, at the versions of `tests/requirements.txt`.
+//! packages go to a virtual environment under `target/`, at the versions of `tests/requirements.txt`; those of Node beside
+//! it, at the versions of the lock file of the one scenario that needs them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 13] = [
+const NEEDS: [(&str, &str); 15] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
@@ -22,6 +23,8 @@ const NEEDS: [(&str, &str); 13] = [
     ("swaks", "swaks"),
     ("nc", "netcat-openbsd"),
     ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("chromium", "chromium"),
     ("prlimit", "util-linux"),
     ("kill", "procps"),
@@ -51,12 +54,16 @@ pub(crate) fn everything(root: &Path) -> Result<Note, String> {
     components(root)?;
     let installed = packages(&NEEDS)?;
     let fresh = environment(root)?;
+    let modules = node_modules(root)?;
     let mut words = vec![format!("{} commands", NEEDS.len())];
     if !installed.is_empty() {
         words.push(format!("installed {}", installed.join(" ")));
     }
     if fresh {
         words.push("a new Python environment".to_owned());
+    }
+    if modules {
+        words.push("new Node modules".to_owned());
     }
     Ok(Note::of(words.join(" · ")))
 }
@@ -130,6 +137,35 @@ fn environment(root: &Path) -> Result<bool, String> {
     let words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     Child::new(python(root)).arguments(&words).arguments(&[&list]).run(MINUTE * 5)?;
     fs::write(&stamp, wanted).map_err(|error| format!("{}: {error}", stamp.display()))?;
+    Ok(true)
+}
+
+/// Where Node finds the packages: its `NODE_PATH`.
+pub(crate) fn node_path(root: &Path) -> PathBuf {
+    tree::target(root).join("npm").join("node_modules")
+}
+
+/// The packages of Node, installed anew when their lock file changed. True when they were.
+fn node_modules(root: &Path) -> Result<bool, String> {
+    let folder = tree::target(root).join("npm");
+    let stamp = folder.join("installed.json");
+    let read = |path: &Path| fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()));
+    let lists = root.join("tests/scenarios/10_mailpit");
+    let wanted = read(&lists.join("package-lock.json"))?;
+    if fs::read_to_string(&stamp).is_ok_and(|has| has == wanted) && node_path(root).is_dir() {
+        return Ok(false);
+    }
+    println!("   npm ci in {}", folder.display());
+    let put = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    put("package.json", &read(&lists.join("package.json"))?)?;
+    put("package-lock.json", &wanted)?;
+    let words = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+    Child::new("npm").arguments(&words).folder(&folder).run(MINUTE * 5)?;
+    put("installed.json", &wanted)?;
     Ok(true)
 }
 

@@ -83,6 +83,7 @@ impl Scenario {
             .variable("SPORTELLO", binary)
             .variable("SCREENSHOTS", tree::target(root).join("screenshots"))
             .variable("PYTHONPATH", root.join("tests/scenarios"))
+            .variable("NODE_PATH", install::node_path(root))
             .with_own_group();
         for (name, path) in tools.variables() {
             child = child.variable(name, path);

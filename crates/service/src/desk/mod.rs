@@ -16,6 +16,7 @@ mod layout;
 mod linked;
 mod mailpit;
 mod message;
+mod metrics;
 mod neutral;
 mod reference;
 mod route;
@@ -84,6 +85,7 @@ impl Desk {
             Route::Delete { .. } | Route::Unread { .. } | Route::DeleteAll => self.form(route).await.map(guarded),
             Route::ApiStatus => Ok(guarded(json(200, &self.picture().await))),
             Route::ApiEvents => self.watch(request).map(guarded),
+            Route::Metrics => self.metrics().await.map(guarded),
             _ => self.page(request, route).await.map(guarded),
         }
     }
@@ -125,6 +127,13 @@ impl Desk {
     /// The picture of this moment; an empty one when the workers do not answer in time.
     async fn picture(&self) -> Picture {
         tokio::time::timeout(OBSERVING, (self.observer)()).await.unwrap_or_default()
+    }
+
+    /// Figures of nothing would look like a server that began anew, so there are none when the workers do not answer.
+    async fn metrics(&self) -> Result<Answer, Failure> {
+        let picture = tokio::time::timeout(OBSERVING, (self.observer)()).await;
+        let picture = picture.map_err(|_| Failure::new(Class::TimedOut, "the workers are too busy to be asked"))?;
+        Ok(metrics::answer(&picture))
     }
 
     async fn inbox(&self, before: Option<u64>) -> Result<Answer, Failure> {

@@ -162,6 +162,13 @@ const OURS: &[Entry] = &[
         shape: "history (counts of the last minutes: now_ms and, for each channel, its name, requests, bytes_in and bytes_out), then picture (a status) twice a second while anyone watches, and mail (messages, unread, change) when the mail changes. With ?only=mail only the last.",
         example: "curl -sN BASE/api/v1/events",
     },
+    Entry {
+        methods: "GET",
+        path: "/metrics",
+        what: "The figures for Prometheus (text exposition 0.0.4).",
+        shape: "Channels, threads, store, programs, process.",
+        example: "curl -s BASE/metrics",
+    },
 ];
 
 const NOT_BUILT: &str =

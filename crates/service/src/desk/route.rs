@@ -34,6 +34,8 @@ pub(super) enum Route {
     ApiStatus,
     /// `GET /api/v1/events`.
     ApiEvents,
+    /// `GET /metrics`.
+    Metrics,
     /// A call of Mailpit's API.
     Mailpit(Call),
 }
@@ -79,6 +81,7 @@ impl Route {
             ["inbox", id, "unread"] => Self::Unread { id: message_id(id)? },
             ["api", "v1", "status"] => Self::ApiStatus,
             ["api", "v1", "events"] => Self::ApiEvents,
+            ["metrics"] => Self::Metrics,
             segments => Self::Mailpit(Call::of(segments)?),
         })
     }

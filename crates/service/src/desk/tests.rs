@@ -136,6 +136,8 @@ async fn routes() {
         ("GET", "/%69nbox", 404),
         ("GET", "/api", 200),
         ("GET", "/api/v1/status", 200),
+        ("GET", "/metrics", 200),
+        ("POST", "/metrics", 405),
         ("GET", "/api/v1/messages", 200),
         ("GET", "/api/v1/message/ID", 200),
         ("GET", "/api/v1/message/ID/raw", 200),
