@@ -112,6 +112,8 @@ pub struct Connection {
 /// What a closing connection still swallows so that the peer reads our last answer instead of a reset.
 const LINGER_BYTES: u64 = 256 * 1024;
 const LINGER_TICKS: Tick = 20;
+/// Never, in effect; unlike [`Tick::MAX`] it tells that nothing of ours is waited for.
+const STREAMING: Tick = Tick::MAX - 1;
 
 impl Connection {
     pub(crate) fn new(
@@ -140,6 +142,11 @@ impl Connection {
             ask_socket: false,
             _permits: permits,
         }
+    }
+
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn entry(&self) -> Rc<Entry> {
+        Rc::clone(&self.entry)
     }
 
     /// Its id, unique in this process.
@@ -227,6 +234,7 @@ impl Connection {
         };
         let wait = Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining };
         self.entry.between.set(true);
+        self.entry.forget_wait();
         let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
         self.entry.between.set(false);
         self.next_request(count);
@@ -257,6 +265,7 @@ impl Connection {
             (between, Deadline::BetweenBytes)
         };
         let wait = Wait { due, kind, until: Phase::Over };
+        self.entry.forget_wait();
         let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
         self.request_bytes.set(self.request_bytes.get().saturating_add(count as u64));
         Ok(count)
@@ -282,6 +291,7 @@ impl Connection {
         }
         let due = self.registry.now().saturating_add(LINGER_TICKS);
         let wait = Wait { due, kind: Deadline::Idle, until: Phase::Over };
+        self.entry.forget_wait();
         let mut buffer = Buffer::new();
         let mut swallowed = 0;
         while swallowed < LINGER_BYTES {
@@ -298,7 +308,9 @@ impl Connection {
             return ended;
         }
         self.ask_socket = true;
-        let wait = Wait { due: Tick::MAX, kind: Deadline::Idle, until };
+        let due = if until == Phase::Draining { STREAMING } else { Tick::MAX };
+        let wait = Wait { due, kind: Deadline::Idle, until };
+        self.entry.forget_wait();
         poll_fn(|context| {
             let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Ended::Closed) };
             while stream.poll_read_ready(context).is_ready() {
@@ -472,3 +484,6 @@ fn peer_has_closed(stream: &TcpStream) -> io::Result<bool> {
     poll(&mut polled, Some(&Timespec::default()))?;
     Ok(polled[0].revents().intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR))
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod listener;
 pub mod rate;
 mod registry;
 pub mod share;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulation;
 mod socket_file;
 mod sys;
 pub mod tcp_info;

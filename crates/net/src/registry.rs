@@ -124,6 +124,12 @@ impl Entry {
         }
     }
 
+    /// Forgets a wait that was given up, as when its future was dropped, so that its deadline does not end the next one.
+    pub(crate) fn forget_wait(&self) {
+        self.due.set(0);
+        self.expired.set(false);
+    }
+
     /// Begins a wait that is over at `due`, to be woken through `waker`.
     pub(crate) fn wait_until(&self, due: Tick, waker: &Waker) {
         self.due.set(due.max(1));
@@ -138,6 +144,12 @@ impl Entry {
         self.due.set(0);
         self.expired.set(false);
         self.active.set(now);
+    }
+
+    /// Whether it waits for its peer, for a bounded time.
+    #[cfg(any(test, feature = "simulation"))]
+    pub(crate) fn waits_for_peer(&self) -> bool {
+        !matches!(self.due.get(), 0 | Tick::MAX)
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -286,6 +298,23 @@ impl Registry {
                 entry.wake();
             }
         });
+    }
+
+    /// Finds expired deadlines, once per tick while there is a connection, until the worker stops and has none.
+    pub(crate) async fn sweep_on(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(TICK);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            while self.open() == 0 {
+                if self.phase() != Phase::Serving {
+                    return;
+                }
+                self.changed.notified().await;
+                interval.reset();
+            }
+            interval.tick().await;
+            self.sweep();
+        }
     }
 
     /// Closes a connection from outside; `false` when this worker does not hold it.

@@ -27,7 +27,6 @@ use tracing::{debug, error, warn};
 use crate::channel::Channel;
 use crate::connection::{Connection, UNIX_PEER};
 use crate::counters::WorkerCounters;
-use crate::deadline::TICK;
 use crate::limit::{Limit, Permit, SourcePermit};
 use crate::listener::Listener;
 use crate::registry::{ConnectionReport, Phase, Registry};
@@ -275,7 +274,7 @@ struct Worker<S> {
 
 impl<S: Serve> Worker<S> {
     async fn work(self: Rc<Self>, inbox: &mut mpsc::Receiver<Order>) -> io::Result<()> {
-        self.vital(Rc::clone(&self).sweep());
+        self.vital(Rc::clone(&self.registry).sweep_on());
         let mut acceptors = Vec::new();
         for channel in self.workers.channels() {
             acceptors.push(self.acceptor(channel)?);
@@ -344,23 +343,6 @@ impl<S: Serve> Worker<S> {
             }
         });
         abort
-    }
-
-    /// Finds expired deadlines, once per tick while there is a connection.
-    async fn sweep(self: Rc<Self>) {
-        let mut interval = tokio::time::interval(TICK);
-        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            while self.registry.open() == 0 {
-                if self.registry.phase() != Phase::Serving {
-                    return;
-                }
-                self.registry.changed.notified().await;
-                interval.reset();
-            }
-            interval.tick().await;
-            self.registry.sweep();
-        }
     }
 
     async fn accept(self: Rc<Self>, socket: Rc<AsyncFd<OwnedFd>>, channel: Arc<Channel>) {

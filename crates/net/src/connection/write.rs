@@ -144,6 +144,7 @@ impl Connection {
         let progress = self.registry.now().saturating_add(ticks(deadlines.write));
         let due = progress.min(rate_due(deadlines, since, moved));
         let wait = Wait { due, kind: Deadline::Write, until: Phase::Over };
+        self.entry.forget_wait();
         let count = poll_fn(|context| {
             if self.entry.killed.get() {
                 return Poll::Ready(Err(Ended::Killed));
