@@ -184,6 +184,11 @@ impl Connection {
         self.entry.requests.get()
     }
 
+    /// Bytes received and sent on it so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.entry.bytes_in.get(), self.entry.bytes_out.get())
+    }
+
     /// Says what it is doing, for people; the first 64 bytes are kept.
     pub fn set_doing(&self, what: &str) {
         self.entry.set_doing(what.as_bytes());

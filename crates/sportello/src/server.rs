@@ -70,6 +70,7 @@ pub struct Shared {
     store: Store,
     runner: Runner,
     conversations: Conversations,
+    records: command::Records,
 }
 
 /// What the sessions of one worker use; made on its thread.
@@ -115,6 +116,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         store: open_store(settings)?,
         runner: start_runner(spawner, settings)?,
         conversations: Conversations::default(),
+        records: command::Records::new(command::SlowLogSettings::default()),
     };
     let parts = Parts {
         plans: doors.iter().map(|door| Plan::of(&door.role)).collect(),
@@ -211,13 +213,16 @@ impl Parts {
     }
 
     fn command(&self, limits: &command::Limits, observer: &Observer, workers: &Workers) -> command::Service {
-        command::Service {
+        let channels = self.plans.iter().enumerate().filter(|(_, plan)| matches!(plan, Plan::Command(_)));
+        command::Service::new(command::Parts {
             store: self.shared.store.clone(),
             runner: self.shared.runner.clone(),
             observer: Arc::clone(observer),
             workers: workers.clone(),
             limits: *limits,
-        }
+            channels: channels.map(|(index, _)| index).collect(),
+            records: self.shared.records.clone(),
+        })
     }
 }
 

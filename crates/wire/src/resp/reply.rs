@@ -157,6 +157,22 @@ impl Reply {
         }
     }
 
+    /// The head of a set: `length` values follow, in no order that counts.
+    pub fn set(&mut self, length: usize) {
+        match self.version {
+            Version::Resp2 => self.size(b'*', length),
+            Version::Resp3 => self.size(b'~', length),
+        }
+    }
+
+    /// Nothing where an array was asked for: RESP2 has two ways to say nothing.
+    pub fn null_array(&mut self) {
+        self.out.extend_from_slice(match self.version {
+            Version::Resp2 => b"*-1\r\n".as_slice(),
+            Version::Resp3 => b"_\r\n".as_slice(),
+        });
+    }
+
     /// A number with a fraction.
     pub fn double(&mut self, value: f64) {
         let text = match value {

@@ -8,9 +8,11 @@ use sportello_net::ConnectionReport;
 use sportello_wire::resp::{Arguments, Version};
 use tokio::time::Instant;
 
+use super::builtin::Builtin;
 use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
-use super::session::{Library, Session};
+use super::session::{self, Library, Session};
 use super::task::Action;
+use super::{help, refused};
 
 /// The most connections of each worker that are listed.
 pub(super) const MOST_LISTED: usize = 1000;
@@ -22,49 +24,81 @@ const NAME: usize = 64;
 pub(super) struct Victims {
     id: Option<u64>,
     address: Option<SocketAddr>,
+    local: Option<SocketAddr>,
+    nobody: bool,
     manner: Manner,
+    own: Own,
 }
 
 /// How KILL was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Manner {
-    /// With filters: answers a number, and spares the one who asks.
+    /// With filters: answers a number.
     #[default]
     Filters,
     /// With an address alone: answers OK, or that there is none.
     Old,
 }
 
-pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut Context<'_>) -> Step {
-    let word = arguments.at(1);
-    let count = arguments.len() - 2;
-    let exactly = |wanted: usize| count == wanted;
-    match () {
-        () if is(word, "ID") && exactly(0) => context.reply.count(context.connection.id()),
-        () if is(word, "INFO") && exactly(0) => {
+/// What becomes of the one who asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Own {
+    #[default]
+    Spared,
+    Meant,
+}
+
+/// Which connections are to be listed.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    ids: Option<Vec<u64>>,
+    nobody: bool,
+}
+
+pub(super) fn dispatch(
+    builtin: &Builtin,
+    arguments: &Arguments<'_>,
+    began: Instant,
+    context: &mut Context<'_>,
+) -> Step {
+    let word = arguments.at(1).unwrap_or_default();
+    let Some(subcommand) = builtin.subcommand(word) else {
+        match refused::client(word) {
+            Some(reason) => {
+                context.reply.error("ERR", format!("CLIENT {}: {reason}", visible(word).to_ascii_uppercase()))
+            }
+            None => unknown_subcommand(arguments, context.reply),
+        }
+        return Step::Answered;
+    };
+    if !subcommand.takes.contains(&(arguments.len() - 2)) {
+        return wrong_number(&format!("client|{}", visible(word)), context.reply);
+    }
+    match subcommand.name {
+        "ID" => context.reply.count(context.connection.id()),
+        "INFO" => {
             let line = own_line(context);
             context.reply.verbatim(&line);
         }
-        () if is(word, "LIST") && exactly(0) => return task(arguments, began, Action::ListClients),
-        () if is(word, "GETNAME") && exactly(0) => match context.connection.name() {
+        "LIST" => match wanted(arguments) {
+            Ok(wanted) => return task(arguments, began, Action::ListClients { wanted }),
+            Err(error) => context.reply.error("ERR", error),
+        },
+        "GETNAME" => match context.connection.name() {
             name if name.is_empty() => context.reply.null(),
             name => context.reply.text(&name),
         },
-        () if is(word, "SETNAME") && exactly(1) => {
+        "SETNAME" => {
             if set_name(arguments.at(2).unwrap_or_default(), context) {
                 context.reply.ok();
             }
         }
-        () if is(word, "SETINFO") && exactly(2) => set_info(arguments, context),
-        () if is(word, "KILL") && count > 0 => match victims(arguments) {
+        "SETINFO" => set_info(arguments, context),
+        "KILL" => match victims(arguments) {
             Ok(victims) => return task(arguments, began, Action::KillClients { victims }),
             Err(error) => context.reply.error("ERR", error),
         },
-        () if ["ID", "INFO", "LIST", "GETNAME", "SETNAME", "SETINFO", "KILL"].iter().any(|known| is(word, known)) => {
-            let name = format!("client|{}", visible(word.unwrap_or_default()));
-            return wrong_number(&name, context.reply);
-        }
-        () => unknown_subcommand(arguments, context.reply),
+        _ => help::subcommands(builtin, context.reply),
     }
     Step::Answered
 }
@@ -109,30 +143,78 @@ fn set_info(arguments: &Arguments<'_>, context: &mut Context<'_>) {
     context.reply.ok();
 }
 
-/// `KILL ip:port` or `KILL ID n ADDR ip:port`, in any order.
+/// `KILL ip:port`, or filters: `ID n`, `ADDR ip:port`, `LADDR ip:port`, `TYPE normal`, `SKIPME yes|no`, in any order.
 fn victims(arguments: &Arguments<'_>) -> Result<Victims, String> {
-    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
-    let address =
-        |value: &[u8]| text(value).parse().map_err(|_| format!("'{}' is not an address and a port", visible(value)));
     let mut values = arguments.from(2);
     let mut victims = Victims::default();
     while let Some(filter) = values.next() {
         let Some(value) = values.next() else {
             if arguments.len() == 3 {
-                return Ok(Victims { address: Some(address(filter)?), manner: Manner::Old, ..Victims::default() });
+                let address = Some(address(filter)?);
+                return Ok(Victims { address, manner: Manner::Old, own: Own::Meant, ..Victims::default() });
             }
             return Err("syntax error".to_owned());
         };
-        if filter.eq_ignore_ascii_case(b"ID") {
-            let id = text(value).parse().map_err(|_| "client-id should be greater than 0".to_owned())?;
-            victims.id = Some(id);
-        } else if filter.eq_ignore_ascii_case(b"ADDR") {
+        let named = |name| is(Some(filter), name);
+        if named("ID") {
+            victims.id = Some(number(value)?);
+        } else if named("ADDR") {
             victims.address = Some(address(value)?);
+        } else if named("LADDR") {
+            victims.local = Some(address(value)?);
+        } else if named("TYPE") {
+            victims.nobody |= is_nobody(value)?;
+        } else if named("SKIPME") {
+            victims.own = match Some(value) {
+                value if is(value, "YES") => Own::Spared,
+                value if is(value, "NO") => Own::Meant,
+                _ => return Err("syntax error: SKIPME takes YES or NO".to_owned()),
+            };
         } else {
-            return Err(format!("syntax error: KILL takes ID and ADDR, not '{}'", visible(filter)));
+            let filter = visible(filter);
+            return Err(format!("syntax error: KILL takes ID, ADDR, LADDR, TYPE and SKIPME, not '{filter}'"));
         }
     }
     Ok(victims)
+}
+
+/// `LIST [TYPE type] [ID id ...]`
+fn wanted(arguments: &Arguments<'_>) -> Result<Wanted, String> {
+    let mut wanted = Wanted::default();
+    let mut values = arguments.from(2);
+    while let Some(option) = values.next() {
+        match (Some(option), values.next()) {
+            (option, Some(kind)) if is(option, "TYPE") => wanted.nobody |= is_nobody(kind)?,
+            (option, Some(first)) if is(option, "ID") => {
+                let mut ids = vec![number(first)?];
+                for id in values.by_ref() {
+                    ids.push(number(id)?);
+                }
+                wanted.ids = Some(ids);
+            }
+            _ => return Err("syntax error".to_owned()),
+        }
+    }
+    Ok(wanted)
+}
+
+/// Whether no client here is of this kind; Redis has others than the normal ones.
+fn is_nobody(kind: &[u8]) -> Result<bool, String> {
+    match Some(kind) {
+        kind if is(kind, "NORMAL") => Ok(false),
+        kind if ["MASTER", "REPLICA", "SLAVE", "PUBSUB"].iter().any(|other| is(kind, other)) => Ok(true),
+        _ => Err(format!("Unknown client type '{}'", visible(kind))),
+    }
+}
+
+fn number(written: &[u8]) -> Result<u64, String> {
+    let number = std::str::from_utf8(written).ok().and_then(|text| text.parse().ok()).filter(|number| *number > 0);
+    number.ok_or_else(|| "client-id should be greater than 0".to_owned())
+}
+
+fn address(written: &[u8]) -> Result<SocketAddr, String> {
+    let address = std::str::from_utf8(written).ok().and_then(|text| text.parse().ok());
+    address.ok_or_else(|| format!("'{}' is not an address and a port", visible(written)))
 }
 
 /// Closes connections of any channel.
@@ -141,9 +223,11 @@ pub(super) async fn kill(victims: Victims, session: &mut Session<'_>) {
     let own = session.connection.id();
     let mut killed = 0u64;
     for report in workers.report(usize::MAX).await {
-        let meant =
-            victims.id.is_none_or(|id| id == report.id) && victims.address.is_none_or(|address| address == report.peer);
-        if !meant || (report.id == own && victims.manner == Manner::Filters) {
+        let meant = !victims.nobody
+            && victims.id.is_none_or(|id| id == report.id)
+            && victims.address.is_none_or(|address| address == report.peer)
+            && victims.local.is_none_or(|local| local == report.channel.address);
+        if !meant || (report.id == own && victims.own == Own::Spared) {
             continue;
         }
         killed += u64::from(workers.kill(report.id).await);
@@ -155,11 +239,16 @@ pub(super) async fn kill(victims: Victims, session: &mut Session<'_>) {
     }
 }
 
-/// The connections of this channel, one per line.
-pub(super) fn list(reports: &[ConnectionReport], session: &mut Session<'_>) {
-    let channel = session.connection.channel().index;
+/// The connections of the command channels, one per line.
+pub(super) fn list(reports: &[ConnectionReport], wanted: &Wanted, session: &mut Session<'_>) {
     let mut text = String::new();
-    for report in reports.iter().filter(|report| report.channel.index == channel) {
+    for report in reports {
+        let meant = !wanted.nobody
+            && session.service.channels.contains(&report.channel.index)
+            && wanted.ids.as_ref().is_none_or(|ids| ids.contains(&report.id));
+        if !meant {
+            continue;
+        }
         text += &Line {
             id: report.id,
             peer: report.peer,
@@ -169,6 +258,7 @@ pub(super) fn list(reports: &[ConnectionReport], session: &mut Session<'_>) {
             idle: report.idle,
             doing: &report.doing,
             requests: report.requests,
+            bytes: (report.bytes_in, report.bytes_out),
         }
         .text();
         if report.id == session.connection.id() {
@@ -186,10 +276,12 @@ fn own_line(context: &Context<'_>) -> String {
         peer: connection.peer(),
         local: connection.local(),
         name: &connection.name(),
-        age: Duration::ZERO,
+        age: context.opened.elapsed(),
+        // It has just spoken.
         idle: Duration::ZERO,
         doing: "CLIENT",
         requests: connection.request_number(),
+        bytes: connection.bytes(),
     }
     .text();
     text += &own_part(context.library, context.reply.version());
@@ -202,7 +294,7 @@ fn own_part(library: &Library, version: Version) -> String {
     format!(" resp={version} lib-name={} lib-ver={}", library.name, library.version)
 }
 
-/// One connection, as Redis writes it; names of its own for what Redis does not have.
+/// One connection, as Redis writes it; of Redis's fields those that mean something here.
 struct Line<'a> {
     id: u64,
     peer: SocketAddr,
@@ -212,23 +304,27 @@ struct Line<'a> {
     idle: Duration,
     doing: &'a str,
     requests: u64,
+    /// In and out.
+    bytes: (u64, u64),
 }
 
 impl Line<'_> {
     fn text(&self) -> String {
         let word = |text: &str| text.split_whitespace().collect::<Vec<_>>().join("_");
+        let (into, out) = self.bytes;
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = write!(
             text,
-            "id={} addr={} laddr={} name={} age={} idle={} db=0 cmd={} tot-cmds={}",
+            "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 cmd={} user=default \
+             tot-net-in={into} tot-net-out={out} tot-cmds={}",
             self.id,
-            self.peer,
-            self.local,
+            session::address(self.peer),
+            session::address(self.local),
             word(self.name),
             self.age.as_secs(),
             self.idle.as_secs(),
-            word(self.doing),
+            word(self.doing).to_ascii_lowercase(),
             self.requests
         );
         text

@@ -12,7 +12,7 @@ use super::builtin::{self, Builtin, Kind};
 use super::session::Library;
 use super::show::Subject;
 use super::task::{Action, Form, Label, Task};
-use super::{Service, client, help, mail};
+use super::{Service, client, docs, help, kept, mail, refused};
 
 /// What a request may look at and change.
 pub(super) struct Context<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Context<'a> {
     pub(super) service: &'a Service,
     pub(super) reply: &'a mut Reply,
     pub(super) library: &'a mut Library,
+    /// When the connection began.
+    pub(super) opened: Instant,
 }
 
 /// What is to happen next.
@@ -32,6 +34,8 @@ pub(super) enum Step {
     Task(Box<Task>),
     /// It is answered, and the session begins anew.
     Reset,
+    /// The connection shows from now on what others ask.
+    Monitor,
     /// It is answered, and the connection ends.
     Over,
 }
@@ -64,16 +68,18 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
             _ => context.reply.error("ERR", "DB index is out of range: there is only 0, and no keys in it"),
         },
         Kind::Help => help::help(arguments, context),
-        Kind::Command => help::command(arguments, context),
-        Kind::Client => return client::dispatch(arguments, began, context),
-        Kind::Mail => return mail::dispatch(arguments, began, context),
+        Kind::Command => docs::command(builtin, arguments, context),
+        Kind::SlowLog => context.service.records.slow.command(builtin, arguments, context.reply),
+        Kind::Monitor => return Step::Monitor,
+        Kind::Client => return client::dispatch(builtin, arguments, began, context),
+        Kind::Mail => return mail::dispatch(builtin, arguments, began, context),
         Kind::Pipe => {
             let input = Bytes::copy_from_slice(arguments.at(1).unwrap_or_default());
             return run(arguments, 2, input, began, context);
         }
         Kind::Info => {
-            let section = arguments.at(1).map(|section| String::from_utf8_lossy(section).to_ascii_lowercase());
-            return task(arguments, began, Action::Info { section });
+            let lower = |section: &[u8]| String::from_utf8_lossy(section).to_ascii_lowercase();
+            return task(arguments, began, Action::Info { sections: arguments.from(1).map(lower).collect() });
         }
         Kind::Status | Kind::Connections | Kind::Threads => return show(builtin, arguments, began, context.reply),
     }
@@ -82,7 +88,7 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
 
 /// A task labelled with its request.
 pub(super) fn task(arguments: &Arguments<'_>, began: Instant, action: Action) -> Step {
-    Step::Task(Box::new(Task { label: Label::of(arguments, began), action }))
+    Step::Task(Box::new(Task { label: Label::of(arguments, began), words: kept::kept(arguments), action }))
 }
 
 /// The error for a wrong number of arguments, as Redis words it.
@@ -193,8 +199,7 @@ fn run(arguments: &Arguments<'_>, at: usize, stdin: Bytes, began: Instant, conte
     let name = arguments.at(at).unwrap_or_default();
     let known = std::str::from_utf8(name).ok().filter(|name| context.service.runner.has(name));
     let Some(name) = known else {
-        let words = "this server runs commands and stores no keys; HELP lists them";
-        context.reply.error("ERR", format!("unknown command '{}': {words}", visible(name)));
+        context.reply.error("ERR", refused::why(name));
         return Step::Answered;
     };
     let connection = context.connection;
@@ -207,5 +212,5 @@ fn run(arguments: &Arguments<'_>, at: usize, stdin: Bytes, began: Instant, conte
     };
     // What a program was given may be secret: how much it was is told, not what.
     let label = Label { verb: name.into(), object: Vec::new(), began };
-    Step::Task(Box::new(Task { label, action: Action::Run { invocation } }))
+    Step::Task(Box::new(Task { label, words: kept::kept(arguments), action: Action::Run { invocation } }))
 }

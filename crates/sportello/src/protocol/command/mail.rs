@@ -12,6 +12,7 @@ use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, S
 use sportello_wire::resp::Arguments;
 use tokio::time::Instant;
 
+use super::builtin::Builtin;
 use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
 use super::session::{OUT_MOST, Session};
 use super::task::{Action, Form, unless_left};
@@ -30,27 +31,30 @@ pub(super) enum Order {
     Delete { ids: Vec<MessageId> },
 }
 
-pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut Context<'_>) -> Step {
-    let word = arguments.at(1);
-    let order = match () {
-        () if is(word, "COUNT") && arguments.len() == 2 => {
-            context.reply.count(context.service.store.figures().messages);
-            return Step::Answered;
-        }
-        () if is(word, "LIST") && arguments.len() <= 4 => list_order(arguments),
-        () if is(word, "READ") && arguments.len() == 3 => id(arguments.at(2)).map(|id| Order::Read { id }),
-        () if is(word, "READ") && arguments.len() == 4 && is(arguments.at(3), "RAW") => {
-            id(arguments.at(2)).map(|id| Order::Raw { id })
-        }
-        () if is(word, "DELETE") && arguments.len() > 2 => {
+pub(super) fn dispatch(
+    builtin: &Builtin,
+    arguments: &Arguments<'_>,
+    began: Instant,
+    context: &mut Context<'_>,
+) -> Step {
+    let word = arguments.at(1).unwrap_or_default();
+    let Some(subcommand) = builtin.subcommand(word) else {
+        unknown_subcommand(arguments, context.reply);
+        return Step::Answered;
+    };
+    if !subcommand.takes.contains(&(arguments.len() - 2)) {
+        return wrong_number(&format!("mail|{}", visible(word)), context.reply);
+    }
+    let order = match subcommand.name {
+        "LIST" => list_order(arguments),
+        "READ" if arguments.len() == 3 => id(arguments.at(2)).map(|id| Order::Read { id }),
+        "READ" if is(arguments.at(3), "RAW") => id(arguments.at(2)).map(|id| Order::Raw { id }),
+        "READ" => Err("MAIL READ takes RAW or nothing behind the number".to_owned()),
+        "DELETE" => {
             arguments.from(2).map(|number| id(Some(number))).collect::<Result<_, _>>().map(|ids| Order::Delete { ids })
         }
-        () if ["COUNT", "LIST", "READ", "DELETE"].iter().any(|known| is(word, known)) => {
-            let name = format!("mail|{}", visible(word.unwrap_or_default()));
-            return wrong_number(&name, context.reply);
-        }
-        () => {
-            unknown_subcommand(arguments, context.reply);
+        _ => {
+            context.reply.count(context.service.store.figures().messages);
             return Step::Answered;
         }
     };

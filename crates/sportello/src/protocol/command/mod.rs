@@ -2,7 +2,8 @@
 //!
 //! `session` moves bytes, `dispatch` finds what a request asks for: a built-in answers at once, a [`Task`](task::Task) (a program,
 //! mail, the picture of the server) is waited for. Requests of one connection are answered in the order they came; behind a
-//! running program the next ones wait. The client's leaving kills its program, within two seconds.
+//! running program the next ones wait. The client's leaving kills its program, within two seconds. `slow` and `monitor` keep and show
+//! requests for those who look after the server.
 //!
 //! Knows no other protocol. Bounded by: the parser's [`Limits`], the channel's deadlines, the runner's permits; answers are sent
 //! whenever 64 KiB have gathered.
@@ -10,15 +11,23 @@
 mod builtin;
 mod client;
 mod dispatch;
+mod docs;
 mod help;
 mod input;
+mod kept;
 mod mail;
+mod monitor;
 mod outcome;
+mod refused;
 mod session;
 mod show;
+mod slow;
+mod syntax;
 mod task;
+mod watch;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sportello_net::{Connection, Workers};
 use sportello_service::picture::Observer;
@@ -27,10 +36,39 @@ use sportello_store::Store;
 pub use sportello_wire::resp::Limits;
 
 pub use self::builtin::RESERVED;
+use self::monitor::{Audience, Monitors};
 use self::session::{Parting, Session};
+pub use self::slow::Settings as SlowLogSettings;
+use self::slow::SlowLog;
 
-/// What every session of a channel has in common.
+/// What is kept of requests for the whole process: the slow ones, and who watches. A handle: clones share them.
+#[derive(Clone, Debug)]
+pub struct Records {
+    slow: Arc<SlowLog>,
+    monitors: Arc<Monitors>,
+}
+
+impl Records {
+    /// Nothing yet.
+    pub fn new(slow: SlowLogSettings) -> Self {
+        Self { slow: Arc::new(SlowLog::new(slow)), monitors: Arc::default() }
+    }
+}
+
+/// What every session of a channel has in common, on one worker.
 pub struct Service {
+    store: Store,
+    runner: Runner,
+    observer: Observer,
+    workers: Workers,
+    limits: Limits,
+    channels: Rc<[usize]>,
+    records: Records,
+    audience: Audience,
+}
+
+/// What a [`Service`] is made from.
+pub struct Parts {
     /// Mail.
     pub store: Store,
     /// Programs.
@@ -41,6 +79,19 @@ pub struct Service {
     pub workers: Workers,
     /// Bounds on one request.
     pub limits: Limits,
+    /// The indexes of the command channels.
+    pub channels: Rc<[usize]>,
+    /// What is kept for the whole process.
+    pub records: Records,
+}
+
+impl Service {
+    /// To be called on the worker's thread.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, runner, observer, workers, limits, channels, records } = parts;
+        let audience = Audience::new(Arc::clone(&records.monitors));
+        Self { store, runner, observer, workers, limits, channels, records, audience }
+    }
 }
 
 /// Serves one connection to its end. Dropping the future closes the connection and kills the program that runs for it.

@@ -2,14 +2,18 @@
 //!
 //! All requests that are there are answered before anything is sent, in one write.
 
-use sportello_net::{Connection, Deadline, Ended, Failed};
+use std::net::SocketAddr;
+
+use sportello_net::{Connection, Deadline, Ended, Failed, UNIX_PEER};
 use sportello_wire::resp::{Next, Parser, Refused, Reply, Version};
 use tokio::time::Instant;
 
 use super::Service;
 use super::dispatch::{self, Step};
 use super::input::Input;
+use super::kept;
 use super::task::{Label, Task};
+use super::watch::Watched;
 use crate::observe::{self, Done};
 
 /// One session and what it holds. Small while it waits: a task is in a box.
@@ -18,8 +22,10 @@ pub(super) struct Session<'s> {
     pub(super) service: &'s Service,
     pub(super) reply: Reply,
     pub(super) library: Library,
-    input: Input,
-    parser: Parser,
+    pub(super) input: Input,
+    pub(super) parser: Parser,
+    /// When it began.
+    began: Instant,
 }
 
 /// What CLIENT SETINFO told: the client library's name and version.
@@ -51,6 +57,8 @@ enum Pause {
     Full,
     /// Something must be waited for.
     Task(Box<Task>),
+    /// The connection is to show what others ask.
+    Monitor,
     /// The connection ends.
     Over,
 }
@@ -64,6 +72,7 @@ impl<'s> Session<'s> {
             library: Library::default(),
             input: Input::default(),
             parser: Parser::new(service.limits),
+            began: Instant::now(),
         }
     }
 
@@ -127,6 +136,11 @@ impl<'s> Session<'s> {
                     Box::pin(self.perform(task)).await?;
                     self.connection.next_request(self.input.filled().len());
                 }
+                Pause::Monitor => {
+                    if Box::pin(self.watch()).await? == Watched::Over {
+                        return self.flush().await;
+                    }
+                }
                 Pause::Over => return self.flush().await,
             }
         }
@@ -134,9 +148,9 @@ impl<'s> Session<'s> {
 
     /// Answers what can be answered at once, as much as there is.
     fn answer(&mut self) -> Pause {
-        let mut started = None;
+        let (mut started, mut latest) = (None, None);
         while self.reply.len() < OUT_MOST {
-            let Self { connection, service, reply, library, input, parser } = self;
+            let Self { connection, service, reply, library, input, parser, began: opened } = self;
             let (arguments, consumed) = match parser.next(input.filled()) {
                 Next::Incomplete { needed } => {
                     if started.is_some() {
@@ -156,9 +170,13 @@ impl<'s> Session<'s> {
                 return Pause::Over;
             }
             let began = *started.get_or_insert_with(Instant::now);
+            if service.audience.is_there() {
+                service.audience.tell(&address(connection.peer()), &kept::kept(&arguments));
+            }
             let before = reply.len();
-            let step =
-                dispatch::dispatch(&arguments, began, &mut dispatch::Context { connection, service, reply, library });
+            let opened = *opened;
+            let context = &mut dispatch::Context { connection, service, reply, library, opened };
+            let step = dispatch::dispatch(&arguments, began, context);
             let next = match step {
                 Step::Pong => {
                     // The commonest and least telling request: counted, and only the first one of a connection is logged.
@@ -170,10 +188,16 @@ impl<'s> Session<'s> {
                     None
                 }
                 Step::Answered => {
-                    record(connection, reply, before, &Label::of(&arguments, began));
+                    let ended = record(connection, reply, before, &Label::of(&arguments, began));
+                    let took = ended.saturating_duration_since(latest.unwrap_or(began));
+                    if service.records.slow.wants(took) {
+                        service.records.slow.keep(connection, took, kept::kept(&arguments));
+                    }
+                    latest = Some(ended);
                     None
                 }
                 Step::Task(task) => Some(Pause::Task(task)),
+                Step::Monitor => Some(Pause::Monitor),
                 Step::Reset => {
                     record(connection, reply, before, &Label::of(&arguments, began));
                     input.consume(consumed);
@@ -198,7 +222,8 @@ impl<'s> Session<'s> {
         tracing::debug!(connection = self.connection.id(), %refused, "a command channel is closed");
         let before = self.reply.len();
         self.reply.error("ERR", refused.to_string());
-        let label = Label { verb: "refused".into(), object: Vec::new(), began: Instant::now() };
+        // What it was is worth a line of the log: a page in a browser that speaks HTTP to this port is an attack.
+        let label = Label { verb: "refused".into(), object: refused.to_string().into_bytes(), began: Instant::now() };
         record(&self.connection, &self.reply, before, &label);
         Pause::Over
     }
@@ -215,8 +240,13 @@ impl<'s> Session<'s> {
 /// What is said to a request that comes, or runs, when the server's grace is over.
 pub(super) const STOPPING: &str = "server is shutting down";
 
-/// Counts, logs and samples the request whose answer begins at `before`.
-pub(super) fn record(connection: &Connection, reply: &Reply, before: usize, label: &Label) {
+/// A client's address as Redis shows one.
+pub(super) fn address(peer: SocketAddr) -> String {
+    if peer == UNIX_PEER { "unix:0".to_owned() } else { peer.to_string() }
+}
+
+/// Counts, logs and samples the request whose answer begins at `before`; when that was.
+pub(super) fn record(connection: &Connection, reply: &Reply, before: usize, label: &Label) -> Instant {
     let answer = reply.bytes().get(before..).unwrap_or_default();
     let outcome = match answer {
         [b'-', error @ ..] => {
@@ -225,19 +255,21 @@ pub(super) fn record(connection: &Connection, reply: &Reply, before: usize, labe
         }
         _ => "ok",
     };
-    tell(connection, label, outcome, answer.len() as u64, if outcome == "ok" { Failed::No } else { Failed::Yes });
+    tell(connection, label, outcome, answer.len() as u64, if outcome == "ok" { Failed::No } else { Failed::Yes })
 }
 
-/// Counts, logs and samples one request.
-pub(super) fn tell(connection: &Connection, label: &Label, outcome: &str, bytes: u64, failed: Failed) {
+/// Counts, logs and samples one request; when it was answered.
+pub(super) fn tell(connection: &Connection, label: &Label, outcome: &str, bytes: u64, failed: Failed) -> Instant {
+    let ended = Instant::now();
     let done = Done {
         verb: label.verb.as_bytes(),
         object: &label.object,
         outcome,
         bytes,
         started: label.began,
-        ended: Instant::now(),
+        ended,
         failed: failed == Failed::Yes,
     };
     observe::answered(connection, done);
+    ended
 }

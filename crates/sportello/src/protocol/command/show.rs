@@ -114,11 +114,11 @@ fn thread(view: &ThreadView) -> String {
     format!("{} ({}): {}, {} ms of CPU{held}{answered}", view.name, view.tid, view.doing, view.cpu_ms)
 }
 
-/// `INFO [section]`: figures in Redis's form, with names of our own where Redis has none.
-pub(super) fn info(picture: &Picture, section: Option<&str>, reply: &mut Reply) {
+/// `INFO [section ...]`: figures in Redis's form, with names of our own where Redis has none.
+pub(super) fn info(picture: &Picture, sections: &[String], reply: &mut Reply) {
     let (store, programs) = (&picture.store, &picture.programs);
     let sum = |of: fn(&ChannelView) -> u64| picture.channels.iter().map(of).fold(0u64, u64::saturating_add);
-    let sections: [(&str, Vec<(&str, String)>); 6] = [
+    let parts: [(&str, Vec<(&str, String)>); 6] = [
         (
             "Server",
             vec![
@@ -161,12 +161,13 @@ pub(super) fn info(picture: &Picture, section: Option<&str>, reply: &mut Reply) 
         ),
     ];
     let wanted = |name: &str| {
-        section.is_none_or(|section| {
-            ["all", "default", "everything"].contains(&section) || name.eq_ignore_ascii_case(section)
-        })
+        sections.is_empty()
+            || sections.iter().any(|section| {
+                ["all", "default", "everything"].contains(&section.as_str()) || name.eq_ignore_ascii_case(section)
+            })
     };
     let mut text = String::new();
-    for (name, figures) in sections.iter().filter(|(name, _)| wanted(name)) {
+    for (name, figures) in parts.iter().filter(|(name, _)| wanted(name)) {
         if !text.is_empty() {
             text += "\r\n";
         }

@@ -9,6 +9,7 @@ use sportello_wire::resp::Arguments;
 use tokio::time::Instant;
 
 use super::client::Victims;
+use super::kept::Secret;
 use super::mail::Order;
 use super::session::{self, STOPPING, Session};
 use super::show::{self, Subject};
@@ -17,6 +18,8 @@ use super::{client, mail, outcome};
 /// Something to wait for.
 pub(super) struct Task {
     pub(super) label: Label,
+    /// What SLOWLOG keeps of it, should it be slow.
+    pub(super) words: Vec<Box<[u8]>>,
     pub(super) action: Action,
 }
 
@@ -24,9 +27,9 @@ pub(super) struct Task {
 pub(super) enum Action {
     Run { invocation: Invocation },
     Show { subject: Subject, form: Form },
-    Info { section: Option<String> },
+    Info { sections: Vec<String> },
     Mail { order: Order },
-    ListClients,
+    ListClients { wanted: client::Wanted },
     KillClients { victims: Victims },
 }
 
@@ -47,20 +50,22 @@ pub(super) struct Label {
 }
 
 impl Label {
-    /// The name in capitals, and the arguments as far as they fit; those of AUTH and HELLO may be secret.
+    /// The name in capitals, and the arguments as far as they fit, without secrets.
     pub(super) fn of(arguments: &Arguments<'_>, began: Instant) -> Self {
         const MOST: usize = 96;
         let verb = String::from_utf8_lossy(arguments.name().get(..32).unwrap_or(arguments.name())).to_ascii_uppercase();
         let mut object = Vec::new();
-        if verb != "AUTH" && verb != "HELLO" {
-            for argument in arguments.from(1).take(8) {
-                if !object.is_empty() {
-                    object.push(b' ');
-                }
-                object.extend_from_slice(argument.get(..MOST).unwrap_or(argument));
+        let secret = Secret::of(arguments);
+        for (place, argument) in arguments.from(0).enumerate().skip(1).take(8) {
+            if secret.hides(place) {
+                continue;
             }
-            object.truncate(MOST);
+            if !object.is_empty() {
+                object.push(b' ');
+            }
+            object.extend_from_slice(argument.get(..MOST).unwrap_or(argument));
         }
+        object.truncate(MOST);
         Self { verb: verb.into(), object, began }
     }
 }
@@ -68,10 +73,14 @@ impl Label {
 impl Session<'_> {
     /// Does what is to be waited for and answers it. Fails when the client is gone, which ends what was begun.
     pub(super) async fn perform(&mut self, task: Box<Task>) -> Result<(), Ended> {
-        let Task { label, action } = *task;
+        let Task { label, words, action } = *task;
         self.connection.set_doing(&label.verb);
         let result = self.carry_out(&label, action).await;
         self.connection.set_doing("idle");
+        let took = label.began.elapsed();
+        if self.service.records.slow.wants(took) {
+            self.service.records.slow.keep(&self.connection, took, words);
+        }
         match result {
             Err(Ended::Stopping) => {
                 self.reply.error("ERR", STOPPING);
@@ -101,14 +110,14 @@ impl Session<'_> {
                 let picture = unless_left(&mut self.connection, (service.observer)()).await?;
                 show::show(&picture, subject, form, &mut self.reply);
             }
-            Action::Info { section } => {
+            Action::Info { sections } => {
                 let picture = unless_left(&mut self.connection, (service.observer)()).await?;
-                show::info(&picture, section.as_deref(), &mut self.reply);
+                show::info(&picture, &sections, &mut self.reply);
             }
             Action::Mail { order } => mail::carry_out(self, order).await?,
-            Action::ListClients => {
+            Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;
-                client::list(&reports, self);
+                client::list(&reports, &wanted, self);
             }
             Action::KillClients { victims } => client::kill(victims, self).await,
         }

@@ -1,0 +1,181 @@
+//! All built-ins with their subcommands, in the order in which HELP shows them.
+
+use std::ops::RangeInclusive;
+
+use super::{Builtin, Kind, Subcommand};
+use crate::protocol::command::syntax::{Argument, number, one_of, text, word};
+
+const MANY: usize = usize::MAX;
+const JSON: Argument = word("JSON").optional();
+
+/// All of them.
+pub(in super::super) const BUILTINS: &[Builtin] = &[
+    builtin(Kind::Ping, "PING", 0..=1, &[text("message").optional()], "answers PONG, or the message"),
+    builtin(Kind::Echo, "ECHO", 1..=1, &[text("message")], "answers the message"),
+    builtin(Kind::Time, "TIME", 0..=0, &[], "the server's clock: seconds since 1970 and microseconds"),
+    builtin(Kind::Help, "HELP", 0..=1, &[text("name").optional()], "this list, or one command of it"),
+    builtin(
+        Kind::Pipe,
+        "PIPE",
+        2..=MANY,
+        &[text("input"), text("name"), text("argument").many().optional()],
+        "runs a program with input on its standard input",
+    ),
+    builtin(Kind::Status, "STATUS", 0..=1, &[JSON], "what the server is and does"),
+    builtin(Kind::Connections, "CONNECTIONS", 0..=1, &[JSON], "the open connections of all channels"),
+    builtin(Kind::Threads, "THREADS", 0..=1, &[JSON], "the server's threads and the time each has used"),
+    group(Kind::Mail, "MAIL", 1..=MANY, MAIL, "the mail that was caught"),
+    group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
+    builtin(
+        Kind::Monitor,
+        "MONITOR",
+        0..=0,
+        &[],
+        "shows every request of this channel as it comes, until RESET or QUIT",
+    ),
+    builtin(Kind::Info, "INFO", 0..=MANY, &[text("section").many().optional()], "figures of the server, one per line"),
+    group(Kind::Client, "CLIENT", 1..=MANY, CLIENT, "the connections of this channel"),
+    group(Kind::Command, "COMMAND", 0..=MANY, COMMAND, "the commands, for client libraries"),
+    builtin(
+        Kind::Hello,
+        "HELLO",
+        0..=MANY,
+        &[one_of("version", &[word("2"), word("3")]).optional(), text("name").after("SETNAME").optional()],
+        "chooses the version of the protocol",
+    ),
+    builtin(
+        Kind::Auth,
+        "AUTH",
+        1..=2,
+        &[text("username").optional(), text("password")],
+        "refused: no accounts are configured",
+    ),
+    builtin(Kind::Select, "SELECT", 1..=1, &[word("0")], "there is one database number, and nothing in it"),
+    builtin(Kind::Reset, "RESET", 0..=0, &[], "the connection as it was when it began"),
+    builtin(Kind::Quit, "QUIT", 0..=0, &[], "closes the connection"),
+];
+
+const MAIL: &[Subcommand] = &[
+    subcommand("LIST", 0..=2, &[number("count").optional(), JSON], "the newest messages, 20 unless told, at most 200"),
+    subcommand("READ", 1..=2, &[number("id"), word("RAW").optional()], "one message for people, or byte for byte"),
+    subcommand("DELETE", 1..=MANY, &[number("id").many()], "deletes messages, all or none"),
+    subcommand("COUNT", 0..=0, &[], "how many messages there are"),
+];
+
+const SLOWLOG: &[Subcommand] = &[
+    subcommand("GET", 0..=1, &[number("count").optional()], "the latest slow requests, 10 unless told, -1 for all"),
+    subcommand("LEN", 0..=0, &[], "how many are kept"),
+    subcommand("RESET", 0..=0, &[], "forgets them"),
+    subcommand("HELP", 0..=0, &[], "these lines"),
+];
+
+const CLIENT: &[Subcommand] = &[
+    subcommand("ID", 0..=0, &[], "the number of this connection"),
+    subcommand("INFO", 0..=0, &[], "this connection, on one line"),
+    subcommand(
+        "LIST",
+        0..=MANY,
+        &[
+            one_of("type", &[word("NORMAL"), word("MASTER"), word("REPLICA"), word("PUBSUB")]).after("TYPE").optional(),
+            number("id").many().after("ID").optional(),
+        ],
+        "the connections of this channel, one per line",
+    ),
+    subcommand("GETNAME", 0..=0, &[], "the name of this connection"),
+    subcommand("SETNAME", 1..=1, &[text("name")], "names this connection"),
+    subcommand(
+        "SETINFO",
+        2..=2,
+        &[one_of("attribute", &[text("name").after("LIB-NAME"), text("version").after("LIB-VER")])],
+        "tells which library the client uses",
+    ),
+    subcommand(
+        "KILL",
+        1..=MANY,
+        &[one_of(
+            "filter",
+            &[
+                text("ip:port"),
+                number("client-id").after("ID"),
+                text("ip:port").after("ADDR"),
+                text("ip:port").after("LADDR"),
+                one_of("skipme", &[word("YES"), word("NO")]).after("SKIPME"),
+            ],
+        )
+        .many()],
+        "closes connections of any channel, and ends what runs for them",
+    ),
+    subcommand("HELP", 0..=0, &[], "these lines"),
+];
+
+const COMMAND: &[Subcommand] = &[
+    subcommand("COUNT", 0..=0, &[], "how many commands there are"),
+    subcommand("LIST", 0..=0, &[], "their names"),
+    subcommand("INFO", 0..=MANY, &[text("name").many().optional()], "how many words each takes"),
+    subcommand("DOCS", 0..=MANY, &[text("name").many().optional()], "what each does and takes"),
+    subcommand(
+        "GETKEYS",
+        1..=MANY,
+        &[text("command"), text("argument").many().optional()],
+        "refused: no command here has keys",
+    ),
+    subcommand("HELP", 0..=0, &[], "these lines"),
+];
+
+/// Names that no program may take: the built-ins, and those kept for later ones.
+pub const RESERVED: &[&str] = &[
+    "PING",
+    "ECHO",
+    "TIME",
+    "HELP",
+    "PIPE",
+    "STATUS",
+    "CONNECTIONS",
+    "THREADS",
+    "MAIL",
+    "SLOWLOG",
+    "MONITOR",
+    "INFO",
+    "CLIENT",
+    "COMMAND",
+    "HELLO",
+    "AUTH",
+    "SELECT",
+    "RESET",
+    "QUIT",
+    "ACL",
+    "CONFIG",
+    "SHUTDOWN",
+    "SUBSCRIBE",
+    "MULTI",
+    "EXEC",
+];
+
+const fn builtin(
+    kind: Kind,
+    name: &'static str,
+    takes: RangeInclusive<usize>,
+    arguments: &'static [Argument],
+    summary: &'static str,
+) -> Builtin {
+    Builtin { kind, name, takes, arguments, summary, subcommands: &[] }
+}
+
+const fn group(
+    kind: Kind,
+    name: &'static str,
+    takes: RangeInclusive<usize>,
+    subcommands: &'static [Subcommand],
+    summary: &'static str,
+) -> Builtin {
+    Builtin { kind, name, takes, arguments: &[], summary, subcommands }
+}
+
+const fn subcommand(
+    name: &'static str,
+    takes: RangeInclusive<usize>,
+    arguments: &'static [Argument],
+    summary: &'static str,
+) -> Subcommand {
+    Subcommand { name, takes, arguments, summary }
+}
