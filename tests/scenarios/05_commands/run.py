@@ -1,9 +1,11 @@
+import contextlib
 import os
 import threading
 import time
 
 import redis
 from resp import Error, Resp
+from terminal import typed_into
 from sportello import (Lines, Server, alive, check, connect, contains, everything, exchange, finish, folder, program,
                        resident, run, same, step, until)
 
@@ -30,6 +32,13 @@ server = Server(folder("sportello-web-"), *flags)
 PORT = server.commands
 
 
+def pairs(value):
+    """What is a map in RESP3 and a flat list in RESP2."""
+    if isinstance(value, dict):
+        return value
+    return {value[at].decode(): value[at + 1] for at in range(0, len(value), 2)}
+
+
 def cli(*words, stdin=None):
     return run("redis-cli", "-p", PORT, *words, stdin=stdin).stdout.rstrip("\n")
 
@@ -47,6 +56,114 @@ with step("redis-cli: built-ins and a program, in RESP2 and RESP3"):
     same(cli("SELECT", "0"), "OK")
     contains(cli("SELECT", "1"), "ERR")
     contains(cli("AUTH", "password"), "ERR")
+
+with step("redis-cli completes and hints: COMMAND DOCS names every command, its subcommands and its arguments"):
+    for version in (2, 3):
+        with Resp(PORT) as client:
+            client.ask("HELLO", version)
+            docs = pairs(client.ask("COMMAND", "DOCS"))
+            names = [name.decode() for name in client.ask("COMMAND", "LIST")]
+            check({"ping", "mail", "client|setname", "greet", "slowlog|get", "monitor"} <= set(names), names)
+            same(client.ask("COMMAND", "COUNT"), len(docs), "COUNT counts what DOCS documents")
+            check(set(docs) == {name for name in names if "|" not in name}, "DOCS and LIST agree")
+            for name, document in docs.items():
+                document = pairs(document)
+                check(document["summary"] and document["since"] and document["group"], name)
+                for subcommand in pairs(document.get("subcommands", {})).values():
+                    check(pairs(subcommand)["summary"], name)
+            ping = pairs(pairs(client.ask("COMMAND", "DOCS", "ping"))["ping"])
+            argument = pairs(ping["arguments"][0])
+            same((argument["name"], argument["type"], argument["flags"]), (b"message", b"string", ["optional"]))
+            same(len(client.ask("COMMAND", "INFO")), len(docs))
+            known, unknown = client.ask("COMMAND", "INFO", "client|kill", "nonsense")
+            same((known[0], known[1], len(known), unknown), (b"client|kill", -3, 10, None))
+            contains(client.ask("COMMAND", "GETKEYS", "PING"), "no key arguments")
+    # redis-cli draws hints on a terminal only: it is given one, and shows its grey hint behind the words typed.
+    shown = typed_into(["redis-cli", "-p", str(PORT)], [b"", b"client setna\t ", b"\x15greet "],
+                       [b"> ", b"SETNAME \x1b[0;90;49mname", b"[argument"])
+    check(b"CLIENT SETNAME" in shown, shown)
+
+with step("what tools ask of Redis is refused with what to do instead"):
+    with Resp(PORT) as client:
+        for words, expect in [(("CONFIG", "GET", "save"), "when the server starts"), (("MULTI",), "no transactions"),
+                              (("EVAL", "return 1", "0"), "--command NAME=PATH"), (("SUBSCRIBE", "x"), "MONITOR"),
+                              (("GET", "x"), "stores no keys"), (("SHUTDOWN",), "SIGTERM"),
+                              (("CLIENT", "PAUSE", "1000"), "CLIENT KILL"), (("CLIENT", "NO-EVICT", "ON"), "leave it out"),
+                              (("CLIENT", "TRACKING", "ON"), "client-side caching"), (("CLIENT", "REPLY", "OFF"), "answered"),
+                              (("CLIENT", "NONSENSE"), "unknown subcommand"), (("CLIENT", "GETNAME", "x"), "wrong number")]:
+            answer = client.ask(*words)
+            check(isinstance(answer, Error) and answer.startswith("ERR") and expect in answer, f"{words}: {answer}")
+        same(client.ask("PING"), "PONG")
+
+with step("SLOWLOG keeps what was slow, in Redis's shape, bounded and without secrets"):
+    with redis.Redis(port=PORT, socket_timeout=20) as client:
+        client.client_setname("slow")
+        client.slowlog_reset()
+        same(client.slowlog_len(), 0)
+        client.execute_command("nap", "0.05", *["x" * 200] * 40)
+        client.execute_command("PING")
+        [entry] = client.slowlog_get()
+        check(entry["duration"] >= 50_000 and abs(entry["start_time"] - time.time()) < 10, entry)
+        words = entry["command"].split(b" ", 3)
+        same((words[0], words[1], words[2]), (b"nap", b"0.05", b"x" * 128 + b"..."))
+        check(entry["command"].endswith(b"... (11 more arguments)"), entry)
+        same((entry["client_name"], entry["client_address"].startswith(b"127.0.0.1:")), (b"slow", True))
+        for _ in range(3):
+            client.execute_command("nap", "0.02")
+        same([each["id"] - entry["id"] for each in client.slowlog_get(2)], [3, 2])
+        same(len(client.slowlog_get(-1)), 4)
+        client.slowlog_reset()
+        same(client.slowlog_get(), [])
+
+with step("MONITOR shows what others ask, as redis-py reads it; RESET and QUIT end it"):
+    with redis.Redis(port=PORT, socket_timeout=20) as client, redis.Redis(port=PORT, socket_timeout=20) as other:
+        other.ping()
+        with client.monitor() as monitor:
+            other.execute_command("ECHO", 'a "b"\n\x00')
+            with contextlib.suppress(redis.ResponseError):
+                other.execute_command("AUTH", "ada", "the secret")
+            seen = [monitor.next_command() for _ in range(2)]
+            same(seen[0]["command"], 'ECHO a "b"\\n\\x00')
+            same((seen[1]["command"], seen[0]["client_type"]), ("AUTH (redacted) (redacted)", "tcp"))
+    check("the secret" not in server.stderr(), "nor is it in the log")
+    with Resp(PORT) as client, Resp(PORT) as other:
+        same(client.ask("MONITOR"), "OK")
+        same(other.ask("PING"), "PONG")
+        contains(client.read(), '"PING"')
+        contains(client.ask("ECHO", "x"), "RESET")
+        same(client.ask("PING"), "PONG")
+        same(client.ask("RESET"), "RESET")
+        same(other.ask("PING"), "PONG")
+        same(client.ask("ECHO", "not a line of the monitor"), b"not a line of the monitor")
+        same(client.ask("MONITOR"), "OK")
+        same(client.ask("QUIT"), "OK")
+        check(client.ended(), "closed")
+    several = [Resp(PORT) for _ in range(16)]
+    same([client.ask("MONITOR") for client in several], ["OK"] * 16)
+    with Resp(PORT) as client:
+        check(client.ask("MONITOR").startswith("BUSY"), "one more than there may be")
+    for client in several:
+        client.close()
+
+with step("a monitor that does not read costs no memory, holds nobody up, and is told what it missed"):
+    with Resp(PORT) as monitor, Resp(PORT) as client:
+        same(monitor.ask("MONITOR"), "OK")
+        request = b"*2\r\n$4\r\nECHO\r\n$100\r\n" + b"w" * 100 + b"\r\n"
+        before = resident(server.pid)
+        for _ in range(40):
+            client.socket.sendall(request * 5000)
+            for _ in range(5000):
+                client.read()
+        check(resident(server.pid) - before < 16 << 10, f"{resident(server.pid) - before} KiB for 40 MB of lines")
+        lines, missed = 0, 0
+        while lines + missed < 200_000:
+            line = monitor.read()
+            if '"DROPPED"' in line:
+                missed += int(line.rsplit('"', 2)[1])
+            else:
+                lines += 1
+        same(lines + missed, 200_000, "every request was shown or counted")
+        check(missed > 0, "some were missed")
 
 with step("redis-py: both protocols, a pipeline, the client commands"):
     for version in (2, 3):
