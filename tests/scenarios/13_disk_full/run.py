@@ -53,6 +53,7 @@ seam = Seam()
 notes = Notes(seam)
 server = seam.server(web)
 client = Client(server, notes, "full")
+refusals = 0
 for name, size in (("small", 2_000), ("large", 150_000)):
     with step(f"no room at any one call of a {name} message: 452 4.3.1 or 250, nothing by halves, and the next is taken"):
         refused, number = 0, 1
@@ -71,7 +72,10 @@ for name, size in (("small", 2_000), ("large", 150_000)):
             same(client.send(size)[1], 250, "with room again")
             number += 1
         print(f"     {number - 1} calls, {refused} refusals")
+        refusals += refused
         check(refused >= (5 if size < 10_000 else 8), f"{refused} refusals")
+
+print(f"sum: {refusals} calls without room, one at a time, each answered with 452")
 
 with step("no room from any call on: every message is refused, reads go on, and with room all goes on without a restart"):
     for number in (1, 2, 3, 5, 8):
