@@ -16,6 +16,7 @@ mod licences;
 mod links;
 mod markdown;
 mod scenarios;
+mod soak;
 mod step;
 mod style;
 mod tree;
@@ -32,6 +33,7 @@ const HELP: &str = "\
 cargo xtask test [--only STEP]           everything a change must pass; installs what the tests need
 cargo xtask scenario NAME                one folder of tests/scenarios, its output shown as it comes
 cargo xtask crash [--seed N --rounds N]  kill -9 under load: every 250 that was read is there afterwards, whole, once
+cargo xtask soak [--seed N --rounds N --points N]  every fault for long: kills, cuts of the power, a disk that is full or fails
 cargo xtask bench [ARGUMENTS]            the figures: peers side by side (the bench crate)
 cargo xtask help                         this text
 
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         ["test", "--only", name] => test(&root, Some(name)),
         ["scenario", name] => scenario(&root, name, &[]),
         ["crash", options @ ..] => crash(&root, options),
+        ["soak", options @ ..] => soak::soak(&root, options),
         ["bench", rest @ ..] => bench(&root, rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -186,22 +189,28 @@ fn server(root: &Path) -> Result<PathBuf, String> {
 
 /// The kill -9 scenario with a seed and a length of one's own.
 fn crash(root: &Path, options: &[&str]) -> Result<ExitCode, String> {
-    let mut environment = Vec::new();
+    let variable = |name: &str| if name == "--seed" { "CRASH_SEED" } else { "CRASH_ROUNDS" };
+    let given = numbers(options, &["--seed", "--rounds"])?;
+    let environment: Vec<_> = given.iter().map(|(name, value)| (variable(name), value.to_string())).collect();
+    scenario(root, scenarios::CRASH, &environment)
+}
+
+/// `--name NUMBER` pairs, of these names.
+fn numbers(options: &[&str], known: &[&str]) -> Result<Vec<(String, u64)>, String> {
+    let mut found = Vec::new();
     let mut rest = options;
     while let [name, value, others @ ..] = rest {
-        let variable = match *name {
-            "--seed" => "CRASH_SEED",
-            "--rounds" => "CRASH_ROUNDS",
-            other => return Err(format!("crash does not know `{other}`; it takes --seed N and --rounds N")),
-        };
-        value.parse::<u64>().map_err(|_| format!("{name} takes a whole number, not `{value}`"))?;
-        environment.push((variable, (*value).to_owned()));
+        if !known.contains(name) {
+            return Err(format!("`{name}` is not known here; there are {}", known.join(", ")));
+        }
+        let number = value.parse().map_err(|_| format!("{name} takes a whole number, not `{value}`"))?;
+        found.push(((*name).to_owned(), number));
         rest = others;
     }
-    if let [name] = rest {
-        return Err(format!("{name} needs a number after it"));
+    match rest {
+        [name] => Err(format!("{name} needs a number after it")),
+        _ => Ok(found),
     }
-    scenario(root, scenarios::CRASH, &environment)
 }
 
 fn bench(root: &Path, rest: &[&str]) -> Result<ExitCode, String> {

@@ -17,6 +17,9 @@ pub(crate) const CRASH: &str = "09_crash";
 /// How long a scenario may take, unless its README has a line `Ceiling: N s`.
 const CEILING: Duration = Duration::from_secs(180);
 
+/// How many times as long a scenario may take when it was asked for by itself, with a length of one's own.
+const LONG: u32 = 20;
+
 /// One folder.
 pub(crate) struct Scenario {
     /// `03_http`.
@@ -64,6 +67,17 @@ impl Scenario {
         Ok(Note::of(last.trim()))
     }
 
+    /// Runs it for long; what it printed.
+    pub(crate) fn run_long(
+        &self,
+        root: &Path,
+        binary: &Path,
+        tools: &Tools,
+        environment: &[(&str, String)],
+    ) -> Result<String, String> {
+        self.child(root, binary, tools, environment).run(self.ceiling.saturating_mul(LONG))
+    }
+
     /// Runs it with its output shown as it comes.
     pub(crate) fn run_shown(
         &self,
@@ -72,7 +86,7 @@ impl Scenario {
         tools: &Tools,
         environment: &[(&str, String)],
     ) -> Result<(), String> {
-        self.child(root, binary, tools, environment).run_shown(self.ceiling.saturating_mul(20))
+        self.child(root, binary, tools, environment).run_shown(self.ceiling.saturating_mul(LONG))
     }
 
     fn child(&self, root: &Path, binary: &Path, tools: &Tools, environment: &[(&str, String)]) -> Child {
