@@ -1,9 +1,10 @@
+import contextlib
 import smtplib
-import time
+import socket
+import threading
 
 from inbox import inbox, raw
-from sportello import (Lines, Server, check, connect, contains, everything, exchange, finish, folder, run, same, step,
-                       until)
+from sportello import Lines, Server, check, contains, exchange, finish, folder, resident, run, same, step, until
 
 server = Server(folder("sportello-web-"))
 PORT = server.mail
@@ -38,9 +39,10 @@ def content(text):
 
 with step("the greeting, HELO, EHLO and what it offers"):
     with Session() as session:
-        words = {line[4:].split()[0].upper() for line in session.extensions[1:]}
-        for extension in ("PIPELINING", "SIZE", "8BITMIME", "ENHANCEDSTATUSCODES"):
-            check(extension in words, f"{extension} in {words}")
+        words = [line[4:].split()[0] for line in session.extensions[1:]]
+        same(words, ["PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME", "LIMITS", "ENHANCEDSTATUSCODES"],
+             "what is built, and nothing else")
+        contains(session.extensions[7], "LIMITS MAILMAX=100000 RCPTMAX=1000 RCPTDOMAINMAX=1000")
         same(session.ask("NOOP")[0], 250)
         same(session.ask("VRFY someone")[0], 252)
         same(session.ask("HELP")[0], 214)
@@ -82,7 +84,11 @@ with step("commands out of order and out of form are refused, and the session go
                                      ("MAIL FROM:<a@b.c> NONSENSE=1", 555, True), ("MAIL FROM:<a@b.c> SIZE=x", 501, True),
                                      ("FROB", 500, True), ("", 500, True), ("STARTTLS", 502, True), ("AUTH PLAIN AGEAYg==", 502, True),
                                      ("EXPN list", 502, True), ("TURN", 502, True), ("NO\0OP", 500, True), ("NOOP " + "x" * 2041, 250, True),
-                                     ("NOOP " + "x" * 2042, 500, False), ("BDAT 3 LAST", 502, False)]:
+                                     ("NOOP " + "x" * 2042, 500, False), ("BDAT -1 LAST", 501, False), ("BDAT 99999999999999999999", 552, False),
+                                     ("ETRN example.org", 502, True), ("SEND FROM:<a@b.c>", 502, True), ("XCLIENT ADDR=127.0.0.1", 502, True),
+                                     ("RCPT TO:<a@b.c> NOTIFY=NEVER", 555, True), ("MAIL FROM:<a@b.c> RET=FULL", 555, True),
+                                     ("MAIL FROM:<a@b.c> SIZE=1 SIZE=1", 501, True), ("MAIL FROM:<a@b.c> SIZE=99999999999999999999", 552, True),
+                                     ("MAIL FROM:<\u00e4@b.c>", 553, True), ("NOOP \u00e4", 500, True)]:
         with Session() as session:
             code, lines = session.ask(command)
             same(code, expected, f"{command[:40]!r}: {lines}")
@@ -115,6 +121,113 @@ with step("a message whose end could be read in two ways is refused, and nothing
         session.send("NOOP\nNOOP\r\n")
         code, lines = session.reply()
         same(code // 100, 5, lines)
+
+def is_refused(text, code, what):
+    """One message on a session of its own is answered with this one reply, and the session is still in step."""
+    with Session() as session:
+        session.envelope()
+        session.send(text)
+        found, lines = session.reply()
+        same((found, len(lines)), (code, 1), f"{what}: {lines}")
+        same(session.ask("NOOP")[0], 250, f"after {what}")
+
+
+with step("an end of DATA that comes in two packets, cut at each of its bytes, is the same end"):
+    before = count()
+    end = b"\r\n.\r\nNOOP\r\n"
+    with Session() as session:
+        for cut in range(len(end) + 1):
+            session.envelope()
+            session.send(b"Subject: cut\r\n\r\nx" + end[:cut])
+            session.send(end[cut:])
+            same([session.reply()[0] for _ in range(2)], [250, 250], f"cut at {cut}")
+    same(count(), before + len(end) + 1)
+
+with step("dots: one, two or three at the start of a line, and dots alone"):
+    with Session() as session:
+        session.envelope()
+        session.send(b"Subject: dots\r\n\r\n.one\r\n..two\r\n...three\r\n..\r\n...\r\n....\r\n.\r\n")
+        same(session.reply()[0], 250)
+    contains(raw(server, inbox(server)[0]), b"\r\n\r\none\r\n.two\r\n..three\r\n.\r\n..\r\n...\r\n")
+
+with step("each way to end DATA that another server takes: one refusal with its code, no second message, the session goes on"):
+    before = count()
+    for end, code in (("\n.\n", 550), ("\n.\r\n", 550), ("\r\n.\n", 550), ("\r.\r", 550), ("\r.\r\n", 550), ("\r\n.\r", 550),
+                      ("\r\n.\r\r\n", 550), ("\r\r\n.\r\r\n", 550), ("\n\n.\n\n", 550), ("\n\r.\n\r", 550), ("\r\n\x00.\r\n", 550),
+                      ("\r\n.\x00\r\n", 550)):
+        is_refused("Subject: outer\r\n\r\nbody" + end + smuggled, code, repr(end))
+    is_refused("Received: x\r\n" * 101 + "\r\n.\r\n", 554, "a loop")
+    is_refused("x" * (1 << 20) + "\r\n.\r\n", 554, "a line beyond 1 MiB")
+    same(count(), before)
+
+with step("CHUNKING: a message in chunks, pipelined and empty ones, two messages on one session"):
+    before = count()
+    with Session() as session:
+        session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nBDAT 18\r\nSubject: chunked\r\nBDAT 8\r\n\r\n.\r\nQUIBDAT 3 LAST\r\nT\r\n")
+        same([session.reply()[0] for _ in range(4)], [250, 250, 250, 250])
+        code, lines = session.reply()
+        same(code, 250)
+        contains(lines[0], "queued as")
+        session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nBDAT 14 LAST\r\nSubject: two\r\nNOOP\r\n")
+        same([session.reply()[0] for _ in range(4)], [250, 250, 250, 250])
+    same(count(), before + 2)
+    contains(raw(server, inbox(server)[1]), b"Subject: chunked\r\n\r\n.\r\nQUIT\r\n")
+
+with step("CHUNKING: LAST twice, mixed with DATA, out of order, too large, cut off: nothing of it is stored or taken for a command"):
+    before = count()
+    trap = "MAIL FROM:<evil@example.org>\r\n"
+    with Session() as session:
+        session.send(f"BDAT {len(trap)}\r\n{trap}")
+        same(session.reply()[0], 503, "before MAIL")
+        same(session.ask("MAIL FROM:<a@example.org>")[0], 250)
+        session.send(f"BDAT {len(trap)} LAST\r\n{trap}")
+        same(session.reply()[0], 554, "without a recipient")
+        same(session.ask("RCPT TO:<b@example.org>")[0], 250)
+        session.send("BDAT 3\r\nx\r\n")
+        same(session.reply()[0], 250)
+        same(session.ask("DATA")[0], 503, "DATA behind BDAT")
+        same(session.ask("RSET")[0], 250)
+        session.send(f"BDAT {len(trap)} LAST\r\n{trap}")
+        same(session.reply()[0], 503, "RSET forgets")
+        session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nBDAT 6\r\na\nb\r\n.")
+        session.send(f"BDAT {len(trap)} LAST\r\n{trap}")
+        same([session.reply()[0] for _ in range(4)], [250, 250, 550, 503], "a bare LF, and the chunk that was sent behind it")
+        same(session.ask("NOOP")[0], 250)
+    same(count(), before)
+    for chunks in ("BDAT 3\r\nabc", "BDAT 300000 LAST\r\n" + "x" * 200_000, "BDAT 0\r\n"):
+        with Session() as session:
+            session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\n" + chunks)
+            same([session.reply()[0] for _ in range(2)], [250, 250])
+    with Session() as session:
+        session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nBDAT 5 LAST\r\nonce\nBDAT 5 LAST\r\ntwice")
+        same([session.reply()[0] for _ in range(4)], [250, 250, 550, 503])
+    until(lambda: not list((server.state / "spool").iterdir()), "the spool is empty again")
+    same(count(), before)
+
+with step("BINARYMIME: any octet behind the header, by BDAT only"):
+    body = bytes(range(256)) * 300
+    head = b"Subject: binary\r\nMIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    with Session() as session:
+        session.send("MAIL FROM:<a@example.org> BODY=BINARYMIME\r\nRCPT TO:<b@example.org>\r\n")
+        same([session.reply()[0] for _ in range(2)], [250, 250])
+        same(session.ask("DATA")[0], 503)
+        session.send(f"BDAT {len(head) + len(body)} LAST\r\n".encode() + head + body)
+        same(session.reply()[0], 250)
+    check(raw(server, inbox(server)[0]).endswith(head + body), "every octet is there")
+
+with step("SMTPUTF8: addresses and header outside ASCII, only where it was asked for"):
+    with Session() as session:
+        same(session.ask("MAIL FROM:<p\u00e4ivi@b\u00fccher.example> SMTPUTF8")[0], 250)
+        same(session.ask("RCPT TO:<\u7528\u6237@\u4f8b\u5b50.example>")[0], 250)
+        same(session.ask("DATA")[0], 354)
+        session.send(content("Subject: gr\u00fcn\n\nx"))
+        same(session.reply()[0], 250)
+        same(session.ask("MAIL FROM:<a@example.org>")[0], 250)
+        same(session.ask("RCPT TO:<\u7528\u6237@example.org>")[0], 553)
+    message = inbox(server)[0]
+    same(message["subject"], "gr\u00fcn")
+    contains(raw(server, message), "with UTF8SMTP id".encode())
+    contains(raw(server, message), "for <\u7528\u6237@\u4f8b\u5b50.example>;".encode())
 
 with step("pipelining: a whole dialogue in one write, two messages on one connection"):
     before = count()
@@ -182,18 +295,50 @@ with step("a client that leaves in the middle stores nothing"):
     contains(raw(server, inbox(server)[0]), b"\r\n\r\nRSET\r\nQUIT\r\n")
     until(lambda: not list((server.state / "spool").iterdir()), "the spool is empty again")
 
-with step("too many errors end the session"):
+def flood(command, answered, code, last):
+    """A command again and again, all sent at once: so many answers of one code, then the last word and the end."""
     with Session() as session:
-        for number in range(1000):
-            try:
-                session.send("FROB\r\n")
-                code, lines = session.reply()
-            except (AssertionError, OSError, ValueError):
-                break
-            if code == 421:
-                break
-        else:
-            raise AssertionError("a thousand unknown commands were answered")
+        session.send("MAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\n")
+        same([session.reply()[0] for _ in range(2)], [250, 250])
+        pour = threading.Thread(target=pour_out, args=(session.socket, (command + "\r\n").encode() * 10_000))
+        pour.start()
+        codes = [session.reply()[0] for _ in range(answered + 1)]
+        same(codes, [code] * answered + [421], f"{command}: {last}")
+        check(session.ended(), f"it ends after a flood of {command}")
+        pour.join()
+
+
+def pour_out(connection, data):
+    with contextlib.suppress(OSError):
+        connection.sendall(data)
+
+
+with step("floods of 10,000: unknown commands, NOOP, RSET, RCPT beyond the limit, tiny chunks: each ends at its bound, and memory stays"):
+    before = resident(server.pid)
+    flood("FROB", 20, 500, "errors")
+    flood("NOOP", 998, 250, "EHLO, MAIL and these make 1,000")
+    flood("EHLO", 20, 501, "errors")
+    with Session() as session:
+        session.send("MAIL FROM:<a@example.org>\r\n")
+        same(session.reply()[0], 250)
+        threading.Thread(target=pour_out, args=(session.socket, b"RCPT TO:<b@example.org>\r\n" * 10_000), daemon=True).start()
+        codes = [session.reply()[0] for _ in range(1_000 + 999)]
+        same(codes, [250] * 1_000 + [452] * 998 + [421], "1,000 are taken; those beyond count as idle")
+    check(resident(server.pid) < before + 20_000, "memory stays within its bound")
+
+with step("a client that pours out commands and reads no reply is not read any further; memory stays, and others are served"):
+    before = resident(server.pid)
+    with Session() as deaf:
+        deaf.socket.settimeout(1)
+        transaction = b"MAIL FROM:<a@example.org>\r\n" + b"RCPT TO:<b@example.org>\r\n" * 1_000 + b"RSET\r\n"
+        try:
+            deaf.socket.sendall(transaction * 499)
+            raise AssertionError("12 MiB of commands are read though nobody reads the 7 MiB of replies")
+        except TimeoutError:
+            pass
+        with Session() as other:
+            same(other.ask("NOOP")[0], 250)
+        check(resident(server.pid) < before + 10_000, "replies that nobody reads do not pile up")
 
 with step("foreign protocols are sent away with a word"):
     for request in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: 30\r\n\r\nMAIL FROM:<a@b.c>\r\n"):

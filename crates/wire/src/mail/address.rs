@@ -1,4 +1,4 @@
-//! Mail addresses as an SMTP envelope writes them (RFC 5321 §4.1.2).
+//! Mail addresses as an SMTP envelope writes them (RFC 5321 §4.1.2), in ASCII or in UTF-8 (RFC 6531 §3.3).
 //!
 //! Knows nothing of the addresses in header fields, which have comments, names and groups, and nothing of who is local.
 //! Bounded by: [`Address::LONGEST`], [`Domain::LONGEST`], [`Domain::LONGEST_LABEL`].
@@ -48,9 +48,9 @@ pub enum Error {
     /// No `<` at the start or no `>` at the end.
     #[error("an address is written between < and >")]
     Brackets,
-    /// A byte above 127, which needs SMTPUTF8.
-    #[error("the address has a character outside ASCII")]
-    NonAscii,
+    /// Bytes above 127 that are no UTF-8.
+    #[error("the address is not UTF-8")]
+    Utf8,
     /// Longer than the RFC allows.
     #[error("the address is too long")]
     TooLong,
@@ -74,23 +74,22 @@ pub enum Error {
 impl Address {
     /// A path is at most 256 octets with its two brackets (RFC 5321 §4.5.3.1.3). The 64 octets of §4.5.3.1.1 for the local
     /// part alone are not enforced: bounce addresses of real senders are longer, and §4.5.3.1 asks not to impose limits.
+    /// Octets, also of UTF-8.
     pub const LONGEST: usize = 254;
 
     /// Reads `Local-part "@" ( Domain / address-literal )`, all of `text`.
     pub fn parse(text: &[u8]) -> Result<Self, Error> {
-        if !text.is_ascii() {
-            return Err(Error::NonAscii);
-        }
+        let text = std::str::from_utf8(text).map_err(|_| Error::Utf8)?;
         if text.len() > Self::LONGEST {
             return Err(Error::TooLong);
         }
-        let (local, rest) = match text.first() {
+        let (local, rest) = match text.bytes().next() {
             None => return Err(Error::Empty),
             Some(b'"') => quoted_local(text)?,
             Some(_) => plain_local(text)?,
         };
-        let domain = rest.strip_prefix(b"@").ok_or(if rest.is_empty() { Error::NoDomain } else { Error::Local })?;
-        Ok(Self { local, domain: Domain::parse(domain)? })
+        let domain = rest.strip_prefix('@').ok_or(if rest.is_empty() { Error::NoDomain } else { Error::Local })?;
+        Ok(Self { local, domain: Domain::parse(domain.as_bytes())? })
     }
 
     /// What is before the `@`, its quotes taken away: `a b` for `"a b"@example.org`.
@@ -102,52 +101,74 @@ impl Address {
     pub fn domain(&self) -> &Domain {
         &self.domain
     }
+
+    /// Whether it is written in ASCII, so that it needs no SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        self.local.is_ascii() && self.domain.is_ascii()
+    }
 }
 
 /// The dot-atom at the start of `text`, and what follows it.
-fn plain_local(text: &[u8]) -> Result<(Box<str>, &[u8]), Error> {
-    let end = memchr::memchr(b'@', text).unwrap_or(text.len());
+fn plain_local(text: &str) -> Result<(Box<str>, &str), Error> {
+    let end = text.find('@').unwrap_or(text.len());
     let (local, rest) = text.split_at(end);
     if !is_dot_atom(local) {
         return Err(Error::Local);
     }
-    Ok((ascii(local), rest))
+    Ok((local.into(), rest))
 }
 
 /// The quoted string at the start of `text` without its quotes, and what follows it.
-fn quoted_local(text: &[u8]) -> Result<(Box<str>, &[u8]), Error> {
+fn quoted_local(text: &str) -> Result<(Box<str>, &str), Error> {
     let mut local = String::new();
-    let mut bytes = text.iter().enumerate().skip(1);
-    while let Some((at, &byte)) = bytes.next() {
-        match byte {
-            b'"' => return Ok((local.into(), text.get(at + 1..).unwrap_or_default())),
-            b'\\' => match bytes.next() {
-                Some((_, &quoted @ b' '..=b'~')) => local.push(char::from(quoted)),
+    let mut characters = text.char_indices().skip(1);
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Ok((local.into(), text.get(at + 1..).unwrap_or_default())),
+            // RFC 5321 §4.1.2: quoted-pairSMTP is ASCII, also under RFC 6531.
+            '\\' => match characters.next() {
+                Some((_, quoted @ ' '..='~')) => local.push(quoted),
                 _ => return Err(Error::Local),
             },
-            b' '..=b'~' => local.push(char::from(byte)),
+            ' '..='~' => local.push(character),
+            _ if !character.is_ascii() && is_seen(character) => local.push(character),
             _ => return Err(Error::Local),
         }
     }
     Err(Error::Local)
 }
 
-/// RFC 5322 §3.2.3: atoms with single dots between them.
-fn is_dot_atom(text: &[u8]) -> bool {
-    text.split(|&byte| byte == b'.').all(|atom| {
-        !atom.is_empty()
-            && atom.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(byte))
-    })
+/// RFC 5322 §3.2.3: atoms with single dots between them; RFC 6531 §3.3 adds what is outside ASCII.
+fn is_dot_atom(text: &str) -> bool {
+    let is_atext = |character: char| {
+        character.is_ascii_alphanumeric()
+            || "!#$%&'*+-/=?^_`{|}~".contains(character)
+            || (!character.is_ascii() && is_seen(character))
+    };
+    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
 }
 
-/// `text`, which the caller knows to be ASCII.
-fn ascii(text: &[u8]) -> Box<str> {
-    String::from_utf8_lossy(text).into()
+/// Whether a character outside ASCII may stand in an address. RFC 6531 lets all of them; those that end a line, that nobody
+/// sees, or that turn the direction of the text are refused, since they only serve to show another address than there is.
+fn is_seen(character: char) -> bool {
+    let is_hidden = matches!(character,
+        '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}');
+    !(is_hidden || character.is_control() || character.is_whitespace())
+}
+
+/// Whether a character outside ASCII may stand in a label. Its full grammar is IDNA's (RFC 5892), which whoever asks for the
+/// name's address must know; here those are refused that another reader could take for a dot or for ASCII.
+fn is_in_label(character: char) -> bool {
+    let is_punctuation = matches!(character,
+        '\u{2000}'..='\u{200b}' | '\u{200e}'..='\u{206f}' | '\u{2100}'..='\u{214f}' | '\u{3000}'..='\u{3004}'
+        | '\u{fe10}'..='\u{fe19}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ffef}');
+    is_seen(character) && !is_punctuation
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if is_dot_atom(self.local.as_bytes()) {
+        if is_dot_atom(&self.local) {
             formatter.write_str(&self.local)?;
         } else {
             formatter.write_str("\"")?;
@@ -166,7 +187,7 @@ impl fmt::Display for Address {
 impl Domain {
     /// RFC 5321 §4.5.3.1.2.
     pub const LONGEST: usize = 255;
-    /// RFC 1035 §2.3.4.
+    /// RFC 1035 §2.3.4; characters, since outside ASCII the octets of a label are counted in another encoding.
     pub const LONGEST_LABEL: usize = 63;
 
     /// Reads a domain name or an address in brackets, all of `text`.
@@ -179,17 +200,31 @@ impl Domain {
         if let Some(literal) = text.strip_prefix(b"[") {
             return Self::literal(literal.strip_suffix(b"]").ok_or(Error::Domain)?);
         }
-        let label_is_good = |label: &[u8]| {
-            !label.is_empty()
-                && label.len() <= Self::LONGEST_LABEL
-                && !label.starts_with(b"-")
-                && !label.ends_with(b"-")
-                && label.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        let text = std::str::from_utf8(text).map_err(|_| Error::Utf8)?;
+        let is_let_dig = |character: char| {
+            character.is_ascii_alphanumeric()
+                || matches!(character, '-' | '_')
+                || (!character.is_ascii() && is_in_label(character))
         };
-        if !text.split(|&byte| byte == b'.').all(label_is_good) {
+        let label_is_good = |label: &str| {
+            !label.is_empty()
+                && label.chars().count() <= Self::LONGEST_LABEL
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(is_let_dig)
+        };
+        if !text.split('.').all(label_is_good) {
             return Err(Error::Domain);
         }
-        Ok(Self::Name(ascii(text)))
+        Ok(Self::Name(text.into()))
+    }
+
+    /// Whether it is written in ASCII.
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Name(name) => name.is_ascii(),
+            Self::Literal(_) => true,
+        }
     }
 
     /// RFC 5321 §4.1.3; of the tagged literals only IPv6 is defined.
@@ -229,6 +264,14 @@ impl ReversePath {
         }
         Ok((Self::Address(Address::parse(without_route(inside)?)?), rest))
     }
+
+    /// Whether it needs no SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Address(address) => address.is_ascii(),
+        }
+    }
 }
 
 impl fmt::Display for ReversePath {
@@ -249,6 +292,26 @@ impl ForwardPath {
             return Ok((Self::Postmaster, rest));
         }
         Ok((Self::Address(Address::parse(without_route(inside)?)?), rest))
+    }
+
+    /// Whether it needs no SMTPUTF8.
+    pub fn is_ascii(&self) -> bool {
+        match self {
+            Self::Postmaster => true,
+            Self::Address(address) => address.is_ascii(),
+        }
+    }
+
+    /// Whether both are of one domain.
+    pub fn is_same_domain(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Postmaster, Self::Postmaster) => true,
+            (Self::Address(one), Self::Address(other)) => match (&one.domain, &other.domain) {
+                (Domain::Name(one), Domain::Name(other)) => one.eq_ignore_ascii_case(other),
+                (one, other) => one == other,
+            },
+            _ => false,
+        }
     }
 }
 

@@ -40,8 +40,8 @@ impl Service {
         // A command is read into one buffer.
         limits.command_line = limits.command_line.min(Buffer::CAPACITY);
         let hostname = match Domain::parse(hostname.as_bytes()) {
-            Ok(_) => hostname.into(),
-            Err(_) => "localhost".into(),
+            Ok(domain) if domain.is_ascii() => hostname.into(),
+            _ => "localhost".into(),
         };
         Self { store, hostname, limits: limits.into(), policy, conversations }
     }

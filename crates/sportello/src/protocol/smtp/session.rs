@@ -217,8 +217,8 @@ impl<'s> Conversation<'s> {
         }
     }
 
-    /// Sends what is to be said, and reads. Between commands the memory of the buffer is given back; within the text the
-    /// minimum rate and the request's ceiling hold.
+    /// Sends what is to be said, and reads. Between commands the memory of the buffer is given back; within the text, and so
+    /// between its chunks, the minimum rate and the request's ceiling hold.
     async fn fill(&mut self) -> Result<Next, Ended> {
         self.flush().await?;
         let began = self.label.as_ref().map(|label| label.started);
@@ -228,7 +228,8 @@ impl<'s> Conversation<'s> {
         if self.out.capacity() > OUT_KEPT {
             self.out = Vec::new();
         }
-        let count = if self.session.is_in_text() || !self.buffer.is_empty() {
+        let may_idle = self.session.awaits_command() && !self.session.is_in_text() && self.buffer.is_empty();
+        let count = if !may_idle {
             self.connection.read(&mut self.buffer).await?
         } else {
             match self.connection.idle(&mut self.buffer).await {

@@ -228,6 +228,41 @@ fn a_large_message_goes_through_the_spool_whole() {
 }
 
 #[test]
+fn a_message_in_chunks_goes_through_the_spool_whole() {
+    let server = server();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<bob@b>\r\n").expect(&[250, 250, 250]);
+    let body: Vec<u8> = (0..1_500_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let text = [b"Subject: x\r\n\r\n", &body[..]].concat();
+    for chunk in text.chunks(400_000) {
+        client.send(format!("BDAT {}\r\n", chunk.len())).send(chunk).expect(&[250]);
+    }
+    client.send("BDAT 0 LAST\r\nQUIT\r\n").expect(&[250, 221]).expect_end();
+    let [message] = &server.messages()[..] else { panic!("one message") };
+    assert!(server.body(message).ends_with(&text));
+    server.stop(client);
+}
+
+#[test]
+fn a_message_outside_ascii_is_stored_with_its_addresses() {
+    let server = server();
+    let mut client = server.client();
+    client.send("EHLO client.example.com\r\n");
+    while client.reply().as_bytes().get(3) == Some(&b'-') {}
+    client
+        .send("MAIL FROM:<\u{e4}@b\u{fc}cher.example> SMTPUTF8\r\nRCPT TO:<\u{7528}@b>\r\nDATA\r\n")
+        .expect(&[250, 250, 354]);
+    client.send("Subject: gr\u{fc}n\r\n\r\nx\r\n.\r\n").expect(&[250]);
+    let [message] = &server.messages()[..] else { panic!("one message") };
+    assert_eq!(message.envelope.sender, "\u{e4}@b\u{fc}cher.example");
+    assert_eq!(message.envelope.recipients, ["\u{7528}@b"]);
+    assert_eq!(message.summary.subject, "gr\u{fc}n");
+    let body = String::from_utf8(server.body(message)).unwrap();
+    assert!(body.contains(" with UTF8SMTP id ") && body.contains("for <\u{7528}@b>;"), "{body}");
+    server.stop(client);
+}
+
+#[test]
 fn what_has_not_ended_is_not_stored() {
     let server = server();
     let mut client = server.client();
@@ -238,6 +273,16 @@ fn what_has_not_ended_is_not_stored() {
     client.send(ENVELOPE).expect(&[250, 250, 250, 354]);
     client.send("x".repeat(300_000));
     drop(client);
+    // Between two chunks, within one, and before the last one though all of it has come.
+    for chunks in ["BDAT 3\r\nabc", "BDAT 3\r\nabcBDAT 300000\r\nabc", "BDAT 3 LAST\r\nab", "BDAT 0\r\n"] {
+        let mut client = server.client();
+        client.send("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").expect(&[250, 250, 250]);
+        client.send(chunks);
+        client.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+        let mut rest = String::new();
+        client.reader.read_to_string(&mut rest).unwrap();
+        assert!(!rest.contains("queued"), "{rest}");
+    }
     server.wait_until_nothing_is_left();
     assert_eq!(server.messages().len(), 0);
     server.stop(());

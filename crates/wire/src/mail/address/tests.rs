@@ -22,6 +22,12 @@ fn addresses_that_are_good_come_back_as_written() {
         "\"a\\\"b\\\\c\"@example.org",
         "\"a..b\"@example.org",
         "\">\"@example.org",
+        "\u{e4}\u{f6}@example.org",
+        "\u{7528}\u{6237}@\u{4f8b}\u{5b50}.\u{5e7f}\u{544a}",
+        "a@b\u{fc}cher.example",
+        "a@\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}.example",
+        "a@\u{646}\u{627}\u{645}\u{647}\u{200c}\u{627}\u{6cc}.example",
+        "\"\u{e4} b\"@example.org",
     ] {
         check(text, Ok(text));
     }
@@ -76,8 +82,20 @@ fn what_is_no_address_is_refused() {
         ("a\0@example.org", Error::Local),
         ("a@example\0.org", Error::Domain),
         ("a\t@example.org", Error::Local),
-        ("ä@example.org", Error::NonAscii),
-        ("a@exämple.org", Error::NonAscii),
+        ("a\u{85}b@example.org", Error::Local),
+        ("a\u{2028}b@example.org", Error::Local),
+        ("a\u{202e}b@example.org", Error::Local),
+        ("a\u{200b}b@example.org", Error::Local),
+        ("\"a\u{feff}\"@example.org", Error::Local),
+        ("\"a\\\u{e4}\"@example.org", Error::Local),
+        ("\u{a0}@example.org", Error::Local),
+        ("\u{e4}..b@example.org", Error::Local),
+        ("a@b\u{fc}cher\u{3002}example", Error::Domain),
+        ("a@b\u{fc}cher\u{ff0e}example", Error::Domain),
+        ("a@\u{2100}.example", Error::Domain),
+        ("a@\u{ff41}.example", Error::Domain),
+        ("a@b\u{fc}cher\u{2024}example", Error::Domain),
+        ("a@-\u{fc}", Error::Domain),
     ] {
         check(text, Err(error));
     }
@@ -93,10 +111,54 @@ fn lengths_at_the_limit_and_one_beyond() {
     check(&format!("{local}@d"), Ok(&format!("{local}@d")));
     check(&format!("l{local}@d"), Err(Error::TooLong));
 
+    let (wide, local) = ("\u{fc}".repeat(Domain::LONGEST_LABEL), "\u{fc}".repeat(126));
+    check(&format!("a@{wide}"), Ok(&format!("a@{wide}")));
+    check(&format!("a@{wide}d"), Err(Error::Domain));
+    check(&format!("{local}@d"), Ok(&format!("{local}@d")));
+    check(&format!("{local}a@d"), Err(Error::TooLong));
+
     let name = format!("{label}.{label}.{label}.{label}");
     assert_eq!(name.len(), Domain::LONGEST);
     assert!(Domain::parse(name.as_bytes()).is_ok());
     assert_eq!(Domain::parse(format!("{name}.d").as_bytes()), Err(Error::TooLong));
+}
+
+#[test]
+fn what_is_no_utf8_is_no_address() {
+    for text in [&b"\xff@b"[..], b"a@\xc3", b"\xe4@b", b"\"\xc3(\"@b", b"a@\xed\xa0\x80", b"a@\xc0\xae"] {
+        assert_eq!(Address::parse(text), Err(Error::Utf8), "{}", text.escape_ascii());
+    }
+}
+
+#[test]
+fn which_addresses_need_smtputf8() {
+    for (path, is_ascii) in [
+        ("<a@b>", true),
+        ("<postmaster>", true),
+        ("<a@[127.0.0.1]>", true),
+        ("<\u{e4}@b>", false),
+        ("<a@\u{e4}>", false),
+        ("<\"\u{e4}\"@b>", false),
+    ] {
+        assert_eq!(ForwardPath::parse(path.as_bytes()).unwrap().0.is_ascii(), is_ascii, "{path}");
+    }
+    assert!(ReversePath::Null.is_ascii());
+    assert!(!ReversePath::parse("<\u{e4}@b>".as_bytes()).unwrap().0.is_ascii());
+}
+
+#[test]
+fn domains_are_compared_without_case() {
+    let path = |text: &str| ForwardPath::parse(text.as_bytes()).unwrap().0;
+    for (one, other, same) in [
+        ("<a@Example.org>", "<b@example.ORG>", true),
+        ("<a@example.org>", "<a@example.net>", false),
+        ("<postmaster>", "<PostMaster>", true),
+        ("<postmaster>", "<postmaster@example.org>", false),
+        ("<a@[127.0.0.1]>", "<b@[127.0.0.1]>", true),
+        ("<a@[127.0.0.1]>", "<a@[127.0.0.2]>", false),
+    ] {
+        assert_eq!(path(one).is_same_domain(&path(other)), same, "{one} {other}");
+    }
 }
 
 #[test]

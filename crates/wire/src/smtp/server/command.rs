@@ -17,6 +17,7 @@ pub(super) enum Command {
     Mail(Mail),
     Rcpt(ForwardPath),
     Data,
+    Bdat(Chunk),
     Rset,
     Noop,
     Vrfy,
@@ -33,16 +34,29 @@ pub struct Mail {
     pub size: Option<u64>,
     /// The body's type (RFC 6152).
     pub body: BodyType,
+    /// Whether it said SMTPUTF8 (RFC 6531): addresses and header may be UTF-8.
+    pub utf8: bool,
 }
 
-/// The BODY parameter of RFC 6152. It is a declaration: bytes are taken as they come.
+/// A chunk of a message, as BDAT announces it (RFC 3030 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunk {
+    /// Its octets.
+    pub(super) octets: u64,
+    /// Whether the message ends with it.
+    pub(super) last: bool,
+}
+
+/// The BODY parameter of RFC 6152 and RFC 3030 §3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BodyType {
     /// `7BIT`, or nothing said.
     #[default]
     SevenBit,
-    /// `8BITMIME`.
+    /// `8BITMIME`. A declaration: bytes are taken as they come.
     EightBitMime,
+    /// `BINARYMIME`: the body is not made of lines, so it can come by BDAT only.
+    BinaryMime,
 }
 
 /// Why a line is no command of ours.
@@ -66,9 +80,12 @@ pub enum Error {
     /// A command of an RFC, not built here.
     #[error("command not implemented")]
     NotBuilt,
-    /// BDAT, whose data would follow at once and be read as commands.
-    #[error("BDAT was not offered")]
+    /// A BDAT whose length is not known, so that its data would be read as commands.
+    #[error("syntax: BDAT octets [LAST]")]
     Bdat,
+    /// A byte above 127 where only ASCII may be.
+    #[error("a command is ASCII but for addresses")]
+    EightBit,
     /// Arguments are missing, too many or malformed: how it is written.
     #[error("syntax: {0}")]
     Syntax(&'static str),
@@ -81,6 +98,9 @@ pub enum Error {
     /// The argument of RCPT TO.
     #[error("recipient refused: {0}")]
     Recipient(#[source] address::Error),
+    /// RFC 6531 §3.5: an address outside ASCII, in a mail that did not say SMTPUTF8.
+    #[error("an address outside ASCII needs MAIL FROM:<address> SMTPUTF8")]
+    NonAscii,
 }
 
 impl Error {
@@ -92,14 +112,13 @@ impl Error {
     /// What the client reads.
     pub(super) fn reply(self) -> Reply {
         let (code, enhanced) = match self {
-            Self::TooLong | Self::LineEnd | Self::Control => (500, "5.5.2"),
+            Self::TooLong | Self::LineEnd | Self::Control | Self::EightBit => (500, "5.5.2"),
             Self::Foreign => (554, "5.5.1"),
             Self::Unknown => (500, "5.5.1"),
-            Self::NotBuilt | Self::Bdat => (502, "5.5.1"),
-            Self::Syntax(_) => (501, "5.5.4"),
+            Self::NotBuilt => (502, "5.5.1"),
+            Self::Syntax(_) | Self::Bdat => (501, "5.5.4"),
             Self::Parameter => (555, "5.5.4"),
-            // RFC 6531 §3.5: an address that needs SMTPUTF8, which is not offered.
-            Self::Sender(address::Error::NonAscii) | Self::Recipient(address::Error::NonAscii) => (553, "5.6.7"),
+            Self::NonAscii => (553, "5.6.7"),
             Self::Sender(_) => (501, "5.1.7"),
             Self::Recipient(_) => (501, "5.1.3"),
         };
@@ -128,7 +147,7 @@ impl Command {
             () if is(&["RCPT"]) => return Self::rcpt(arguments),
             // A web page can make a browser post to any port: the connection must not live to the request's body.
             () if is(&HTTP_METHODS) => return Err(Error::Foreign),
-            () if is(&["BDAT"]) => return Err(Error::Bdat),
+            () if is(&["BDAT"]) => return bdat(arguments).ok_or(Error::Bdat),
             () if is(&NOT_BUILT) => return Err(Error::NotBuilt),
             () => {}
         }
@@ -137,6 +156,9 @@ impl Command {
             Some((b' ', arguments)) => arguments,
             Some(_) => return Err(Error::Unknown),
         };
+        if !arguments.is_ascii() && is(&["NOOP", "HELP"]) {
+            return Err(Error::EightBit);
+        }
         let without =
             |command: Self, syntax| if arguments.is_empty() { Ok(command) } else { Err(Error::Syntax(syntax)) };
         match () {
@@ -156,19 +178,27 @@ impl Command {
     fn mail(arguments: &[u8]) -> Result<Self, Error> {
         let path = path(arguments, "FROM:").ok_or(Error::Syntax("MAIL FROM:<address>"))?;
         let (sender, parameters) = ReversePath::parse(path).map_err(Error::Sender)?;
-        let mut mail = Mail { sender, size: None, body: BodyType::SevenBit };
-        let (mut size_seen, mut body_seen) = (false, false);
+        let mut mail = Mail { sender, size: None, body: BodyType::SevenBit, utf8: false };
+        let mut seen = [false; 3];
         for parameter in Parameters::new(parameters)? {
             let (keyword, value) = parameter?;
-            if keyword.eq_ignore_ascii_case(b"SIZE") && !std::mem::replace(&mut size_seen, true) {
-                mail.size = size(value)?;
-            } else if keyword.eq_ignore_ascii_case(b"BODY") && !std::mem::replace(&mut body_seen, true) {
-                mail.body = body_type(value)?;
-            } else if keyword.eq_ignore_ascii_case(b"SIZE") || keyword.eq_ignore_ascii_case(b"BODY") {
-                return Err(Error::Syntax("a parameter is given once"));
-            } else {
+            let known = ["SIZE", "BODY", "SMTPUTF8"].map(|known| keyword.eq_ignore_ascii_case(known.as_bytes()));
+            let Some(seen) = seen.iter_mut().zip(known).find_map(|(seen, known)| known.then_some(seen)) else {
                 return Err(Error::Parameter);
+            };
+            if std::mem::replace(seen, true) {
+                return Err(Error::Syntax("a parameter is given once"));
             }
+            match known {
+                [true, ..] => mail.size = size(value.unwrap_or_default())?,
+                [_, true, _] => mail.body = body_type(value.unwrap_or_default())?,
+                // RFC 6531 §3.4: the parameter has no value.
+                _ if value.is_some() => return Err(Error::Syntax("SMTPUTF8 has no value")),
+                _ => mail.utf8 = true,
+            }
+        }
+        if !mail.utf8 && !mail.sender.is_ascii() {
+            return Err(Error::NonAscii);
         }
         Ok(Self::Mail(mail))
     }
@@ -186,7 +216,8 @@ impl Command {
 const HTTP_METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
 
-const NOT_BUILT: [&str; 9] = ["STARTTLS", "AUTH", "EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML"];
+const NOT_BUILT: [&str; 12] =
+    ["STARTTLS", "AUTH", "EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL"];
 
 /// A name as clients give it: one word of printable ASCII. That it is a domain is not asked: too many are not, and RFC 5321
 /// §4.1.4 forbids to refuse mail for it.
@@ -220,7 +251,7 @@ impl<'a> Parameters<'a> {
 const MALFORMED: Error = Error::Syntax("<address> KEYWORD=value");
 
 impl<'a> Iterator for Parameters<'a> {
-    type Item = Result<(&'a [u8], &'a [u8]), Error>;
+    type Item = Result<(&'a [u8], Option<&'a [u8]>), Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.rest.strip_prefix(b" ")?;
@@ -231,16 +262,34 @@ impl<'a> Iterator for Parameters<'a> {
         let (keyword, value) = parameter.split_at(equals);
         let is_keyword = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
             && keyword.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-        Some(if is_keyword { Ok((keyword, value.strip_prefix(b"=").unwrap_or(value))) } else { Err(MALFORMED) })
+        Some(if is_keyword { Ok((keyword, value.strip_prefix(b"="))) } else { Err(MALFORMED) })
     }
+}
+
+/// RFC 3030 §2: ` octets` or ` octets LAST`. A number beyond 64 bits is as good as the largest.
+fn bdat(arguments: &[u8]) -> Option<Command> {
+    let arguments = arguments.strip_prefix(b" ")?;
+    let (digits, last) = match memchr::memchr(b' ', arguments) {
+        Some(end) => {
+            let (digits, marker) = arguments.split_at(end);
+            (digits, marker.eq_ignore_ascii_case(b" LAST").then_some(true)?)
+        }
+        None => (arguments, false),
+    };
+    number(digits).map(|octets| Command::Bdat(Chunk { octets, last }))
+}
+
+/// 1 to 20 digits; a number beyond 64 bits is the largest.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 20 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX))
 }
 
 /// RFC 1870 §4: 1 to 20 digits. A number beyond 64 bits is as good as the largest. Zero says nothing.
 fn size(value: &[u8]) -> Result<Option<u64>, Error> {
-    if value.is_empty() || value.len() > 20 || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Error::Syntax("SIZE=octets"));
-    }
-    let size = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX);
+    let size = number(value).ok_or(Error::Syntax("SIZE=octets"))?;
     Ok(Some(size).filter(|&size| size != 0))
 }
 
@@ -249,8 +298,10 @@ fn body_type(value: &[u8]) -> Result<BodyType, Error> {
         Ok(BodyType::SevenBit)
     } else if value.eq_ignore_ascii_case(b"8BITMIME") {
         Ok(BodyType::EightBitMime)
+    } else if value.eq_ignore_ascii_case(b"BINARYMIME") {
+        Ok(BodyType::BinaryMime)
     } else {
-        Err(Error::Syntax("BODY=7BIT or BODY=8BITMIME"))
+        Err(Error::Syntax("BODY=7BIT, BODY=8BITMIME or BODY=BINARYMIME"))
     }
 }
 

@@ -1,9 +1,13 @@
-//! The text behind DATA, up to its end (RFC 5321 §4.1.1.4 and §4.5.2).
+//! The text of a message: behind DATA up to its end (RFC 5321 §4.1.1.4 and §4.5.2), or in the chunks of BDAT (RFC 3030).
 //!
 //! It ends at CR LF `.` CR LF, at nothing else, so that no one behind us can see another end than we do. A line ends with
 //! CR LF; a CR or LF that is not part of one makes the message unacceptable: it is then read to its true end, none of it is
 //! given out, and none of it becomes a command. Everything that is not a line end or a doubled dot is passed through by
 //! reference and searched for with SIMD. Bounded by: [`Limits`]; holds no byte.
+//!
+//! Chunks have no dots to undouble and no end in them, but the lines are the same: only BINARYMIME lifts the rules for CR, LF,
+//! NUL and length (RFC 3030 §3), and only behind the header, which has lines in every message. So what was stored can be
+//! handed on by DATA wherever it was not declared to be binary.
 
 use thiserror::Error;
 
@@ -19,7 +23,7 @@ pub enum Fault {
     /// An LF that no CR precedes.
     #[error("the message has an LF without CR (curl: --crlf)")]
     BareLf,
-    /// A NUL. RFC 2045 §2.7 and §2.8: neither 7bit nor 8bit data has any, only binary data, which was not offered;
+    /// A NUL. RFC 2045 §2.7 and §2.8: neither 7bit nor 8bit data has any, only binary data, which was not declared;
     /// RFC 5322 §4 knows it as obsolete syntax that must not be made.
     #[error("the message has a NUL")]
     Nul,
@@ -76,9 +80,21 @@ pub(super) enum Step<'a> {
     End,
 }
 
+/// How a text comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// Behind DATA, with dots doubled.
+    Dots,
+    /// In chunks.
+    Chunks,
+    /// In chunks, and behind its header any octet may be.
+    BinaryChunks,
+}
+
 /// Reads one text.
 #[derive(Debug)]
 pub(super) struct Text {
+    framing: Framing,
     place: Place,
     discard: bool,
     /// Octets of this line so far, without its line end.
@@ -89,8 +105,8 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new() -> Self {
-        Self { place: Place::LineStart, discard: false, line: 0, size: 0, trace: ReceivedCount::default() }
+    pub(super) fn new(framing: Framing) -> Self {
+        Self { framing, place: Place::LineStart, discard: false, line: 0, size: 0, trace: ReceivedCount::default() }
     }
 
     /// From here on the text is read and thrown away.
@@ -98,14 +114,50 @@ impl Text {
         self.discard = true;
     }
 
-    /// Reads on: how many bytes of `input` are used, and what came of them.
+    /// Octets so far. A CR that waits for its LF is counted only with it in `size`.
+    pub(super) fn size(&self) -> u64 {
+        self.size.saturating_add(u64::from(self.place == Place::Cr))
+    }
+
+    /// The last chunk has ended: whether the text may end here.
+    pub(super) fn end(&self) -> Option<Fault> {
+        (self.place == Place::Cr && !self.discard).then_some(Fault::BareCr)
+    }
+
+    /// Whether what follows is not made of lines.
+    fn is_binary(&self) -> bool {
+        self.framing == Framing::BinaryChunks && self.trace.over
+    }
+
+    /// Octets that are not made of lines.
+    fn binary<'a>(&mut self, input: &'a [u8], limits: &Limits) -> (usize, Step<'a>) {
+        let length = input.len() as u64;
+        let room = limits.message.saturating_sub(self.size);
+        self.size = self.size.saturating_add(length);
+        let step = match input {
+            _ if self.discard => Step::More,
+            [] => Step::More,
+            _ if length > room => {
+                self.discard = true;
+                Step::Fault(Fault::TooLarge)
+            }
+            _ => Step::Slice(input),
+        };
+        (input.len(), step)
+    }
+
+    /// Reads on: how many bytes of `input` are used, and what came of them. Of chunks, `input` is what is left of one.
     pub(super) fn step<'a>(&mut self, input: &'a [u8], limits: &Limits) -> (usize, Step<'a>) {
+        if self.is_binary() {
+            return self.binary(input, limits);
+        }
         let mut start = 0;
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
             let mut fault = None;
             match self.place {
-                Place::LineStart if byte == b'.' => {
+                Place::LineStart if self.is_binary() => break, // give out the header
+                Place::LineStart if byte == b'.' && self.framing == Framing::Dots => {
                     if at > start && !self.discard {
                         break; // give out what is before the dot
                     }

@@ -10,16 +10,26 @@ pub struct Limits {
     /// depends on it, since lines are not gathered, and applications do send long lines; what is stored must be what was sent,
     /// so a line is neither broken nor cut: it is let through, up to the length at which no mail reader will show it.
     pub text_line: u64,
-    /// Recipients of one message; RFC 5321 §4.5.3.1.8 asks for 100.
+    /// Messages begun in one session: MAILMAX of RFC 9422, which is a number of at most six digits.
+    pub messages: u32,
+    /// Recipients of one message: RCPTMAX of RFC 9422; RFC 5321 §4.5.3.1.8 asks for 100.
     pub recipients: usize,
+    /// Different domains among them: RCPTDOMAINMAX of RFC 9422.
+    pub recipient_domains: usize,
     /// Octets of a message as RFC 1870 §3 counts them: line ends as two, doubled dots as one, the last dot not at all.
     pub message: u64,
     /// Replies 5xx to commands before the session is ended.
     pub errors: u32,
-    /// Commands other than RCPT and DATA before a message must have been stored.
+    /// Commands that bring no message further before one must have been stored: all but RCPT, DATA, QUIT and a BDAT with a
+    /// chunk of at least [`Limits::SMALL_CHUNK`] octets; a RCPT that was refused counts.
     pub idle_commands: u32,
     /// Received fields in the header of a message before it counts as running in a circle; RFC 5321 §6.3 asks for 100.
     pub received: u32,
+}
+
+impl Limits {
+    /// A chunk with fewer octets counts as an idle command: else a message could come octet by octet, each one answered.
+    pub const SMALL_CHUNK: u64 = 1_024;
 }
 
 impl Default for Limits {
@@ -27,7 +37,9 @@ impl Default for Limits {
         Self {
             command_line: 2_048,
             text_line: 1024 * 1024,
+            messages: 100_000,
             recipients: 1_000,
+            recipient_domains: 1_000,
             message: 100 * 1024 * 1024,
             errors: 20,
             idle_commands: 1_000,
@@ -47,6 +59,7 @@ mod tests {
         assert!(limits.text_line >= 1_000, "RFC 5321 §4.5.3.1.6");
         assert!(limits.message >= 64 * 1024, "RFC 5321 §4.5.3.1.7");
         assert!(limits.recipients >= 100, "RFC 5321 §4.5.3.1.8");
+        assert!(limits.messages <= 999_999, "RFC 9422 §4.1");
         assert!(limits.received >= 100, "RFC 5321 §6.3");
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Knows no socket, store or clock; decides nothing about senders and recipients, but asks. See the module above.
 
+mod chunks;
+
 use std::fmt;
 use std::sync::Arc;
 
-use super::command::{self, Command, Mail};
-use super::data::{Fault, Step, Text};
+use super::command::{self, BodyType, Chunk, Command, Mail};
+use super::data::{Fault, Framing, Step, Text};
 use super::limits::Limits;
 use super::reply::Reply;
 use crate::mail::ForwardPath;
@@ -20,6 +22,10 @@ pub struct Session {
     phase: Phase,
     errors: u32,
     idle_commands: u32,
+    /// Transactions begun.
+    messages: u32,
+    /// Different domains among the recipients of this one.
+    domains: usize,
 }
 
 /// How the client greeted us; the name is one word of printable ASCII, and whatever it likes.
@@ -64,10 +70,25 @@ enum Phase {
     Text(Box<Envelope>, Text),
     /// The text is coming, and is thrown away; this will be said at its end.
     Discarding(Text, Reply),
+    /// A chunk of the text is coming, of which so much is left.
+    Chunk(Box<Envelope>, Text, Chunk),
+    /// A chunk has come; the next one may.
+    Chunks(Box<Envelope>, Text),
+    /// A chunk is coming, of which so much is left, and is thrown away; this will be said at its end.
+    Skipping(u64, Reply, Skipped),
     /// The text has ended and waits for the driver's word.
     Ended(Box<Envelope>),
     /// Nothing more is read.
     Closed,
+}
+
+/// What a chunk that is thrown away belongs to.
+#[derive(Debug)]
+enum Skipped {
+    /// A message, which is over with it.
+    Message,
+    /// No message: BDAT came out of order. The transaction stays as it is.
+    Nothing(Option<Box<Envelope>>),
 }
 
 /// What came of some input.
@@ -94,9 +115,9 @@ pub enum Event<'a> {
     Mail,
     /// RCPT asks whether this recipient is taken: [`Session::accept`] or [`Session::refuse`].
     Recipient,
-    /// DATA was answered with 354: the text follows.
+    /// DATA was answered with 354, or the first BDAT has come: the text follows.
     Data,
-    /// The next bytes of the text, dots undoubled. [`Session::refuse`] is allowed: the rest is then thrown away.
+    /// The next bytes of the text, as they are to be stored. [`Session::refuse`] is allowed: the rest is then thrown away.
     Body(&'a [u8]),
     /// The text is unacceptable: what has come of it may be forgotten. Its rest is read and thrown away.
     Fault(Fault),
@@ -112,7 +133,8 @@ impl Session {
     /// A session of the server called `hostname`, which is a domain name.
     pub fn new(hostname: impl Into<Arc<str>>, limits: impl Into<Arc<Limits>>) -> Self {
         let (hostname, limits) = (hostname.into(), limits.into());
-        Self { limits, hostname, hello: None, phase: Phase::Ready, errors: 0, idle_commands: 0 }
+        let (hello, phase) = (None, Phase::Ready);
+        Self { limits, hostname, hello, phase, errors: 0, idle_commands: 0, messages: 0, domains: 0 }
     }
 
     /// Appends the reply that opens the session (RFC 5321 §3.1).
@@ -133,8 +155,10 @@ impl Session {
             | Phase::Recipients(envelope)
             | Phase::RecipientAsked(envelope, _)
             | Phase::Text(envelope, _)
+            | Phase::Chunk(envelope, ..)
+            | Phase::Chunks(envelope, _)
             | Phase::Ended(envelope) => Some(envelope),
-            Phase::Ready | Phase::Discarding(..) | Phase::Closed => None,
+            Phase::Ready | Phase::Discarding(..) | Phase::Skipping(..) | Phase::Closed => None,
         }
     }
 
@@ -153,23 +177,29 @@ impl Session {
 
     /// Whether the next bytes of the client are a command.
     pub fn awaits_command(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Recipients(_))
+        matches!(self.phase, Phase::Ready | Phase::Recipients(_) | Phase::Chunks(..))
     }
 
-    /// Whether what comes is the text of a message, not commands.
+    /// Whether the text of a message has begun and not ended; between its chunks too.
     pub fn is_in_text(&self) -> bool {
-        matches!(self.phase, Phase::Text(..) | Phase::Discarding(..))
+        match &self.phase {
+            Phase::Text(..) | Phase::Discarding(..) | Phase::Chunk(..) | Phase::Chunks(..) => true,
+            Phase::Skipping(_, _, skipped) => matches!(skipped, Skipped::Message),
+            _ => false,
+        }
     }
 
     /// Goes on with `input`, which begins where the last call stopped consuming; appends replies to `out`. A question that
     /// was not answered is asked again.
     pub fn receive<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
         match &mut self.phase {
-            Phase::Ready | Phase::Recipients(_) => self.receive_command(input, out),
+            Phase::Ready | Phase::Recipients(_) | Phase::Chunks(..) => self.receive_command(input, out),
             Phase::Text(_, text) | Phase::Discarding(text, _) => {
                 let (consumed, step) = text.step(input, &self.limits);
                 Progress { consumed, event: self.receive_text(step, out) }
             }
+            Phase::Chunk(..) => self.receive_chunk(input, out),
+            Phase::Skipping(..) => self.skip(input, out),
             Phase::MailAsked(_) => Progress { consumed: 0, event: Event::Mail },
             Phase::RecipientAsked(..) => Progress { consumed: 0, event: Event::Recipient },
             Phase::Ended(_) => Progress { consumed: 0, event: Event::BodyEnd },
@@ -182,10 +212,13 @@ impl Session {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::MailAsked(envelope) => {
                 Reply::new(250, "2.1.0", "Ok").write(out);
+                self.messages = self.messages.saturating_add(1);
+                self.domains = 0;
                 Phase::Recipients(envelope)
             }
             Phase::RecipientAsked(mut envelope, recipient) => {
                 Reply::new(250, "2.1.5", "Ok").write(out);
+                self.domains = self.domains.saturating_add(usize::from(self.is_new_domain(&envelope, &recipient)));
                 envelope.recipients.push(recipient);
                 Phase::Recipients(envelope)
             }
@@ -202,8 +235,19 @@ impl Session {
                 self.phase = Phase::Discarding(text, reply);
                 return;
             }
+            Phase::Chunk(_, _, chunk) => {
+                self.phase = Phase::Skipping(chunk.octets, reply, Skipped::Message);
+                return;
+            }
             Phase::MailAsked(_) | Phase::Ended(_) => Phase::Ready,
-            Phase::RecipientAsked(envelope, _) => Phase::Recipients(envelope),
+            Phase::RecipientAsked(envelope, _) => {
+                self.phase = Phase::Recipients(envelope);
+                if !self.is_idling(out) {
+                    // Where this was one error too many, Close is the next event.
+                    let _ = self.say(&reply, out);
+                }
+                return;
+            }
             other => {
                 self.phase = other;
                 return;
@@ -258,12 +302,13 @@ impl Session {
     }
 
     fn command(&mut self, command: Command, out: &mut Vec<u8>) -> Event<'static> {
-        if !matches!(command, Command::Rcpt(_) | Command::Data | Command::Quit) {
-            self.idle_commands = self.idle_commands.saturating_add(1);
-            if self.idle_commands > self.limits.idle_commands {
-                self.close(&Reply::new(421, "4.7.0", "Error: too many commands without a message"), out);
-                return Event::Close;
-            }
+        let brings_on = match &command {
+            Command::Rcpt(_) | Command::Data | Command::Quit => true,
+            Command::Bdat(chunk) => chunk.octets >= Limits::SMALL_CHUNK,
+            _ => false,
+        };
+        if !brings_on && self.is_idling(out) {
+            return Event::Close;
         }
         match command {
             Command::Ehlo(name) => {
@@ -277,6 +322,7 @@ impl Session {
             Command::Mail(mail) => self.mail(mail, out),
             Command::Rcpt(recipient) => self.rcpt(recipient, out),
             Command::Data => self.data(out),
+            Command::Bdat(chunk) => self.bdat(chunk, out),
             Command::Rset => {
                 self.phase = Phase::Ready;
                 Reply::new(250, "2.0.0", "Ok").write(out);
@@ -286,7 +332,7 @@ impl Session {
             // RFC 5321 §3.5.3: who has an address here is not told.
             Command::Vrfy => self.say(&Reply::new(252, "2.0.0", "Cannot verify, but will take mail and try"), out),
             Command::Help => {
-                self.say(&Reply::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"), out)
+                self.say(&Reply::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"), out)
             }
             Command::Quit => {
                 self.close(&Reply::new(221, "2.0.0", "Bye"), out);
@@ -296,9 +342,13 @@ impl Session {
     }
 
     fn ehlo(&self, out: &mut Vec<u8>) {
-        let (hostname, size) = (&self.hostname, self.limits.message);
+        let Limits { message, messages, recipients, .. } = &*self.limits;
+        let domains = self.limits.recipient_domains.min(*recipients);
         let reply = format!(
-            "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"
+            "250-{}\r\n250-PIPELINING\r\n250-SIZE {message}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n\
+             250-BINARYMIME\r\n250-LIMITS MAILMAX={messages} RCPTMAX={recipients} RCPTDOMAINMAX={domains}\r\n\
+             250 ENHANCEDSTATUSCODES\r\n",
+            self.hostname
         );
         out.extend_from_slice(reply.as_bytes());
     }
@@ -320,37 +370,83 @@ impl Session {
         if mail.size.is_some_and(|size| size > self.limits.message) {
             return self.say(&Fault::TooLarge.reply(), out); // RFC 1870 §6.1
         }
+        if self.messages >= self.limits.messages {
+            self.close(&Reply::new(421, "4.7.0", "Error: too many messages in one session, connect again"), out);
+            return Event::Close;
+        }
         self.phase = Phase::MailAsked(Box::new(Envelope { mail, recipients: Vec::new() }));
         Event::Mail
     }
 
     fn rcpt(&mut self, recipient: ForwardPath, out: &mut Vec<u8>) -> Event<'static> {
-        match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Recipients(envelope) if envelope.recipients.len() >= self.limits.recipients => {
-                self.phase = Phase::Recipients(envelope);
-                self.say(&Reply::new(452, "4.5.3", "Error: too many recipients"), out) // RFC 5321 §4.5.3.1.10
-            }
-            Phase::Recipients(envelope) => {
+        let envelope = match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Recipients(envelope) => envelope,
+            phase => return self.out_of_order(phase, out),
+        };
+        let refusal = if !envelope.mail.utf8 && !recipient.is_ascii() {
+            Some(command::Error::NonAscii.reply())
+        } else if envelope.recipients.len() >= self.limits.recipients {
+            Some(Reply::new(452, "4.5.3", "Error: too many recipients")) // RFC 5321 §4.5.3.1.10
+        } else if self.domains >= self.limits.recipient_domains && self.is_new_domain(&envelope, &recipient) {
+            Some(Reply::new(452, "4.5.3", "Error: too many domains among the recipients"))
+        } else {
+            None
+        };
+        match refusal {
+            None => {
                 self.phase = Phase::RecipientAsked(envelope, recipient);
                 Event::Recipient
             }
-            _ => self.say(&Reply::new(503, "5.5.1", "Error: MAIL first"), out),
+            Some(reply) => {
+                self.phase = Phase::Recipients(envelope);
+                if self.is_idling(out) { Event::Close } else { self.say(&reply, out) }
+            }
         }
     }
 
-    fn data(&mut self, out: &mut Vec<u8>) -> Event<'static> {
-        match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Recipients(envelope) if envelope.recipients.is_empty() => {
-                self.phase = Phase::Recipients(envelope);
-                self.say(&Reply::new(554, "5.5.1", "Error: no valid recipients"), out)
-            }
-            Phase::Recipients(envelope) => {
-                self.phase = Phase::Text(envelope, Text::new());
-                Reply::new(354, "", "End data with <CR><LF>.<CR><LF>").write(out);
-                Event::Data
-            }
-            _ => self.say(&Reply::new(503, "5.5.1", "Error: MAIL first"), out),
+    /// Counts a command that brings no message further; one too many ends the session.
+    fn is_idling(&mut self, out: &mut Vec<u8>) -> bool {
+        self.idle_commands = self.idle_commands.saturating_add(1);
+        let is_too_many = self.idle_commands > self.limits.idle_commands;
+        if is_too_many {
+            self.close(&Reply::new(421, "4.7.0", "Error: too many commands without a message"), out);
         }
+        is_too_many
+    }
+
+    /// Whether no recipient so far has this one's domain. Not asked where the number of recipients bounds that of domains.
+    fn is_new_domain(&self, envelope: &Envelope, recipient: &ForwardPath) -> bool {
+        self.limits.recipient_domains < self.limits.recipients
+            && !envelope.recipients.iter().any(|other| other.is_same_domain(recipient))
+    }
+
+    fn data(&mut self, out: &mut Vec<u8>) -> Event<'static> {
+        let envelope = match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Recipients(envelope) => envelope,
+            phase => return self.out_of_order(phase, out),
+        };
+        let refusal = match envelope.mail.body {
+            _ if envelope.recipients.is_empty() => Reply::new(554, "5.5.1", NO_RECIPIENTS),
+            // RFC 3030 §3.
+            BodyType::BinaryMime => Reply::new(503, "5.5.1", "Error: BODY=BINARYMIME comes by BDAT"),
+            _ => {
+                self.phase = Phase::Text(envelope, Text::new(Framing::Dots));
+                Reply::new(354, "", "End data with <CR><LF>.<CR><LF>").write(out);
+                return Event::Data;
+            }
+        };
+        self.phase = Phase::Recipients(envelope);
+        self.say(&refusal, out)
+    }
+
+    /// RCPT or DATA where neither may be; nothing changes.
+    fn out_of_order(&mut self, phase: Phase, out: &mut Vec<u8>) -> Event<'static> {
+        let text = match phase {
+            Phase::Chunks(..) => "Error: the message comes by BDAT; RSET ends it", // RFC 3030 §2
+            _ => "Error: MAIL first",
+        };
+        self.phase = phase;
+        self.say(&Reply::new(503, "5.5.1", text), out)
     }
 
     fn receive_text<'a>(&mut self, step: Step<'a>, out: &mut Vec<u8>) -> Event<'a> {
@@ -393,6 +489,8 @@ impl Session {
         Event::Answered
     }
 }
+
+const NO_RECIPIENTS: &str = "Error: no valid recipients";
 
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,7 @@ impl fmt::Display for Trace<'_> {
         formatter.write_str(" (")?;
         fmt_literal(formatter, peer)?;
         let with = match self.hello {
+            _ if self.envelope.mail.utf8 => "UTF8SMTP", // RFC 6531 §4.3
             Hello::Ehlo(_) => "ESMTP",
             Hello::Helo(_) => "SMTP",
         };
@@ -69,6 +70,7 @@ mod tests {
                 sender: ReversePath::parse(sender.as_bytes()).unwrap().0,
                 size: None,
                 body: BodyType::SevenBit,
+                utf8: !sender.is_ascii(),
             },
             recipients: recipients.iter().map(path).collect(),
         }
@@ -95,6 +97,13 @@ mod tests {
             &envelope("<>", &["<bob@example.org>", "<carol@example.org>"]),
             "Return-Path: <>\r\nReceived: from [192.0.2.1] ([192.0.2.1])\r\n\tby mx.example.org \
              with SMTP id 4711;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
+        );
+        check(
+            &Hello::Ehlo("client.example.com".into()),
+            "192.0.2.1",
+            &envelope("<\u{e4}@b\u{fc}cher.example>", &["<\u{7528}@example.org>"]),
+            "Return-Path: <\u{e4}@b\u{fc}cher.example>\r\nReceived: from client.example.com ([192.0.2.1])\r\n\tby mx.example.org \
+             with UTF8SMTP id 4711\r\n\tfor <\u{7528}@example.org>;\r\n\tSun, 6 Nov 1994 08:49:37 +0000\r\n",
         );
         check(
             &Hello::Ehlo("[IPv6:2001:db8::1]".into()),

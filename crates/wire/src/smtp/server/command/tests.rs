@@ -2,7 +2,8 @@ use super::*;
 
 fn mail(sender: &str, size: Option<u64>, body: BodyType) -> Command {
     let sender = ReversePath::parse(format!("<{sender}>").as_bytes()).unwrap().0;
-    Command::Mail(Mail { sender, size, body })
+    let utf8 = !sender.is_ascii();
+    Command::Mail(Mail { sender, size, body, utf8 })
 }
 
 fn rcpt(recipient: &str) -> Command {
@@ -15,7 +16,8 @@ fn check(line: &str, expect: Result<Command, Error>) {
 
 #[test]
 fn commands_that_are_good() {
-    use BodyType::{EightBitMime, SevenBit};
+    use BodyType::{BinaryMime, EightBitMime, SevenBit};
+    let bdat = |octets, last| Command::Bdat(Chunk { octets, last });
     for (line, command) in [
         ("EHLO client.example.com", Command::Ehlo("client.example.com".into())),
         ("ehlo [127.0.0.1]", Command::Ehlo("[127.0.0.1]".into())),
@@ -43,7 +45,19 @@ fn commands_that_are_good() {
         ("MAIL FROM:<a@b> SIZE=99999999999999999999", mail("a@b", Some(u64::MAX), SevenBit)),
         ("MAIL FROM:<a@b> body=8bitmime size=7", mail("a@b", Some(7), EightBitMime)),
         ("MAIL FROM:<a@b> BODY=7BIT", mail("a@b", None, SevenBit)),
+        ("MAIL FROM:<a@b> BODY=BinaryMime", mail("a@b", None, BinaryMime)),
+        ("MAIL FROM:<\u{e4}@b> SMTPUTF8", mail("\u{e4}@b", None, SevenBit)),
+        ("MAIL FROM:<a@\u{e4}> size=7 smtputf8 BODY=8BITMIME", mail("a@\u{e4}", Some(7), EightBitMime)),
         ("RCPT TO:<a@b>", rcpt("a@b")),
+        ("RCPT TO:<\u{e4}@b>", rcpt("\u{e4}@b")),
+        ("BDAT 0", bdat(0, false)),
+        ("BDAT 0 LAST", bdat(0, true)),
+        ("bdat 007 last", bdat(7, true)),
+        ("BDAT 86400 LAST ", bdat(86_400, true)),
+        ("BDAT 18446744073709551615", bdat(u64::MAX, false)),
+        ("BDAT 18446744073709551616", bdat(u64::MAX, false)),
+        ("BDAT 99999999999999999999 LAST", bdat(u64::MAX, true)),
+        ("VRFY \u{e4}@b SMTPUTF8", Command::Vrfy),
         ("rcpt to: <a@b>", rcpt("a@b")),
         ("RCPT TO:<Postmaster>", rcpt("postmaster")),
         ("RCPT TO:<a@[IPv6:::1]>", rcpt("a@[IPv6:::1]")),
@@ -64,7 +78,18 @@ fn lines_that_are_none_are_refused() {
         ("NOOPS", Error::Unknown),
         ("NOOP\tx", Error::Unknown),
         ("DATA:", Error::Unknown),
-        ("XCLIENT ADDR=1.2.3.4", Error::Unknown),
+        ("XCLIENT ADDR=1.2.3.4", Error::NotBuilt),
+        ("XFORWARD NAME=x", Error::NotBuilt),
+        ("BURL imap://x LAST", Error::NotBuilt),
+        ("SEND FROM:<a@b>", Error::NotBuilt),
+        ("SOML FROM:<a@b>", Error::NotBuilt),
+        ("SAML FROM:<a@b>", Error::NotBuilt),
+        ("ATRN", Error::NotBuilt),
+        ("NOOP \u{e4}", Error::EightBit),
+        ("HELP \u{e4}", Error::EightBit),
+        ("DATA \u{e4}", Error::Syntax("DATA")),
+        ("FROB\u{e4}", Error::Unknown),
+        ("XEXCH50 1 2", Error::Unknown),
         ("EHLO", Error::Syntax("EHLO domain")),
         ("HELO ", Error::Syntax("HELO domain")),
         ("EHLO two words", Error::Syntax("EHLO domain")),
@@ -87,7 +112,10 @@ fn lines_that_are_none_are_refused() {
         ("MAIL FROM:Alice <a@b>", Error::Sender(Bad::Brackets)),
         ("MAIL FROM:<a b@c>", Error::Sender(Bad::Local)),
         ("MAIL FROM:<alice>", Error::Sender(Bad::NoDomain)),
-        ("MAIL FROM:<ä@b>", Error::Sender(Bad::NonAscii)),
+        ("MAIL FROM:<ä@b>", Error::NonAscii),
+        ("MAIL FROM:<a@ä> SIZE=1 BODY=8BITMIME", Error::NonAscii),
+        ("MAIL FROM:<a\u{202e}@b> SMTPUTF8", Error::Sender(Bad::Local)),
+        ("MAIL FROM:<a@b> SIZE=ä", Error::Syntax("SIZE=octets")),
         ("MAIL FROM:<a@b>SIZE=1", MALFORMED),
         ("MAIL FROM:<a@b>  SIZE=1", MALFORMED),
         ("MAIL FROM:<a@b> =1", MALFORMED),
@@ -98,8 +126,16 @@ fn lines_that_are_none_are_refused() {
         ("MAIL FROM:<a@b> SIZE=123456789012345678901", Error::Syntax("SIZE=octets")),
         ("MAIL FROM:<a@b> SIZE=1 SIZE=2", Error::Syntax("a parameter is given once")),
         ("MAIL FROM:<a@b> BODY=7BIT BODY=8BITMIME", Error::Syntax("a parameter is given once")),
-        ("MAIL FROM:<a@b> BODY=BINARYMIME", Error::Syntax("BODY=7BIT or BODY=8BITMIME")),
-        ("MAIL FROM:<a@b> SMTPUTF8", Error::Parameter),
+        ("MAIL FROM:<a@b> BODY=BINARY", Error::Syntax("BODY=7BIT, BODY=8BITMIME or BODY=BINARYMIME")),
+        ("MAIL FROM:<a@b> BODY", Error::Syntax("BODY=7BIT, BODY=8BITMIME or BODY=BINARYMIME")),
+        ("MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8", Error::Syntax("a parameter is given once")),
+        ("MAIL FROM:<a@b> SMTPUTF8=1", Error::Syntax("SMTPUTF8 has no value")),
+        ("MAIL FROM:<a@b> SMTPUTF8=", Error::Syntax("SMTPUTF8 has no value")),
+        ("MAIL FROM:<a@b> ENVID=x", Error::Parameter),
+        ("MAIL FROM:<a@b> REQUIRETLS", Error::Parameter),
+        ("MAIL FROM:<a@b> SIZE=1 NONSENSE SIZE=2", Error::Parameter),
+        ("RCPT TO:<a@b> ORCPT=rfc822;a@b", Error::Parameter),
+        ("RCPT TO:<a@b> SMTPUTF8", Error::Parameter),
         ("MAIL FROM:<a@b> AUTH=<>", Error::Parameter),
         ("MAIL FROM:<a@b> RET=HDRS", Error::Parameter),
         ("RCPT", rcpt),
@@ -114,7 +150,20 @@ fn lines_that_are_none_are_refused() {
         ("EXPN list", Error::NotBuilt),
         ("TURN", Error::NotBuilt),
         ("ETRN example.org", Error::NotBuilt),
-        ("BDAT 10 LAST", Error::Bdat),
+        ("BDAT", Error::Bdat),
+        ("BDAT ", Error::Bdat),
+        ("BDAT LAST", Error::Bdat),
+        ("BDAT -1", Error::Bdat),
+        ("BDAT +1", Error::Bdat),
+        ("BDAT 1 FIRST", Error::Bdat),
+        ("BDAT 1 LAST LAST", Error::Bdat),
+        ("BDAT 1LAST", Error::Bdat),
+        ("BDAT  1", Error::Bdat),
+        ("BDAT 1  LAST", Error::Bdat),
+        ("BDAT 0x10", Error::Bdat),
+        ("BDAT 1.5", Error::Bdat),
+        ("BDAT 1\tLAST", Error::Bdat),
+        ("BDAT 000000000000000000001", Error::Bdat),
         ("GET / HTTP/1.1", Error::Foreign),
         ("POST /x HTTP/1.1", Error::Foreign),
         ("OPTIONS * HTTP/1.1", Error::Foreign),
@@ -158,9 +207,9 @@ fn every_reply_has_codes_of_one_class() {
         Error::Syntax("x"),
         Error::Parameter,
         Error::Sender(Bad::Local),
-        Error::Sender(Bad::NonAscii),
         Error::Recipient(Bad::Local),
-        Error::Recipient(Bad::NonAscii),
+        Error::NonAscii,
+        Error::EightBit,
     ] {
         let reply = error.reply().to_string();
         assert!(reply.starts_with('5') && reply.get(4..6) == Some("5."), "{reply}");

@@ -9,7 +9,7 @@ struct Outcome {
 }
 
 fn read(pieces: &[&[u8]], limits: &Limits) -> Outcome {
-    let mut reader = Text::new();
+    let mut reader = Text::new(Framing::Dots);
     let mut outcome = Outcome { text: Vec::new(), fault: None, behind: None };
     for (number, piece) in pieces.iter().enumerate() {
         let mut piece = *piece;
@@ -177,6 +177,106 @@ fn received_fields_at_the_limit_and_one_beyond() {
     ] {
         let read = outcome(format!("{message}.\r\n").as_bytes(), &limits);
         assert_eq!((read.fault, read.behind), (fault, Some(Vec::new())), "{message}");
+    }
+}
+
+/// What came of chunks that are cut in any way: text, fault, and whether it may end there.
+fn chunked(input: &[u8], framing: Framing, limits: &Limits) -> (Vec<u8>, Option<Fault>) {
+    let read = |pieces: &[&[u8]]| {
+        let mut reader = Text::new(framing);
+        let (mut text, mut fault) = (Vec::new(), None);
+        for piece in pieces {
+            let mut piece = *piece;
+            while !piece.is_empty() {
+                let (used, step) = reader.step(piece, limits);
+                assert!(used > 0 || step != Step::More, "it goes on");
+                piece = &piece[used..];
+                match step {
+                    Step::More => {}
+                    Step::Slice(slice) => text.extend_from_slice(slice),
+                    Step::Fault(found) => return (Vec::new(), Some(found)),
+                    Step::End => panic!("chunks have no end in them"),
+                }
+            }
+        }
+        fault = fault.or(reader.end());
+        if fault.is_some() {
+            text.clear();
+        }
+        (text, fault)
+    };
+    let whole = read(&[input]);
+    for at in 0..=input.len() {
+        let (left, right) = input.split_at(at);
+        assert_eq!(read(&[left, right]), whole, "cut at {at}: {}", input.escape_ascii());
+    }
+    let bytes: Vec<&[u8]> = input.chunks(1).collect();
+    assert_eq!(read(&bytes), whole, "byte by byte: {}", input.escape_ascii());
+    whole
+}
+
+#[test]
+fn chunks_have_the_same_lines_and_no_dots() {
+    for (input, fault) in [
+        (&b""[..], None),
+        (b".\r\n", None),
+        (b"a\r\n.\r\n..\r\nb", None),
+        (b"a", None),
+        (b"a\n", Some(Fault::BareLf)),
+        (b"a\r", Some(Fault::BareCr)),
+        (b"a\rb", Some(Fault::BareCr)),
+        (b"a\r\r\n", Some(Fault::BareCr)),
+        (b"a\n.\n", Some(Fault::BareLf)),
+        (b"\0", Some(Fault::Nul)),
+        (b"A: b\r\n\r\n\0", Some(Fault::Nul)),
+    ] {
+        let text = if fault.is_none() { input.to_vec() } else { Vec::new() };
+        assert_eq!(chunked(input, Framing::Chunks, &Limits::default()), (text, fault), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn binary_chunks_are_free_behind_the_header_only() {
+    for (input, fault) in [
+        (&b"A: b\r\n\r\n\0\r\n\r\n.\r\n\r"[..], None),
+        (b"\r\n\n\r\0", None),
+        (b"A: b\r\n\r\n", None),
+        (b"A: b\n\r\n", Some(Fault::BareLf)),
+        (b"A: \0\r\n\r\n", Some(Fault::Nul)),
+        (b"A: b\r", Some(Fault::BareCr)),
+        (b"A: b\r\r\n\r\n", Some(Fault::BareCr)),
+    ] {
+        let text = if fault.is_none() { input.to_vec() } else { Vec::new() };
+        assert_eq!(
+            chunked(input, Framing::BinaryChunks, &Limits::default()),
+            (text, fault),
+            "{}",
+            input.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn chunks_at_the_limits_and_one_octet_beyond() {
+    let limits = Limits { message: 10, text_line: 8, received: 1, ..Limits::default() };
+    for (input, framing, fault) in [
+        (&b"123456\r\n12"[..], Framing::Chunks, None),
+        (b"123456\r\n123", Framing::Chunks, Some(Fault::TooLarge)),
+        (b"123456\r\n1\r\n", Framing::Chunks, Some(Fault::TooLarge)),
+        (b"1234567", Framing::Chunks, Some(Fault::LineTooLong)),
+        (b"\r\n1234567\n", Framing::BinaryChunks, None),
+        (b"\r\n12345678\n", Framing::BinaryChunks, Some(Fault::TooLarge)),
+        (b"1234567", Framing::BinaryChunks, Some(Fault::LineTooLong)),
+    ] {
+        assert_eq!(chunked(input, framing, &limits).1, fault, "{}", input.escape_ascii());
+    }
+    let limits = Limits { received: 1, ..Limits::default() };
+    for (input, fault) in
+        [(&b"Received: 1\r\n\r\nReceived: 2\r\n"[..], None), (b"Received: 1\r\nReceived: 2\r\n", Some(Fault::Loop))]
+    {
+        for framing in [Framing::Chunks, Framing::BinaryChunks] {
+            assert_eq!(chunked(input, framing, &limits).1, fault, "{}", input.escape_ascii());
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Driver {
                 event => self.log.push(format!("{event:?}")),
             }
             let (question, end) = (matches!(event, Event::Mail | Event::Recipient), matches!(event, Event::BodyEnd));
-            if matches!(event, Event::Fault(_)) {
+            if matches!(event, Event::Fault(_) | Event::Hello | Event::Reset) {
                 self.body.clear();
             }
             self.input.drain(..consumed);
@@ -62,8 +62,12 @@ impl Driver {
 const ONE_MAIL: &str =
     "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\nSubject: x\r\n\r\n..text\r\n.\r\nQUIT\r\n";
 
+/// Where in it the text could begin.
+const DATA_AT: usize = 55;
+
 #[test]
 fn a_mail_with_its_events() {
+    assert!(ONE_MAIL[DATA_AT..].starts_with("DATA"));
     let mut driver = Driver::new(Limits::default());
     driver.session.greeting(&mut driver.out);
     assert_eq!(driver.replies(), "220 mx.example.org ESMTP Sportello\r\n");
@@ -77,7 +81,8 @@ fn a_mail_with_its_events() {
     assert_eq!(driver.log, ["Hello", "Mail", "Recipient", "Data", "BodyEnd", ".a\\r\\n", "Close"]);
     assert_eq!(
         driver.replies(),
-        "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n\
+        "250-mx.example.org\r\n250-PIPELINING\r\n250-SIZE 104857600\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n\
+         250-BINARYMIME\r\n250-LIMITS MAILMAX=100000 RCPTMAX=1000 RCPTDOMAINMAX=1000\r\n250 ENHANCEDSTATUSCODES\r\n\
          250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as 1\r\n221 2.0.0 Bye\r\n"
     );
 }
@@ -190,6 +195,100 @@ fn commands_without_a_message_at_the_limit_and_one_beyond() {
 }
 
 #[test]
+fn refused_recipients_without_a_message_at_the_limit_and_one_beyond() {
+    let limits = Limits { recipients: 1, idle_commands: 5, ..Limits::default() };
+    let mut driver = Driver::new(limits);
+    driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").replies();
+    // Two commands so far that bring no message further; three refused recipients make five.
+    assert_eq!(driver.say("RCPT TO:<e@f>\r\n".repeat(5)).codes(), [452, 452, 452, 421]);
+    assert_eq!(driver.log.last().unwrap(), "Close");
+}
+
+#[test]
+fn small_chunks_without_a_message_at_the_limit_and_one_beyond() {
+    let chunk = |octets: u64| format!("BDAT {octets}\r\n{}", "x".repeat(octets as usize));
+    let begin = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    for (octets, last) in [(Limits::SMALL_CHUNK - 1, 421), (Limits::SMALL_CHUNK, 250)] {
+        let mut driver = Driver::new(Limits { idle_commands: 4, ..Limits::default() });
+        driver.say(begin).replies();
+        assert_eq!(driver.say(chunk(octets).repeat(3)).codes(), [250, 250, last], "chunks of {octets}");
+    }
+}
+
+#[test]
+fn messages_of_a_session_at_the_limit_and_one_beyond() {
+    let mut driver = Driver::new(Limits { messages: 2, ..Limits::default() });
+    let begin = "MAIL FROM:<a@b>\r\nRSET\r\n";
+    assert_eq!(driver.say("HELO c\r\n").say(begin).say(begin).codes(), [250, 250, 250, 250, 250]);
+    assert_eq!(driver.say(begin).replies(), "421 4.7.0 Error: too many messages in one session, connect again\r\n");
+    assert_eq!(driver.log.last().unwrap(), "Close");
+}
+
+#[test]
+fn domains_of_a_message_at_the_limit_and_one_beyond() {
+    let mut driver = Driver::new(Limits { recipient_domains: 2, recipients: 4, ..Limits::default() });
+    driver.say("EHLO c\r\n");
+    assert!(driver.replies().contains("250-LIMITS MAILMAX=100000 RCPTMAX=4 RCPTDOMAINMAX=2\r\n"));
+    for _ in 0..2 {
+        driver.say("MAIL FROM:<a@b>\r\nRCPT TO:<a@one>\r\nRCPT TO:<b@TWO>\r\nRCPT TO:<c@ONE>\r\n");
+        assert_eq!(driver.codes(), [250, 250, 250, 250]);
+        driver.say("RCPT TO:<d@three>\r\n");
+        assert_eq!(driver.replies(), "452 4.5.3 Error: too many domains among the recipients\r\n");
+        assert_eq!(driver.say("RCPT TO:<e@two>\r\nRCPT TO:<f@two>\r\n").codes(), [250, 452]);
+        assert_eq!(driver.say("DATA\r\n.\r\n").codes(), [354, 250]);
+    }
+}
+
+#[test]
+fn chunks_make_a_message_and_a_size_at_the_limit_and_one_octet_beyond() {
+    let begin = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    for (last, codes, stored) in [(60, [250, 250], 1), (61, [250, 552], 0)] {
+        let mut driver = Driver::new(Limits { message: 100, ..Limits::default() });
+        driver.say("EHLO c\r\n").say(begin).replies();
+        driver.say(format!("BDAT 40\r\n{}BDAT {last} LAST\r\n{}", "x".repeat(40), "y".repeat(last)));
+        assert_eq!((driver.codes(), driver.stored), (codes.to_vec(), stored));
+        assert_eq!(driver.session.envelope(), None);
+    }
+    for (octets, ends) in [(100, false), (101, true), (u64::MAX, true)] {
+        for begin in ["", begin] {
+            let mut driver = Driver::new(Limits { message: 100, ..Limits::default() });
+            driver.say("EHLO c\r\n").say(begin).replies();
+            driver.say(format!("BDAT {octets}\r\n"));
+            assert_eq!(driver.codes(), if ends { &[552][..] } else { &[] });
+            assert_eq!(driver.log.last().unwrap() == "Close", ends);
+        }
+    }
+}
+
+#[test]
+fn a_chunk_refused_by_the_driver_is_read_to_its_end() {
+    let mut driver = Driver::new(Limits::default());
+    driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 20 LAST\r\nfirst\r\n").replies();
+    assert!(driver.session.is_in_text() && !driver.session.awaits_command());
+    let Driver { session, out, .. } = &mut driver;
+    session.refuse(Reply::new(452, "4.3.1", "Disk full"), out);
+    assert!(out.is_empty(), "nothing is said before the end");
+    assert!(driver.session.is_in_text());
+    driver.say("QUIT\r\nRSET\r\n\nNOOP\r\n");
+    assert_eq!(driver.replies(), "452 4.3.1 Disk full\r\n250 2.0.0 Ok\r\n");
+    assert!(!driver.session.is_in_text());
+    assert_eq!((driver.body.as_slice(), driver.stored), (&b"first\r\n"[..], 0));
+}
+
+#[test]
+fn between_chunks_a_message_has_begun_and_a_command_may_come() {
+    let mut driver = Driver::new(Limits::default());
+    driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\nabc");
+    assert!(driver.session.is_in_text() && driver.session.awaits_command());
+    assert_eq!(driver.session.envelope().unwrap().recipients.len(), 1);
+    driver.say("NOOP\r\nBDAT 0 LAST\r\n");
+    assert_eq!(
+        driver.log,
+        ["Hello", "Mail", "Recipient", "Data", "Answered", "Answered", "Answered", "BodyEnd", "abc"]
+    );
+}
+
+#[test]
 fn after_its_end_a_session_says_nothing() {
     let mut driver = Driver::new(Limits::default());
     assert_eq!(driver.say("QUIT\r\nNOOP\r\n").codes(), [221]);
@@ -211,7 +310,7 @@ fn the_same_bytes_in_any_pieces_give_the_same_events() {
         (seed >> 33) as usize % below
     };
     let long = format!("NOOP {}\r\n", "x".repeat(60));
-    let parts: [&str; 24] = [
+    let parts: [&str; 32] = [
         ONE_MAIL,
         "EHLO c\r\n",
         "HELO c\r\n",
@@ -235,13 +334,25 @@ fn the_same_bytes_in_any_pieces_give_the_same_events() {
         "\0\r\n",
         "QUIT\r\n",
         "\r\n",
+        "BDAT 6\r\ntext\r\n",
+        "BDAT 6 LAST\r\nRSET\r\n",
+        "BDAT 2 LAST\r\na\r",
+        "BDAT 3\r\na\nb",
+        "BDAT 0 LAST\r\n",
+        "BDAT 0\r\n",
+        "BDAT 61\r\n",
+        "MAIL FROM:<a@b> BODY=BINARYMIME\r\n",
         &long,
     ];
     let limits =
         Limits { command_line: 64, message: 60, text_line: 32, errors: 4, idle_commands: 9, ..Limits::default() };
     let mut mails = 0;
     for _ in 0..3_000 {
-        let mut input = if random(3) == 0 { String::new() } else { ONE_MAIL[..random(ONE_MAIL.len())].to_owned() };
+        let mut input = match random(4) {
+            0 => String::new(),
+            1 => ONE_MAIL[..DATA_AT].to_owned(),
+            _ => ONE_MAIL[..random(ONE_MAIL.len())].to_owned(),
+        };
         (0..random(12)).for_each(|_| input.push_str(parts[random(parts.len())]));
         let mut whole = Driver::new(limits.clone());
         whole.say(&input);
