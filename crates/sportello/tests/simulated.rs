@@ -1,0 +1,141 @@
+//! Whole sessions in simulated time: what would take minutes, and what must happen at a moment.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use sportello::protocol::{http, smtp};
+use sportello_net::simulation::{self, Client};
+use sportello_net::{Channel, Deadlines, Speaker};
+use sportello_service::files::{self, Files, Root};
+use sportello_store::{Settings, Store};
+
+const SECOND: Duration = Duration::from_secs(1);
+const TICK: Duration = sportello_net::deadline::TICK;
+
+fn channel(speaker: Speaker, deadlines: Deadlines) -> Channel {
+    Channel {
+        index: 0,
+        name: "simulated".into(),
+        address: "127.0.0.1:0".parse().unwrap(),
+        loopback: true,
+        speaker,
+        deadlines,
+        most_connections: 10,
+        backlog: 10,
+    }
+}
+
+/// A folder of its own for each test; removed when the test went well.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("sportello-simulated-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Runs `act` with a store and an SMTP service.
+fn mail(act: impl AsyncFnOnce(&simulation::Simulation, &Store, Rc<smtp::Service>)) {
+    let folder = Folder::new();
+    let store = Store::open(Settings::new(&folder.0)).unwrap();
+    simulation::run(channel(Speaker::Server, Deadlines::default()), async |simulation| {
+        let policy = Arc::new(smtp::Policy::new(&smtp::Settings::default()));
+        let service = smtp::Service::new(store.clone(), "mx.example.org", policy, Default::default());
+        act(simulation, &store, Rc::new(service)).await;
+    });
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.close());
+}
+
+async fn said(client: &mut Client, text: &str) -> String {
+    client.send(text).await;
+    String::from_utf8(client.heard()).unwrap()
+}
+
+#[test]
+fn a_transaction_holds_its_disk_for_ten_minutes_and_not_longer() {
+    mail(async |simulation, _, service| {
+        let mut client = simulation.connect(|connection| smtp::serve(connection, service));
+        said(&mut client, "HELO c\r\n").await;
+        assert_eq!(said(&mut client, "MAIL FROM:<a@b> SIZE=5000000\r\n").await, "250 2.1.0 Ok\r\n");
+        for _ in 0..10 {
+            client.pass(SECOND * 60).await;
+            assert_eq!(said(&mut client, "NOOP\r\n").await, "250 2.0.0 Ok\r\n");
+        }
+        client.pass(TICK).await;
+        assert_eq!(
+            said(&mut client, "NOOP\r\n").await,
+            "250 2.0.0 Ok\r\n421 4.4.2 Error: timeout, closing the channel\r\n"
+        );
+        client.leave().await;
+    });
+}
+
+#[test]
+fn a_text_that_has_begun_is_not_under_that_ceiling() {
+    mail(async |simulation, store, service| {
+        let mut client = simulation.connect(|connection| smtp::serve(connection, service));
+        said(&mut client, "HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").await;
+        for _ in 0..35 {
+            client.pass(SECOND * 20).await;
+            assert!(client.send("x".repeat(78).as_bytes()).await && client.send("\r\n".repeat(3000)).await);
+        }
+        let reply = said(&mut client, ".\r\n").await;
+        assert!(reply.starts_with("250 2.0.0 Ok: queued as "), "{reply}");
+        assert_eq!(store.figures().messages, 1);
+        client.leave().await;
+    });
+}
+
+/// Runs `act` with a client of a folder in which `a` holds `first`.
+fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
+    let folder = Folder::new();
+    std::fs::write(folder.0.join("a"), "first").unwrap();
+    let root = Arc::new(Root::open(&folder.0).unwrap());
+    simulation::run(channel(Speaker::Client, deadlines), async |simulation| {
+        let files = Files::new(root, files::Settings::default());
+        let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
+        let mut client = simulation.connect(|connection| http::serve(connection, served));
+        act(&mut client).await;
+        client.leave().await;
+    });
+}
+
+const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+#[test]
+fn the_clock_of_a_pipelined_request_begins_when_the_one_before_is_answered() {
+    let deadlines = Deadlines { request: SECOND * 10, between_bytes: SECOND * 9, ..Deadlines::default() };
+    web(deadlines, async |client| {
+        let (begin, end) = REQUEST.split_at(20);
+        client.send(begin).await;
+        // Three times, so that the answers come from the disk and from memory.
+        for _ in 0..3 {
+            client.pass(SECOND * 8).await;
+            // The end of one and the beginning of the next come together.
+            let answer = said(client, &format!("{end}{begin}")).await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nfirst"), "{answer}");
+        }
+        client.pass(SECOND * 5).await;
+        client.send("t:").await;
+        client.pass(SECOND * 5 - TICK).await;
+        assert!(!client.is_over());
+        client.pass(TICK).await;
+        assert!(client.is_over() && client.heard().starts_with(b"HTTP/1.1 408 "));
+    });
+}
