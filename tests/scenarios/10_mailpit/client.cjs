@@ -119,7 +119,27 @@ step("waitForMessages: without a search", async () => {
   assert.equal(list.messages.length, 7);
 });
 
-//SEARCH
+step("searchMessages and waitForMessage", async () => {
+  const found = await mailpit.searchMessages({ query: "subject:number", start: 1, limit: 2 });
+  assert.deepEqual(subjects(found), ["Number 3", "Number 2"]);
+  assert.deepEqual([found.total, found.messages_count, found.count, found.start], [7, 5, 2, 1]);
+  for (const [query, count] of [
+    ["from:ada@example.org", 7], ["from:nobody", 0], ["subject:\"number 4\"", 1], ["to:grace -subject:number", 1],
+    ["!is:tagged", 4], ["tag:sent", 1], ["is:read after:2020-01-01", 2], ["larger:5k", 0],
+  ]) {
+    assert.equal((await mailpit.searchMessages({ query })).messages_count, count, query);
+  }
+  assert.equal((await mailpit.waitForMessage({ query: "subject:invoice" })).Subject, "The invoice");
+  await assert.rejects(mailpit.searchMessages({ query: "is:odd" }), /400 .*"Error":/s);
+});
+
+step("setReadStatus and deleteMessagesBySearch", async () => {
+  await mailpit.setReadStatus({ Search: "tag:Paid", Read: true });
+  assert.equal((await mailpit.searchMessages({ query: "tag:Paid is:unread" })).messages_count, 0);
+  assert.equal(await mailpit.deleteMessagesBySearch({ query: "tag:sent" }), "ok");
+  assert.equal((await mailpit.waitForMessages({ query: "tag:sent", count: 0 })).messages_count, 0);
+  assert.equal((await mailpit.listMessages()).total, 6);
+});
 
 step("getInfo and getConfiguration", async () => {
   const info = await mailpit.getInfo();

@@ -59,7 +59,7 @@ with step("curl: each path answers"):
     for path, kind in (("api/v1/messages", "application/json"), (f"api/v1/message/{number}", "application/json"),
                        ("api/v1/message/latest/headers", "application/json"),
                        ("api/v1/message/latest/raw", "text/plain; charset=utf-8"), ("view/latest.txt", "text/plain; charset=utf-8"),
-                       ("api/v1/tags", "application/json"), ("api/v1/info", "application/json"), ("api/v1/webui", "application/json"),
+                       ("api/v1/tags", "application/json"), ("api/v1/search?query=subject:curl", "application/json"), ("api/v1/info", "application/json"), ("api/v1/webui", "application/json"),
                        ("livez", "text/plain"), ("readyz", "text/plain")):
         same(curl(f"{DESK}/{path}")[:2], (200, kind), path)
 
@@ -73,6 +73,8 @@ with step("curl: each refusal is a sentence with a status that fits"):
             (["-X", "PUT", f"{DESK}/api/v1/messages", "-d", "{"], 400),
             (["-X", "DELETE", f"{DESK}/api/v1/messages", "-d", "[]"], 400),
             ([f"{DESK}/api/v1/send", "-d", "{}"], 400),
+            ([f"{DESK}/api/v1/search"], 400),
+            (["-X", "DELETE", f"{DESK}/api/v1/search?query=larger:x"], 400),
             ([f"{DESK}/api/v1/message/latest/html-check"], 501),
             ([f"{DESK}/api/events"], 501),
             (["-X", "DELETE", "-H", "Origin: http://localhost:1", f"{DESK}/api/v1/messages"], 403),

@@ -65,7 +65,7 @@ const CALLS: &[Entry] = &[
         methods: "PUT",
         path: "/api/v1/messages",
         what: "Marks messages as read or unread.",
-        shape: "{\"Read\": true, \"IDs\": [\"1\"]}; without IDs all of them.",
+        shape: "{\"Read\": true, \"IDs\": [\"1\"]} or {\"Read\": true, \"Search\": \"…\"}; without either all of them.",
         example: "curl -s -X PUT BASE/api/v1/messages -d '{\"Read\": true}'",
     },
     Entry {
@@ -76,10 +76,17 @@ const CALLS: &[Entry] = &[
         example: "curl -s -X DELETE BASE/api/v1/messages -d '{\"IDs\": [\"1\"]}'",
     },
     Entry {
+        methods: "GET DELETE",
+        path: "/api/v1/search?query=&start=0&limit=50",
+        what: "Messages that a search finds, as a list; or deletes them.",
+        shape: "Words and \"phrases\", from:, to:, cc:, addressed:, subject:, body:, message-id:, tag:, is:read, is:unread, is:tagged, has:attachment, before:, after:, larger:, smaller:, each turned round by a - before it. Dates are UTC or have an offset; tz is not known by name.",
+        example: "curl -s 'BASE/api/v1/search?query=is:unread'",
+    },
+    Entry {
         methods: "GET",
         path: "/api/v1/message/{ID}",
         what: "One message, which counts as read from then on.",
-        shape: "{ID, MessageID, From, To, Cc, Bcc, ReplyTo, ReturnPath, Subject, ListUnsubscribe, Date, Tags, Text, HTML, Size, Inline, Attachments: [{PartID, FileName, ContentType, ContentID, Size, Checksums}]}. ID may be latest here and in the next four.",
+        shape: "{ID, MessageID, From, To, Cc, Bcc, ReplyTo, ReturnPath, Subject, ListUnsubscribe, Date, Tags, Text, HTML, Size, Inline, Attachments: [{PartID, FileName, ContentType, ContentID, Size, Checksums}]}. ID may be latest here and in the next four, with ?query= the latest that a search finds.",
         example: "curl -s BASE/api/v1/message/latest",
     },
     Entry {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sportello_store::{MailboxId, Seen, Selection, Store, Tag};
 
 use super::answer::{json, ok, read, read_or_default};
+use super::search::understood;
 use super::shape::{Chosen, NewName, SetRead, SetTags};
 use crate::desk::Desk;
 use crate::failure::{Class, Failure};
@@ -12,14 +13,16 @@ use crate::mailbox::MessageId;
 use crate::web::{Answer, Request};
 
 impl Desk {
-    /// `PUT messages`: these, or all of them.
+    /// `PUT messages`: these, those that a search finds, or all of them.
     pub(super) async fn set_read(&self, request: &Request) -> Result<Answer, Failure> {
         let asked: SetRead = read_or_default(request)?;
         let seen = if asked.read { Seen::Yes } else { Seen::No };
-        if !asked.search.is_empty() {
-            return Err(Failure::new(Class::Unsupported, "this server does not search yet"));
-        }
-        self.store.set_seen_all(chosen(&asked.ids), seen).await?;
+        let selection = match asked.search.trim() {
+            "" => chosen(&asked.ids),
+            _ if !asked.ids.is_empty() => return Err(Failure::new(Class::BadRequest, "give IDs or Search, not both")),
+            text => Selection::Found(MailboxId::INBOX, understood(text, request)?),
+        };
+        self.store.set_seen_all(selection, seen).await?;
         Ok(ok())
     }
 

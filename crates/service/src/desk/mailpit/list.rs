@@ -5,6 +5,7 @@ use sportello_store::{MailboxId, MessageRow, Page, Start, Window};
 use super::MOST_LISTED;
 use super::answer::json;
 use super::letter::bare;
+use super::search::Join;
 use super::shape::{MessageSummary, MessagesSummary};
 use crate::desk::{Desk, form, format};
 use crate::failure::Failure;
@@ -27,7 +28,7 @@ impl Stretch {
     }
 
     /// The windows of the store that make it up.
-    fn windows(self) -> impl Iterator<Item = Window> {
+    pub(super) fn windows(self) -> impl Iterator<Item = Window> {
         (0..self.limit).step_by(Window::MOST).map(move |done| Window {
             start: Start::At(self.start.saturating_add(done as u64)),
             limit: self.limit.saturating_sub(done).min(Window::MOST),
@@ -41,10 +42,7 @@ impl Desk {
         let mut all = Page::default();
         for window in stretch.windows() {
             let page = self.store.page(MailboxId::INBOX, window).await?;
-            (all.messages, all.unread) = (page.messages, page.unread);
-            let is_last = page.rows.len() < window.limit;
-            all.rows.extend(page.rows);
-            if is_last {
+            if !all.join(page, window.limit) {
                 break;
             }
         }
@@ -53,7 +51,7 @@ impl Desk {
     }
 
     /// A page as an answer; `mailbox` are the messages of the whole mailbox and the unread ones of them.
-    async fn listed(&self, page: Page, stretch: Stretch, mailbox: (u64, u64)) -> Result<Answer, Failure> {
+    pub(super) async fn listed(&self, page: Page, stretch: Stretch, mailbox: (u64, u64)) -> Result<Answer, Failure> {
         let messages = self.summaries(page.rows).await?;
         Ok(json(
             200,
@@ -68,12 +66,6 @@ impl Desk {
                 messages,
             },
         ))
-    }
-
-    /// The newest message.
-    pub(super) async fn latest(&self, _request: &Request) -> Result<Option<MessageRow>, Failure> {
-        let page = self.store.page(MailboxId::INBOX, Window { start: Start::Newest, limit: 1 }).await?;
-        Ok(page.rows.into_iter().next())
     }
 
     /// Rows as Mailpit tells them; one whose message went meanwhile is left out.

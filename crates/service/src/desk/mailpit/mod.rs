@@ -12,6 +12,7 @@ mod excerpt;
 mod letter;
 mod list;
 mod people;
+mod search;
 mod send;
 mod shape;
 #[cfg(test)]
@@ -53,6 +54,7 @@ impl Desk {
     async fn told(&self, request: &Request, call: Call) -> Result<Answer, Failure> {
         match call {
             Call::Messages => self.list_messages(request).await,
+            Call::Search => self.search(request).await,
             Call::Message(which) => {
                 let row = self.named(request, which).await?;
                 let message = letter::message(&self.store, &row).await?.ok_or(NO_MESSAGE)?;
@@ -81,6 +83,7 @@ impl Desk {
         match (call, request.method.as_str()) {
             (Call::Messages, "PUT") => self.set_read(request).await,
             (Call::Messages, "DELETE") => self.delete_chosen(request).await,
+            (Call::Search, _) => self.delete_found(request).await,
             (Call::Tags, _) => self.set_tags(request).await,
             (Call::Tag(tag), "PUT") => self.rename_tag(request, &tag).await,
             (Call::Tag(tag), _) => self.delete_tag(&tag).await,

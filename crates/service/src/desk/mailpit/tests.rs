@@ -222,6 +222,59 @@ async fn tags_are_set_renamed_and_deleted() {
     }
 }
 
+#[tokio::test]
+async fn a_search_finds_marks_and_deletes() {
+    let house = house();
+    let ids = house.several(3).await;
+    house.ok("PUT", "/api/v1/tags", json!({"IDs": [ids[0], ids[1]], "Tags": ["Two words"]})).await;
+    for (query, expect) in [
+        ("tag:%22Two+words%22", 0..2),
+        ("tag%3A%22two%20words%22&start=1", 1..2),
+        ("is:unread&limit=1", 0..1),
+        ("-is:tagged", 2..3),
+        ("subject:2", 0..1),
+        ("nothing", 3..3),
+    ] {
+        assert_eq!(house.ids(&format!("/api/v1/search?query={query}")).await, ids[expect], "{query}");
+    }
+    let found = house.told("/api/v1/search?query=is:tagged&limit=1").await;
+    for (key, value) in [("total", 3), ("unread", 3), ("count", 1), ("messages_count", 2), ("messages_unread", 2)] {
+        assert_eq!(found[key], value, "{key}");
+    }
+    assert_eq!(house.told("/api/v1/message/latest?query=-is:tagged").await["ID"], json!(ids[2]));
+    house.ok("PUT", "/api/v1/messages", json!({"Search": "is:tagged", "Read": true})).await;
+    assert_eq!(house.ids("/api/v1/search?query=is:unread").await, [""; 0]);
+    let text = house.send("DELETE", "/api/v1/search?query=is:tagged", &[], "").await.text();
+    assert_eq!((text.as_str(), house.ids("/api/v1/messages").await), ("ok", ids[2..].to_vec()));
+}
+
+#[tokio::test]
+async fn what_is_no_search_deletes_nothing() {
+    let house = house();
+    let id = house.mail("Subject: x\n\ny").await;
+    for (query, status) in [
+        ("", 400),
+        ("?query=", 400),
+        ("?query=%20", 400),
+        ("?query=--", 400),
+        ("?query=is:odd", 400),
+        ("?query=before:yesterday", 400),
+        ("?query=before:2030-01-01&tz=Pacific/Auckland", 501),
+    ] {
+        for method in ["GET", "DELETE"] {
+            let reply = house.ask(method, &format!("/api/v1/search{query}"), &[]).await;
+            assert_eq!(reply.0.status, status, "{method} {query}: {}", reply.text());
+            assert!(reply.json()["Error"].is_string());
+        }
+    }
+    for body in [json!({"Search": "is:odd"}), json!({"Search": "is:read", "IDs": [id.to_string()]})] {
+        assert_eq!(house.call("PUT", "/api/v1/messages", &body).await.0, 400, "{body}");
+    }
+    for query in ["before:2030-01-01&tz=UTC", "is:unread&tz=Pacific/Auckland", "after:2020-01-01T00:00%2B02:00"] {
+        assert_eq!(house.ids(&format!("/api/v1/search?query={query}")).await, [id.to_string()], "{query}");
+    }
+}
+
 fn letter() -> Value {
     json!({
         "From": {"Email": "ada@example.org", "Name": "Ada Lovelace"},
