@@ -10,7 +10,7 @@ use sportello_store::{
     Accept, Envelope, ListPage, MailboxId, MessageRow, Origin, Settings, Store, StoredBody, Summary, Verdict,
 };
 
-use crate::promise::{Due, Text};
+use crate::promise::{Due, Mark, Text};
 
 /// What one look found, for the sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,14 +50,17 @@ async fn look(store: &Store, state: &Path, due: &HashMap<&str, Due>, last_id: u6
             None | Some(Due::Unheard) => return Err(format!("{token} is there, and nobody had sent it")),
             Some(Due::Gone) => return Err(format!("{token} is there again after it was deleted")),
             Some(Due::Maybe) => {}
-            Some(Due::There(text)) => {
+            Some(Due::There(_, Mark::Seen)) if !row.flags.seen() => {
+                return Err(format!("{token} was marked as read and is not"));
+            }
+            Some(Due::There(text, _)) => {
                 same(row, text, &bytes(store, row).await?).map_err(|what| format!("{token}: {what}"))?;
                 found.kept += 1;
             }
         }
     }
     for (token, due) in due {
-        if matches!(due, Due::There(_)) && !seen.contains(token) {
+        if matches!(due, Due::There(..)) && !seen.contains(token) {
             return Err(format!("{token} was accepted and is not there"));
         }
     }

@@ -27,17 +27,27 @@ struct Course {
     accepted: Option<(u64, Text)>,
     deleting: Option<u64>,
     deleted: Option<u64>,
+    marked: Option<u64>,
 }
 
 /// All that was promised.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promises(BTreeMap<String, Course>);
 
+/// Whether it is marked as read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// That was said.
+    Seen,
+    /// Either.
+    Any,
+}
+
 /// What must be true of a message at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// It is there, whole, under this id.
-    There(Text),
+    There(Text, Mark),
     /// It may be there, but only whole.
     Maybe,
     /// It was deleted, and that was said.
@@ -74,6 +84,7 @@ impl Promises {
             "sent" => course.sent = Some(at),
             "deleting" => course.deleting = Some(at),
             "deleted" => course.deleted = Some(at),
+            "marked" => course.marked = Some(at),
             "accepted" => {
                 let bytes = usize::try_from(line["bytes"].as_u64()?).ok()?;
                 let hash = line["sha256"].as_str()?.to_owned();
@@ -102,7 +113,9 @@ impl Course {
         match &self.accepted {
             _ if before(self.deleted) => Due::Gone,
             _ if before(self.deleting) => Due::Maybe,
-            Some((accepted, text)) if *accepted <= at => Due::There(text.clone()),
+            Some((accepted, text)) if *accepted <= at => {
+                Due::There(text.clone(), if before(self.marked) { Mark::Seen } else { Mark::Any })
+            }
             _ if before(self.sent) => Due::Maybe,
             _ => Due::Unheard,
         }
@@ -119,6 +132,7 @@ mod tests {
         for line in [
             r#"{"at": 5, "what": "sent", "token": "t"}"#,
             r#"{"at": 9, "what": "accepted", "token": "t", "id": 3, "bytes": 2, "sha256": "ab"}"#,
+            r#"{"at": 10, "what": "marked", "token": "t"}"#,
             r#"{"at": 12, "what": "deleting", "token": "t"}"#,
             r#"{"at": 20, "what": "deleted", "token": "t"}"#,
         ] {
@@ -129,8 +143,9 @@ mod tests {
             (4, Due::Unheard),
             (5, Due::Maybe),
             (8, Due::Maybe),
-            (9, Due::There(text.clone())),
-            (11, Due::There(text)),
+            (9, Due::There(text.clone(), Mark::Any)),
+            (10, Due::There(text.clone(), Mark::Seen)),
+            (11, Due::There(text, Mark::Seen)),
             (12, Due::Maybe),
             (19, Due::Maybe),
             (20, Due::Gone),

@@ -1,11 +1,12 @@
 import errno
+import json
 import os
 import random
 import threading
 
 from resp import Resp
 from seam import ALLOCATE, EVERY, FROM_THEN_ON, LIE, SHORT, SYNC, WRITE, Notes, Seam, send, text
-from sportello import Lines, check, finish, folder, same, step
+from sportello import Http, Lines, check, finish, folder, same, step
 
 SEED = int(os.environ.get("FAULTS_SEED", "4711"))
 POINTS = int(os.environ.get("FAULTS_POINTS", "50"))
@@ -20,7 +21,7 @@ web = folder("sportello-web-")
 
 def sender(server, notes, load, number, messages, sizes):
     choice = random.Random(f"{SEED}/{load}/{number}")
-    with Lines(server.mail, 30) as session, Resp(server.commands) as commands:
+    with Lines(server.mail, 30) as session, Resp(server.commands) as commands, Http(server.desk) as desk:
         session.reply()
         session.ask("EHLO client.example")
         own = []
@@ -38,7 +39,10 @@ def sender(server, notes, load, number, messages, sizes):
                 same(commands.ask("MAIL", "DELETE", notes.accepted[gone]), 1)
                 notes.note("deleted", gone)
             if choice.random() < 0.3:
-                commands.ask("MAIL", "READ", notes.accepted[choice.choice(own)])
+                read = choice.choice(own)
+                order = json.dumps({"IDs": [str(notes.accepted[read])], "Read": True}).encode()
+                same(desk.ask("PUT", "/api/v1/messages", ["Content-Type: application/json"], body=order)[0], 200)
+                notes.note("marked", read)
 
 
 def load(seam, notes, number, mail=MIXED):

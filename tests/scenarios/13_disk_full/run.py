@@ -201,6 +201,43 @@ with step("a failed sync of the database, when the log is moved into it at the e
     server.kill()
     kept(seam, notes)
 
+for found in ("nothing", "what a kill left"):
+    with step(f"a start with {found}, refused at any one of its calls: it says why and does not serve, and the next start has everything"):
+        seam = Seam()
+        notes = Notes(seam)
+        if found != "nothing":
+            server = seam.server(web)
+            client = Client(server, notes, "start")
+            for size in (500, 60_000, 150_000, 500):
+                same(client.send(size)[1], 250)
+            server.kill()
+        refusals = number = 0
+        while True:
+            number += 1
+            error = errno.EIO if number % 2 else errno.ENOSPC
+            seam.rule([*GROWING, SYNC], error, ONCE, countdown=number)
+            try:
+                server = seam.server(web)
+            except AssertionError as why:
+                check("it ended with 1: sportello: " in str(why) and "panic" not in str(why), str(why))
+                refusals += 1
+            else:
+                same(server.stop(), None)
+                if not seam.hits():
+                    break
+            check(number < 200, "a start does not end")
+            # What was left half done must not be in the way: not of the same fault, nor of a kill.
+        seam.peace()
+        server = seam.server(web)
+        client = Client(server, notes, "started")
+        for size in (500, 150_000):
+            same(client.send(size)[1], 250)
+        server.kill()
+        print("     " + seam.explains_all())
+        kept(seam, notes)
+        print(f"     {number - 1} calls, {refusals} starts refused")
+        check(refusals > 8, f"only {refusals} starts were refused")
+
 with step("a real disk of 72 MiB, of which 64 are kept back: filled by mail, then by another program; no restart"):
     state = folder("sportello-disk-")
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
