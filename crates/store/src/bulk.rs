@@ -47,11 +47,11 @@ pub(crate) async fn each_step(
             }
         }
         Selection::Found(mailbox, query) => {
+            let mut before = end_of(inner, mailbox).await?;
             if !query.needs_no_text() {
-                return Err(Error::Busy);
+                inner.indexed().await?;
             }
             let query = Arc::new(query);
-            let mut before = end_of(inner, mailbox).await?;
             loop {
                 let query = Arc::clone(&query);
                 let find = move |searcher: &mut Searcher| searcher.ids(mailbox, &query, before, MOST_FOUND);

@@ -13,6 +13,7 @@ use crate::blob::Bodies;
 use crate::blob::incoming::Incoming;
 use crate::error::{Error, OpenError};
 use crate::ids::{Ids, Supply};
+use crate::index::indexer::Indexer;
 use crate::page::{Found, Page, Selection, Window};
 use crate::query::Query;
 use crate::sqlite::apply::Row;
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     pub(crate) writer: Writer,
     pub(crate) readers: Pool<Reader>,
     pub(crate) searcher: Pool<Searcher>,
+    pub(crate) indexer: Indexer,
     pub(crate) changes: watch::Receiver<u64>,
 }
 
@@ -124,6 +126,12 @@ impl Store {
     /// [`Error::TimedOut`] when that takes longer than `Settings::read_time`.
     pub async fn search(&self, mailbox: MailboxId, query: Query, window: Window) -> Result<Found, Error> {
         self.inner.searcher.run(move |searcher| searcher.search(mailbox, &query, window)).await?
+    }
+
+    /// Returns when all that is committed now is indexed, and all that is deleted now is out of the index: then a search
+    /// finds by the text too. [`Error::Busy`] while indexing waits (for room on the disk, as [`Figures`] say).
+    pub async fn indexed(&self) -> Result<(), Error> {
+        self.inner.indexed().await
     }
 
     /// One message without its body; `None` when it is not here (any more).
@@ -222,6 +230,8 @@ impl Store {
             commits: counters.commits.load(Ordering::Relaxed),
             memory_bytes: self.inner.bodies.budget.taken(),
             spooled: counters.spooled.load(Ordering::Relaxed),
+            indexed: counters.indexed.load(Ordering::Relaxed),
+            index_waits: self.inner.indexer.progress().borrow().stalled.as_deref().map(str::to_owned),
             failed: counters.failure(),
         }
     }
@@ -235,12 +245,14 @@ impl Store {
     /// still arriving are lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this
     /// future leaves the store closing.
     pub async fn close(&self) {
-        let Inner { bodies, writer, readers, searcher, .. } = &*self.inner;
+        let Inner { bodies, writer, readers, searcher, indexer, .. } = &*self.inner;
         bodies.closed.store(true, Ordering::Relaxed);
         // Readers first: the log can be emptied only when nobody reads it.
         searcher.close().await;
         readers.close().await;
+        indexer.quiet().await;
         writer.close().await;
+        indexer.close().await;
         bodies.blocking.close().await;
         bodies.folder.unlock();
     }
@@ -250,6 +262,19 @@ impl Store {
             return Err(Error::Closed);
         }
         self.inner.bodies.counters.check()
+    }
+}
+
+impl Inner {
+    pub(crate) async fn indexed(&self) -> Result<(), Error> {
+        let change = Some(*self.changes.borrow());
+        let mut progress = self.indexer.progress();
+        let reached = progress.wait_for(|progress| progress.change >= change || progress.stalled.is_some()).await;
+        match reached {
+            Ok(progress) if progress.change >= change => Ok(()),
+            Ok(_) => Err(Error::Busy),
+            Err(_) => Err(Error::Closed),
+        }
     }
 }
 

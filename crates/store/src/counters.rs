@@ -15,6 +15,7 @@ pub(crate) struct Counters {
     pub(crate) accepted: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) spooled: AtomicU64,
+    pub(crate) indexed: AtomicU64,
     failed: OnceLock<Arc<str>>,
 }
 

@@ -8,7 +8,7 @@
 //! protocol: what a 250 or a 452 is, others know. Bounded by [`Settings`]: memory of bodies, queue of writes, time of
 //! reads, room left on the disk.
 //!
-//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `store-search-0`, `blocking-0…3`. All end at [`Store::close`].
+//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `store-search-0`, `blocking-0…3`, `indexer`. All end at [`Store::close`].
 
 #![forbid(unsafe_code)]
 
@@ -33,6 +33,7 @@ mod verify;
 pub use blob::incoming::Incoming;
 pub use contract::Store;
 pub use error::{Error, OpenError};
+pub use index::extract::{Extract, Extractor};
 pub use page::{Found, Page, Selection, Start, Window};
 pub use query::{NotAQuery, Query};
 pub use tag::{NotATag, Tag, TagCount};

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -18,6 +19,8 @@ use crate::error::OpenError;
 use crate::folder::Folder;
 use crate::ids::{BLOCK, Ids};
 use crate::index::door::Doors;
+use crate::index::follow;
+use crate::index::indexer::Indexer;
 use crate::migrate::{self, Found, STEPS};
 use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::reader::Reader;
@@ -32,6 +35,8 @@ use crate::types::{MessageId, Settings};
 const BLOCKING: usize = 4;
 /// Threads that read rows.
 const READERS: usize = 2;
+/// How long a read of the indexer may run at least: it has the lowest priority.
+const INDEXER_READ: Duration = Duration::from_secs(10);
 /// Jobs that may wait for either of them.
 const QUEUE: usize = 1024;
 
@@ -40,19 +45,20 @@ pub(crate) struct Prepared {
     pub(crate) tools: Tools,
     pub(crate) readers: Pool<Reader>,
     pub(crate) searcher: Pool<Searcher>,
+    pub(crate) indexer: Indexer,
     pub(crate) changed: watch::Receiver<u64>,
 }
 
 /// Opens everything.
 pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
     let queue = settings.queue.max(1);
-    let Prepared { tools, readers, searcher, changed } = prepare(settings)?;
+    let Prepared { tools, readers, searcher, indexer, changed } = prepare(settings)?;
     let (bodies, ids) = (Arc::clone(&tools.bodies), Arc::clone(&tools.ids));
     let writer = Writer::start(tools, queue)
         .map_err(database("preparing the writer"))?
         .map_err(thread("starting the writer of", &bodies.folder))?;
     tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
-    Ok(Inner { bodies, ids, writer, readers, searcher, changes: changed })
+    Ok(Inner { bodies, ids, writer, readers, searcher, indexer, changes: changed })
 }
 
 /// Opens everything but does not start the writer.
@@ -70,16 +76,9 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         Counters::add(&counters.messages, ledger.messages.unsigned_abs());
         Counters::add(&counters.bytes, ledger.bytes.unsigned_abs());
     }
-    let readers = (0..READERS)
-        .map(|_| Reader::open(&folder, settings.read_time))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(database("opening a connection for reading"))?;
-    let readers = Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of", &folder))?;
-    let doors = Doors::new(folder.index(), 1);
-    let searcher = Searcher::open(folder.database(), doors.key(0), settings.read_time)
-        .map_err(database("opening a connection for searches"))?;
-    let searcher =
-        Pool::start("store-search", vec![searcher], QUEUE).map_err(thread("starting the searches of", &folder))?;
+    let doors = Doors::new(folder.index(), READERS + 1);
+    let readers = start_readers(&folder, &doors, settings.read_time)?;
+    let searcher = start_searcher(&folder, &doors, settings.read_time)?;
     let blocking =
         Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of", &folder))?;
     let checkpointer = Checkpointer::start(&folder.database(), &counters)
@@ -95,12 +94,36 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         closed: AtomicBool::new(false),
     });
     let (changes, changed) = watch::channel(0);
-    Ok(Prepared {
-        tools: Tools { connection, checkpointer, ledgers, bodies, ids, changes },
-        readers,
-        searcher,
-        changed,
+    let reader = Reader::open(&bodies.folder, settings.read_time.max(INDEXER_READ), None)
+        .map_err(database("opening a connection for the indexer"))?;
+    let log = Arc::new(AtomicI64::new(0));
+    let indexer = Indexer::start(follow::Tools {
+        doors,
+        reader,
+        extractor: settings.extractor,
+        disk: Arc::clone(&bodies.disk),
+        counters: Arc::clone(&bodies.counters),
+        log: Arc::clone(&log),
+        changes: changed.clone(),
     })
+    .map_err(thread("starting the indexer of", &bodies.folder))?;
+    let bell = indexer.bell();
+    let tools = Tools { connection, checkpointer, ledgers, bodies, ids, changes, log, bell };
+    Ok(Prepared { tools, readers, searcher, indexer, changed })
+}
+
+fn start_readers(folder: &Arc<Folder>, doors: &Arc<Doors>, time: Duration) -> Result<Pool<Reader>, OpenError> {
+    let readers = (0..READERS)
+        .map(|number| Reader::open(folder, time, Some(doors.key(number))))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(database("opening a connection for reading"))?;
+    Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of", folder))
+}
+
+fn start_searcher(folder: &Arc<Folder>, doors: &Arc<Doors>, time: Duration) -> Result<Pool<Searcher>, OpenError> {
+    let searcher = Searcher::open(folder.database(), doors.key(READERS), time)
+        .map_err(database("opening a connection for searches"))?;
+    Pool::start("store-search", vec![searcher], QUEUE).map_err(thread("starting the searches of", folder))
 }
 
 fn open_database(folder: &Folder) -> Result<Connection, OpenError> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::blob::incoming::Incoming;
+use crate::index::extract::Extractor;
 use crate::tag::Tag;
 
 /// How a store is opened. [`Settings::new`] gives the usual values.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub queue: usize,
     /// How long one read may run.
     pub read_time: Duration,
+    /// What reads the text of messages for the search.
+    pub extractor: Extractor,
 }
 
 impl Settings {
@@ -42,6 +45,7 @@ impl Settings {
             disk_reserve: 64 << 20,
             queue: 1024,
             read_time: Duration::from_secs(2),
+            extractor: Extractor::default(),
         }
     }
 }
@@ -324,6 +328,10 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Bodies that went through the spool.
     pub spooled: u64,
+    /// Messages that were indexed for the search.
+    pub indexed: u64,
+    /// Why indexing waits, if it does. Mail is taken as before.
+    pub index_waits: Option<String>,
     /// Why writes are refused, if they are.
     pub failed: Option<String>,
 }

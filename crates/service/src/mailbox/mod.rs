@@ -1,9 +1,10 @@
-//! Reads stored mail for every door: the desk's pages, `MAIL READ` on a command channel.
+//! Reads stored mail for every door (the desk's pages, `MAIL READ` on a command channel) and for the store's search index.
 //!
 //! Knows no protocol and writes nothing. Bounded by [`Limits`] (nesting, parts, fields, text), by [`MOST_MESSAGE`] bytes of
 //! one message, and by [`ROOM_MIB`] for all large messages that are being read at the same time.
 
 pub mod decode;
+mod extract;
 pub mod letter;
 pub mod name;
 mod plain;
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use sportello_store::MessageId;
 
+pub use extract::extractor;
 pub use letter::{Letter, saved_name};
 pub use plain::plain;
 pub use structure::{Limits, Part};

@@ -44,22 +44,30 @@ impl Doors {
         Key { doors: Arc::clone(self), number }
     }
 
-    /// Shuts all, closing every connection, while `work` is done to the file; opens them if it went well.
-    #[expect(dead_code, reason = "the indexer calls it")]
-    pub(crate) fn shut_while<E>(&self, work: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
+    /// The file behind them.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// There is a whole file of our version.
+    pub(crate) fn open(&self) {
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// Shuts all, closing every connection, while the file is made anew; opens them if that went well.
+    pub(crate) fn shut_while<T, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.open.store(false, Ordering::Release);
         let mut held: Vec<MutexGuard<'_, Option<Timed>>> = self.doors.iter().map(lock).collect();
         for connection in &mut held {
             drop(connection.take());
         }
-        work()?;
+        let made = make()?;
         self.damaged.store(false, Ordering::Release);
-        self.open.store(true, Ordering::Release);
-        Ok(())
+        self.open();
+        Ok(made)
     }
 
     /// Whether a reader found the file damaged since it was made.
-    #[expect(dead_code, reason = "the indexer calls it")]
     pub(crate) fn is_damaged(&self) -> bool {
         self.damaged.load(Ordering::Acquire)
     }

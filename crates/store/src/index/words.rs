@@ -7,6 +7,8 @@
 
 use std::fmt::Write;
 
+use rusqlite::Row;
+
 use crate::query::{Form, Place, Query, Sense, Test};
 
 /// The columns, in the order of [`Words::texts`].
@@ -31,6 +33,21 @@ pub(crate) struct Words {
 }
 
 impl Words {
+    /// What a row says of its message: the columns of `schema::TEXTS`. The envelope belongs to it, so that what was
+    /// sent to somebody is found though no field names them.
+    pub(crate) fn of_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let both = |one: usize, other: usize| -> rusqlite::Result<String> {
+            Ok(format!("{}\n{}", row.get::<_, String>(one)?, row.get::<_, String>(other)?))
+        };
+        Ok(Self {
+            sender: both(3, 4)?,
+            recipient: both(5, 6)?,
+            subject: row.get(7)?,
+            message_id: row.get(8)?,
+            ..Self::default()
+        })
+    }
+
     /// As they are written, column by column.
     pub(crate) fn texts(&self) -> [String; 7] {
         let Self { sender, recipient, cc, subject, body, names, message_id } = self;

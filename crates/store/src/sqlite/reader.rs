@@ -3,6 +3,7 @@
 //! A read sees one committed state and makes no writer wait.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +12,43 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Error;
 use crate::folder::Folder;
+use crate::index::door::Key;
+use crate::index::file::connect_to_read;
+use crate::index::words::Words;
 use crate::page::{Page, Start, Window};
 use crate::sqlite::time_limit::Timed;
 use crate::sqlite::trouble::of_read;
 use crate::sqlite::{Role, open, schema};
 use crate::tag::{Tag, TagCount};
 use crate::types::{
-    Envelope, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, Origin, StoredBody, Summary, Uid,
+    Envelope, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, Origin, Preview, StoredBody, Summary,
+    Uid,
 };
 
 /// One reader's own.
 pub(crate) struct Reader {
     rows: Timed,
     folder: Arc<Folder>,
+    time: Duration,
+    /// The way to the search index, for what a list shows from it.
+    previews: Option<Key>,
+}
+
+/// A message that is not yet indexed.
+#[derive(Debug)]
+pub(crate) struct ToIndex {
+    pub(crate) uid: Uid,
+    pub(crate) id: MessageId,
+    pub(crate) words: Words,
+    /// `None` where it is a file.
+    pub(crate) body: Option<Vec<u8>>,
 }
 
 impl Reader {
     /// A reader whose reads take at most `time`.
-    pub(crate) fn open(folder: &Arc<Folder>, time: Duration) -> rusqlite::Result<Self> {
+    pub(crate) fn open(folder: &Arc<Folder>, time: Duration, previews: Option<Key>) -> rusqlite::Result<Self> {
         let rows = Timed::new(open(&folder.database(), Role::Reader)?, time)?;
-        Ok(Self { rows, folder: Arc::clone(folder) })
+        Ok(Self { rows, folder: Arc::clone(folder), time, previews })
     }
 
     /// All mailboxes.
@@ -42,12 +60,14 @@ impl Reader {
     pub(crate) fn list(&self, page: ListPage) -> Result<Vec<MessageRow>, Error> {
         let start = page.before.map_or(Start::Newest, Start::Before);
         let window = Window { start, limit: page.limit };
-        self.bounded(|connection| window_of(connection, page.mailbox, window))
+        let mut rows = self.bounded(|connection| window_of(connection, page.mailbox, window))?;
+        self.add_previews(&mut rows);
+        Ok(rows)
     }
 
     /// One page of a mailbox with its sums, both of one moment.
     pub(crate) fn page(&self, mailbox: MailboxId, window: Window) -> Result<Page, Error> {
-        self.bounded(|connection| {
+        let mut page = self.bounded(|connection| {
             let moment = connection.unchecked_transaction()?;
             let sums = moment
                 .prepare_cached(schema::SUMS)?
@@ -56,7 +76,9 @@ impl Reader {
             let (messages, unread) = sums.unwrap_or_default();
             let rows = window_of(&moment, mailbox, window)?;
             Ok(Page { rows, messages, unread })
-        })
+        })?;
+        self.add_previews(&mut page.rows);
+        Ok(page)
     }
 
     /// The messages with a UID between these two (neither is meant), oldest first.
@@ -88,7 +110,49 @@ impl Reader {
 
     /// One message.
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
-        self.bounded(|connection| connection.prepare_cached(schema::MESSAGE)?.query_row([id.0], message).optional())
+        let mut row = self
+            .bounded(|connection| connection.prepare_cached(schema::MESSAGE)?.query_row([id.0], message).optional())?;
+        self.add_previews(row.as_mut_slice());
+        Ok(row)
+    }
+
+    /// Whether a message is here.
+    pub(crate) fn holds(&self, id: MessageId) -> Result<bool, Error> {
+        self.place(id).map(|place| place.is_some())
+    }
+
+    /// The messages with a UID above `after`, oldest first: at most `most`, and none more once they have `bytes` bytes.
+    /// One short read for all of them, so that a long work on them holds no moment of the database.
+    pub(crate) fn to_index(
+        &self,
+        mailbox: MailboxId,
+        after: Uid,
+        most: usize,
+        bytes: usize,
+    ) -> Result<Vec<ToIndex>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::TO_INDEX)?;
+            let mut rows = statement.query(params![mailbox.0, after.0, most as i64])?;
+            let (mut found, mut sum) = (Vec::new(), 0usize);
+            while sum < bytes
+                && let Some(row) = rows.next()?
+            {
+                let body: Option<Vec<u8>> = row.get(9)?;
+                sum = sum.saturating_add(body.as_ref().map_or(0, Vec::len));
+                let (uid, id) = (Uid(row.get(0)?), MessageId(row.get(1)?));
+                found.push(ToIndex { uid, id, words: Words::of_row(row)?, body });
+            }
+            Ok(found)
+        })
+    }
+
+    /// What the index knows of them. Nothing that fails here is worth failing a list.
+    fn add_previews(&self, rows: &mut [MessageRow]) {
+        let Some(key) = self.previews.as_ref().filter(|_| !rows.is_empty()) else { return };
+        let open = |file: &Path| Timed::new(connect_to_read(file)?, self.time);
+        if let Err(why) = key.read(open, |connection| add_previews(connection, rows)) {
+            tracing::debug!(%why, "a list is shown without previews");
+        }
     }
 
     /// One message's body.
@@ -132,6 +196,16 @@ impl Reader {
     fn bounded<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         self.rows.read(read).map_err(|why| of_read(&why))
     }
+}
+
+/// What the index knows of the messages of these rows.
+pub(crate) fn add_previews(connection: &Connection, rows: &mut [MessageRow]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("SELECT snippet, attachments FROM document WHERE id = ?1")?;
+    for row in rows {
+        let preview = |row: &Row<'_>| Ok(Preview { snippet: row.get(0)?, attachments: row.get(1)? });
+        row.preview = statement.query_row([row.id.0], preview).optional()?;
+    }
+    Ok(())
 }
 
 fn window_of(connection: &Connection, mailbox: MailboxId, window: Window) -> rusqlite::Result<Vec<MessageRow>> {

@@ -82,4 +82,17 @@ pub(crate) const MESSAGE_IN: &str = concat!(
     columns!(),
     " FROM entry JOIN message ON message.id = entry.message WHERE entry.mailbox = ?1 AND entry.uid = ?2"
 );
+/// Columns of what a search knows of a message without an index, in the order `Words::of_row` takes them.
+macro_rules! texts {
+    () => {
+        "entry.uid, entry.message, entry.flags, sender, from_field, recipients, to_field, subject, message_id"
+    };
+}
+pub(crate) const TEXTS: &str = texts!();
+pub(crate) const TO_INDEX: &str = concat!(
+    "SELECT ",
+    texts!(),
+    ", body.bytes FROM entry JOIN message ON message.id = entry.message LEFT JOIN body ON body.message = message.id \
+      WHERE entry.mailbox = ?1 AND entry.uid > ?2 ORDER BY entry.uid LIMIT ?3"
+);
 pub(crate) const BODY: &str = "SELECT bytes FROM body WHERE message = ?1";

@@ -18,7 +18,7 @@ use crate::index::door::Key;
 use crate::index::words::{COLUMNS, Expressions, TOKENIZE, Words};
 use crate::page::{Found, Page, Start, Window};
 use crate::query::{Query, Sense, Term, Test};
-use crate::sqlite::reader::message;
+use crate::sqlite::reader::{add_previews, message};
 use crate::sqlite::time_limit::Timed;
 use crate::sqlite::trouble::of_read;
 use crate::sqlite::{Role, open, schema};
@@ -83,6 +83,9 @@ impl Searcher {
             let mut statement = connection.prepare_cached(schema::MESSAGE_IN)?;
             for uid in wanted {
                 page.rows.extend(statement.query_row(params![mailbox.0, uid.0], message).optional()?);
+            }
+            if index == Index::Attached {
+                add_previews(connection, &mut page.rows)?;
             }
             Ok(Found { page, pending: search.pending()? })
         })
@@ -200,7 +203,7 @@ impl<'a> Search<'a> {
             let mut rows = statement.query(params_from_iter(values))?;
             while let Some(row) = rows.next()? {
                 let hit = hit(row)?;
-                let texts = words_of_row(row)?.texts().map(Value::Text);
+                let texts = Words::of_row(row)?.texts().map(Value::Text);
                 insert.execute(params_from_iter(texts.into_iter().chain([Value::Integer(hit.uid.0.into())])))?;
                 hits.push(hit);
             }
@@ -238,13 +241,10 @@ impl<'a> Search<'a> {
 
     /// The statement for the messages with a UID above `after` and below `before`.
     fn statement(&self, after: i64, before: i64, part: Part) -> Statement {
-        let columns = match part {
-            Part::Latest => ", sender, from_field, recipients, to_field, subject, message_id",
-            Part::Words | Part::Rows => "",
-        };
+        let columns = if part == Part::Latest { schema::TEXTS } else { "entry.uid, entry.message, entry.flags" };
         let mut statement = Statement {
             sql: format!(
-                "SELECT entry.uid, entry.message, entry.flags{columns} FROM entry \
+                "SELECT {columns} FROM entry \
                  JOIN message ON message.id = entry.message WHERE entry.mailbox = ?1 AND entry.uid > ?2 AND entry.uid < ?3"
             ),
             values: vec![self.mailbox.0.into(), after.into(), before.into()],
@@ -335,18 +335,4 @@ impl Statement {
 
 fn hit(row: &Row<'_>) -> rusqlite::Result<Hit> {
     Ok(Hit { uid: Uid(row.get(0)?), id: MessageId(row.get(1)?), flags: Flags(row.get(2)?) })
-}
-
-/// The columns of [`Part::Latest`].
-fn words_of_row(row: &Row<'_>) -> rusqlite::Result<Words> {
-    let both = |one: usize, other: usize| -> rusqlite::Result<String> {
-        Ok(format!("{}\n{}", row.get::<_, String>(one)?, row.get::<_, String>(other)?))
-    };
-    Ok(Words {
-        sender: both(3, 4)?,
-        recipient: both(5, 6)?,
-        subject: row.get(7)?,
-        message_id: row.get(8)?,
-        ..Words::default()
-    })
 }

@@ -22,6 +22,7 @@ use crate::blob::incoming::Body;
 use crate::counters::Counters;
 use crate::error::Error;
 use crate::ids::Ids;
+use crate::index::indexer::Bell;
 use crate::sqlite::apply::{self, Ledger, Row};
 use crate::sqlite::checkpoint::{self, Checkpointer};
 use crate::sqlite::trouble::Trouble;
@@ -71,6 +72,9 @@ pub(crate) struct Tools {
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) changes: watch::Sender<u64>,
+    /// Pages in the write-ahead log after the last commit.
+    pub(crate) log: Arc<AtomicI64>,
+    pub(crate) bell: Bell,
 }
 
 impl Writer {
@@ -138,8 +142,6 @@ enum Isolation {
 
 struct Work {
     tools: Tools,
-    /// Pages in the write-ahead log after the last commit.
-    log: Arc<AtomicI64>,
     /// The ledgers before the present request.
     undo: Vec<Ledger>,
     /// The ledgers before the present transaction.
@@ -148,13 +150,12 @@ struct Work {
 
 impl Work {
     fn new(mut tools: Tools) -> rusqlite::Result<Self> {
-        let log = Arc::new(AtomicI64::new(0));
-        let told = Arc::clone(&log);
+        let told = Arc::clone(&tools.log);
         tools.connection.wal_hook(Some(move |_: &mut _, pages: i32| {
             told.store(pages.into(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { tools, log, undo: Vec::new(), undo_all: Vec::new() })
+        Ok(Self { tools, undo: Vec::new(), undo_all: Vec::new() })
     }
 
     fn run(mut self, mut queue: mpsc::Receiver<Request>) {
@@ -282,6 +283,7 @@ impl Work {
         let changed = self.tools.ledgers != self.undo_all;
         // Counted before anyone is answered: who reads the figures after an answer finds itself in them.
         self.count(&done, changed);
+        self.tell(group, &done, changed);
         for (request, done) in group.drain(..).zip(done) {
             match (request, done) {
                 // When the client has gone, its message stays.
@@ -301,11 +303,21 @@ impl Work {
                 }
             }
         }
+        self.tools.bell.ring();
+        let Tools { connection, checkpointer, bodies, log, .. } = &mut self.tools;
+        checkpointer.after_commit(log.load(Ordering::Relaxed), connection, &bodies.counters);
+    }
+
+    /// Tells those who follow the mailboxes, also before anyone is answered.
+    fn tell(&self, group: &[Request], done: &[Result<Done, Error>], changed: bool) {
+        for (request, done) in group.iter().zip(done) {
+            if let (Request::Delete(ids, _), Ok(Done::Deleted(1.., _))) = (request, done) {
+                self.tools.bell.deleted(ids);
+            }
+        }
         if changed {
             self.tools.changes.send_modify(|number| *number = number.wrapping_add(1));
         }
-        let Tools { connection, checkpointer, bodies, .. } = &mut self.tools;
-        checkpointer.after_commit(self.log.load(Ordering::Relaxed), connection, &bodies.counters);
     }
 
     fn count(&self, done: &[Result<Done, Error>], changed: bool) {

@@ -166,7 +166,7 @@ async fn the_log_is_bounded_while_commits_go_on() {
             group.push(bench.accept(1000 + round * 60 + number, 64 << 10).await.0);
         }
         bench.work().commit(&mut group);
-        most = most.max(bench.work().log.load(Ordering::Relaxed));
+        most = most.max(bench.work().tools.log.load(Ordering::Relaxed));
     }
     let one_group = 60 * 20;
     assert!(most <= checkpoint::HARD + one_group, "{most} pages");

@@ -1,0 +1,232 @@
+//! `search.db`: what is in it, and every statement that changes it.
+//!
+//! ```text
+//! document   one row per indexed message: its texts as `words` took them apart, its snippet, its number of attachments
+//! words      FTS5 over the texts of `document`, which it does not hold itself
+//! mark       per mailbox the last UID whose message is indexed
+//! state      'clean': whether the last run took every deleted message out before it ended
+//! ```
+//!
+//! It can be made anew from `store.db` at any time, so it is never migrated and never mended: another version, damage,
+//! or marks that do not fit the mailboxes, and it is thrown away. `synchronous=NORMAL`: after a loss of power it is as
+//! it was some moments before, and goes on from there.
+//!
+//! What a deletion leaves: nothing. FTS5's `secure-delete` takes the words out of the index instead of noting that they
+//! are gone, `PRAGMA secure_delete` overwrites what is freed, and emptying the log removes the older pages from there.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+
+use crate::index::words::{COLUMNS, TOKENIZE, Words};
+use crate::types::{MailboxId, MessageId, Preview, Uid};
+
+/// "SPTS" in ASCII.
+const APPLICATION: i64 = 0x5350_5453;
+/// Another one is thrown away.
+const VERSION: i64 = 1;
+/// Pages in its log that are worth a checkpoint: 16 MiB.
+const CHECKPOINT: i64 = 4096;
+/// Of the page cache, in KiB; negative, as SQLite wants it.
+const CACHE: i64 = -8192;
+
+/// The open file, for its one writer.
+#[derive(Debug)]
+pub(crate) struct IndexFile {
+    connection: Connection,
+}
+
+/// How far a mailbox is indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) uid_validity: u32,
+    pub(crate) uid: Uid,
+}
+
+/// Whether the last run took every deleted message out before it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Clean,
+    Unclean,
+}
+
+impl IndexFile {
+    /// Opens a file of this version; `None` when there is none.
+    pub(crate) fn open(path: &Path) -> rusqlite::Result<Option<Self>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let file = Self { connection: connect(path)? };
+        let number = |sql: &str| file.connection.query_row(sql, (), |row| row.get::<_, i64>(0));
+        let ours = number("PRAGMA application_id")? == APPLICATION && number("PRAGMA user_version")? == VERSION;
+        Ok(ours.then_some(file))
+    }
+
+    /// Throws away what is there and makes an empty one. Nobody else may have it open.
+    pub(crate) fn make(path: &Path) -> Result<Self, MakeError> {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            match fs::remove_file(PathBuf::from(name)) {
+                Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why.into()),
+                _ => {}
+            }
+        }
+        // Made here for its mode, which SQLite gives to its other files.
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let connection = connect(path)?;
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+        let columns = COLUMNS.join(", ");
+        let texts = COLUMNS.map(|column| format!("{column} TEXT NOT NULL")).join(", ");
+        connection.execute_batch(&format!(
+            "BEGIN;
+             CREATE TABLE document (id INTEGER PRIMARY KEY, attachments INTEGER NOT NULL, snippet TEXT NOT NULL,
+                 {texts}) STRICT;
+             CREATE INDEX document_with_attachments ON document (id) WHERE attachments > 0;
+             CREATE VIRTUAL TABLE words USING fts5({columns}, content = 'document', content_rowid = 'id',
+                 columnsize = 0, {TOKENIZE});
+             INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+             CREATE TABLE mark (mailbox INTEGER PRIMARY KEY, uid_validity INTEGER NOT NULL, uid INTEGER NOT NULL) STRICT;
+             CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+             INSERT INTO state VALUES ('clean', 1);
+             PRAGMA application_id = {APPLICATION};
+             PRAGMA user_version = {VERSION};
+             COMMIT;"
+        ))?;
+        Ok(Self { connection })
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&self) -> rusqlite::Result<()> {
+        self.execute("BEGIN IMMEDIATE", ())
+    }
+
+    /// Commits it.
+    pub(crate) fn commit(&self) -> rusqlite::Result<()> {
+        self.execute("COMMIT", ())
+    }
+
+    /// Undoes it, if SQLite has not already.
+    pub(crate) fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            let _ = self.execute("ROLLBACK", ());
+        }
+    }
+
+    /// How far the mailboxes are indexed.
+    pub(crate) fn marks(&self) -> rusqlite::Result<Vec<Mark>> {
+        let mut statement = self.connection.prepare_cached("SELECT mailbox, uid_validity, uid FROM mark")?;
+        let marks = statement.query_map((), |row| {
+            Ok(Mark { mailbox: MailboxId(row.get(0)?), uid_validity: row.get(1)?, uid: Uid(row.get(2)?) })
+        })?;
+        marks.collect()
+    }
+
+    /// Notes how far a mailbox is indexed.
+    pub(crate) fn set_mark(&self, mark: Mark) -> rusqlite::Result<()> {
+        let Mark { mailbox, uid_validity, uid } = mark;
+        self.execute("REPLACE INTO mark VALUES (?1, ?2, ?3)", params![mailbox.0, uid_validity, uid.0])
+    }
+
+    /// Puts a message in, unless it is there.
+    pub(crate) fn put(&self, id: MessageId, words: &Words, preview: &Preview) -> rusqlite::Result<()> {
+        let texts = words.texts().map(Value::Text);
+        let values = || {
+            [Value::Integer(id.0), Value::Integer(preview.attachments.into()), Value::Text(preview.snippet.clone())]
+                .into_iter()
+                .chain(texts.iter().cloned())
+        };
+        let put = self
+            .connection
+            .prepare_cached(
+                "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params_from_iter(values()))?;
+        if put > 0 {
+            self.execute(
+                "INSERT INTO words (rowid, sender, recipient, cc, subject, body, names, message_id) \
+                 SELECT id, sender, recipient, cc, subject, body, names, message_id FROM document WHERE id = ?1",
+                [id.0],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Takes messages out; how many of them were in.
+    pub(crate) fn forget(&self, ids: &[MessageId]) -> rusqlite::Result<usize> {
+        let mut forgotten = 0;
+        for id in ids {
+            // In this order: the words to take out are read from the document.
+            self.execute("DELETE FROM words WHERE rowid = (SELECT id FROM document WHERE id = ?1)", [id.0])?;
+            forgotten += self.connection.prepare_cached("DELETE FROM document WHERE id = ?1")?.execute([id.0])?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Up to `most` messages above `after` that are in.
+    pub(crate) fn ids(&self, after: MessageId, most: usize) -> rusqlite::Result<Vec<MessageId>> {
+        let sql = "SELECT id FROM document WHERE id > ?1 ORDER BY id LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.query_map(params![after.0, most as i64], |row| row.get(0).map(MessageId))?.collect()
+    }
+
+    /// How the last run ended.
+    pub(crate) fn ended(&self) -> rusqlite::Result<Ended> {
+        let clean = self.connection.query_row("SELECT value FROM state WHERE name = 'clean'", (), |row| row.get(0))?;
+        Ok(if clean { Ended::Clean } else { Ended::Unclean })
+    }
+
+    /// Notes how this run ends, or that it has not ended.
+    pub(crate) fn set_ended(&self, ended: Ended) -> rusqlite::Result<()> {
+        self.execute("UPDATE state SET value = ?1 WHERE name = 'clean'", [ended == Ended::Clean])
+    }
+
+    /// Moves the log into the database and empties it; `false` while somebody reads it.
+    pub(crate) fn empty_log(&self) -> rusqlite::Result<bool> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0).map(|busy| busy == 0))
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute(values).map(drop)
+    }
+}
+
+/// Why an empty file could not be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MakeError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Database(#[from] rusqlite::Error),
+}
+
+/// A connection that reads the file.
+pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    // Nobody else writes it, and an emptying of the log that meets a reader is tried again.
+    connection.busy_timeout(Duration::ZERO)?;
+    // A closing that emptied the log would remove it by its name, whoever's it is by then.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
+    connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
+    Ok(connection)
+}

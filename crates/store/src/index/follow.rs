@@ -1,0 +1,438 @@
+//! What the thread `indexer` does: it follows the mailboxes and keeps `search.db` behind them.
+//!
+//! It runs at the lowest priority and holds nothing that a commit waits for. What is new is found by the marks in
+//! `search.db`, so that a run that ended anywhere is followed by one that goes on there. Damage to `search.db`, or marks
+//! that do not fit the mailboxes, make it anew; a full disk makes the thread wait. Neither is a fault of the store.
+//!
+//! Bounded by: [`BATCH`] messages or [`BATCH_BYTES`] per transaction, one message in memory, [`STEP`] deleted messages
+//! per transaction. At shutdown: ends the transaction under way, then takes out what was deleted.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::ffi::{self, ErrorCode};
+use tokio::sync::watch;
+
+use crate::blob::disk::Disk;
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::index::door::Doors;
+use crate::index::extract::{Extract, Extractor};
+use crate::index::file::{Ended, IndexFile, MakeError, Mark};
+use crate::index::indexer::{Phase, Progress, Removals, Shared};
+use crate::index::words::Words;
+use crate::sqlite::checkpoint;
+use crate::sqlite::reader::{Reader, ToIndex};
+use crate::types::{Mailbox, MessageId, Preview, StoredBody, Uid};
+
+/// Messages of one transaction.
+pub(crate) const BATCH: usize = 256;
+/// Bytes of small messages that are read at once.
+const READ_BYTES: usize = 1 << 20;
+/// Bytes of messages after which a transaction ends.
+const BATCH_BYTES: u64 = 8 << 20;
+/// Room that must be on the disk before a transaction begins, beside what is promised to mail and kept for rows.
+const ROOM: u64 = 2 * BATCH_BYTES;
+/// Pages in the log of `store.db` at which it stops reading while commits go on: a reader keeps the log from being begun
+/// anew, and at this priority a short read may take long.
+const LONG_LOG: i64 = checkpoint::HARD / 2;
+/// How long no commit must have come before it reads beside a long log.
+const CALM: Duration = Duration::from_millis(100);
+/// Deleted messages that are taken out in one transaction.
+const STEP: usize = 500;
+/// Deleted messages that are still taken out at the end; more are left to the next start.
+const AT_END: usize = 4 * STEP;
+/// How long it waits after a fault before it tries again.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What the thread is given.
+pub(crate) struct Tools {
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) reader: Reader,
+    pub(crate) extractor: Extractor,
+    pub(crate) disk: Arc<Disk>,
+    pub(crate) counters: Arc<Counters>,
+    /// Pages in the log of `store.db` after the last commit.
+    pub(crate) log: Arc<AtomicI64>,
+    /// The number of the latest change of a mailbox.
+    pub(crate) changes: watch::Receiver<u64>,
+}
+
+/// The thread's own.
+pub(crate) struct Follower {
+    /// `None` once it is quiet.
+    tools: Option<Tools>,
+    file: Opened,
+    /// The log may still hold what was taken out.
+    log: Log,
+    told: watch::Sender<Progress>,
+    shared: Arc<Shared>,
+}
+
+enum Opened {
+    NotYet,
+    Yes(IndexFile),
+    /// It is to be thrown away.
+    Damaged,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Log {
+    Clean,
+    /// Pages with the words of deleted messages may be in it.
+    HoldsDeleted,
+}
+
+/// Why it cannot go on.
+#[derive(Debug)]
+enum Fault {
+    /// `search.db` is to be made anew.
+    Damaged(String),
+    /// It may go better later.
+    Later(String),
+}
+
+impl Follower {
+    pub(crate) fn new(tools: Tools, told: watch::Sender<Progress>, shared: Arc<Shared>) -> Self {
+        Self { tools: Some(tools), file: Opened::NotYet, log: Log::Clean, told, shared }
+    }
+
+    /// Runs until it is told to end, or nobody is left who could.
+    pub(crate) fn run(mut self, woken: &Receiver<()>) {
+        lower_priority();
+        let (mut wait, mut faults) = (None, 0u32);
+        loop {
+            let alive = match wait {
+                None => woken.recv().is_ok(),
+                Some(time) => woken.recv_timeout(time) != Err(RecvTimeoutError::Disconnected),
+            };
+            match self.shared.phase() {
+                Phase::Follow if alive => {}
+                Phase::Quiet if alive => {
+                    self.tools = None;
+                    self.told.send_modify(|progress| progress.quiet = true);
+                    wait = None;
+                    continue;
+                }
+                _ => break,
+            }
+            wait = match self.follow() {
+                Ok(()) => {
+                    faults = 0;
+                    (self.log == Log::HoldsDeleted).then_some(PAUSE)
+                }
+                Err(fault) => {
+                    faults = faults.saturating_add(1);
+                    let at_once = matches!(fault, Fault::Damaged(_)) && faults == 1;
+                    self.meet(fault);
+                    Some(if at_once { Duration::ZERO } else { PAUSE })
+                }
+            };
+        }
+        self.end();
+    }
+
+    /// Does all that there is to do.
+    fn follow(&mut self) -> Result<(), Fault> {
+        let Some(tools) = &self.tools else { return Ok(()) };
+        // Looked at before the mailboxes: what comes later has a later number.
+        let change = *tools.changes.borrow();
+        if tools.doors.is_damaged() {
+            return Err(Fault::Damaged("a search met damage".to_owned()));
+        }
+        let file = match &mut self.file {
+            Opened::Yes(file) => file,
+            opened => {
+                let file = match opened {
+                    Opened::Damaged => make(tools)?,
+                    _ => open_or_make(tools)?,
+                };
+                if file.ended()? == Ended::Unclean {
+                    *self.shared.removals() = Removals::Unknown;
+                }
+                file.set_ended(Ended::Unclean)?;
+                *opened = Opened::Yes(file);
+                let Opened::Yes(file) = opened else { return Ok(()) };
+                file
+            }
+        };
+        loop {
+            if remove(&self.shared, file, Some(&tools.reader))? > 0 {
+                self.log = Log::HoldsDeleted;
+            }
+            if !batch(tools, file, &self.shared)? {
+                break;
+            }
+        }
+        if self.log == Log::HoldsDeleted && file.empty_log()? {
+            self.log = Log::Clean;
+        }
+        if self.shared.phase() == Phase::Follow {
+            self.told.send_if_modified(|progress| {
+                let now = Progress { change: Some(change), stalled: None, quiet: false };
+                let news = *progress != now;
+                *progress = now;
+                news
+            });
+        }
+        Ok(())
+    }
+
+    /// After a fault: tells it once, and gives up the file where that is what helps.
+    fn meet(&mut self, fault: Fault) {
+        let (why, damaged) = match fault {
+            Fault::Damaged(why) => (why, true),
+            Fault::Later(why) => (why, false),
+        };
+        match &self.file {
+            Opened::Yes(_) | Opened::NotYet if damaged => {
+                tracing::warn!(%why, "the search index is made anew");
+                self.file = Opened::Damaged;
+            }
+            Opened::Yes(file) => file.roll_back(),
+            _ => {}
+        }
+        if self.told.borrow().stalled.as_deref() != Some(&why) {
+            if !damaged {
+                tracing::warn!(%why, "indexing waits; mail is taken as before");
+            }
+            self.told.send_modify(|progress| progress.stalled = Some(why.into()));
+        }
+    }
+
+    /// Takes out what was deleted; what is not taken out now is found at the next start.
+    fn end(self) {
+        let Opened::Yes(file) = &self.file else { return };
+        if !matches!(&*self.shared.removals(), Removals::These(ids) if ids.len() <= AT_END) {
+            return;
+        }
+        let end = || -> Result<(), Fault> {
+            remove(&self.shared, file, None)?;
+            file.set_ended(Ended::Clean)?;
+            file.empty_log()?;
+            Ok(())
+        };
+        if let Err(fault) = end() {
+            tracing::debug!(?fault, "the search index is left as it is");
+        }
+    }
+}
+
+fn open_or_make(tools: &Tools) -> Result<IndexFile, Fault> {
+    let path = tools.doors.file();
+    let Ok(Some(file)) = IndexFile::open(path) else { return make(tools) };
+    let mailboxes = tools.reader.mailboxes()?;
+    let fits = |mark: &Mark| {
+        let same = |mailbox: &&Mailbox| mailbox.id == mark.mailbox && mailbox.uid_validity == mark.uid_validity;
+        mailboxes.iter().find(same).is_some_and(|mailbox| mark.uid < mailbox.uid_next)
+    };
+    match file.marks() {
+        Ok(marks) if marks.iter().all(fits) => {
+            tools.doors.open();
+            Ok(file)
+        }
+        _ => {
+            drop(file);
+            make(tools)
+        }
+    }
+}
+
+fn make(tools: &Tools) -> Result<IndexFile, Fault> {
+    let made = tools.doors.shut_while(|| IndexFile::make(tools.doors.file()));
+    made.map_err(|why| Fault::Later(why.to_string()))
+}
+
+/// Takes deleted messages out; how many of them were in. Without a reader, only those that are known.
+fn remove(shared: &Shared, file: &IndexFile, reader: Option<&Reader>) -> Result<usize, Fault> {
+    let mut removed = 0;
+    loop {
+        let removals = std::mem::take(&mut *shared.removals());
+        let done = match (&removals, reader) {
+            (Removals::These(ids), _) if ids.is_empty() => return Ok(removed),
+            (Removals::These(ids), _) => forget(file, ids),
+            (Removals::Unknown, Some(reader)) => compare(file, reader),
+            (Removals::Unknown, None) => Ok(0),
+        };
+        if done.is_err() || (removals == Removals::Unknown && reader.is_none()) {
+            *shared.removals() = Removals::Unknown;
+        }
+        removed += done?;
+        if reader.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+fn forget(file: &IndexFile, ids: &[MessageId]) -> Result<usize, Fault> {
+    let mut forgotten = 0;
+    for ids in ids.chunks(STEP) {
+        file.begin()?;
+        forgotten += file.forget(ids)?;
+        file.commit()?;
+    }
+    Ok(forgotten)
+}
+
+/// Takes out all that are not here any more.
+fn compare(file: &IndexFile, reader: &Reader) -> Result<usize, Fault> {
+    let (mut forgotten, mut after) = (0, MessageId(0));
+    loop {
+        let ids = file.ids(after, STEP)?;
+        let Some(last) = ids.last() else { return Ok(forgotten) };
+        after = *last;
+        let mut gone = Vec::new();
+        for id in ids {
+            if !reader.holds(id)? {
+                gone.push(id);
+            }
+        }
+        forgotten += forget(file, &gone)?;
+    }
+}
+
+/// Indexes what is new, up to the bounds of one transaction; whether there may be more.
+fn batch(tools: &Tools, file: &IndexFile, shared: &Shared) -> Result<bool, Fault> {
+    let marks = file.marks()?;
+    let_the_log_begin_anew(tools, shared);
+    for mailbox in tools.reader.mailboxes()? {
+        let mark = marks.iter().find(|mark| mark.mailbox == mailbox.id).map_or(Uid(0), |mark| mark.uid);
+        let new = tools.reader.to_index(mailbox.id, mark, BATCH, READ_BYTES)?;
+        if new.is_empty() {
+            continue;
+        }
+        drop(tools.disk.promise(ROOM)?);
+        file.begin()?;
+        let (mut last, mut bytes, mut number) = (None, 0u64, 0);
+        for message in new {
+            if bytes >= BATCH_BYTES || shared.phase() != Phase::Follow {
+                break;
+            }
+            last = Some(message.uid);
+            bytes = bytes.saturating_add(put(tools, file, message)?);
+            number += 1;
+        }
+        if let Some(uid) = last {
+            file.set_mark(Mark { mailbox: mailbox.id, uid_validity: mailbox.uid_validity, uid })?;
+        }
+        file.commit()?;
+        Counters::add(&tools.counters.indexed, number);
+        return Ok(last.is_some());
+    }
+    Ok(false)
+}
+
+/// Waits while the log of `store.db` is long and commits go on. It ends soon: without this reader the next commits begin
+/// the log anew.
+fn let_the_log_begin_anew(tools: &Tools, shared: &Shared) {
+    let commits = || tools.counters.commits.load(Ordering::Relaxed);
+    while tools.log.load(Ordering::Relaxed) >= LONG_LOG && shared.phase() == Phase::Follow {
+        let before = commits();
+        std::thread::sleep(CALM);
+        if commits() == before {
+            break;
+        }
+    }
+}
+
+/// Indexes one message; how many bytes it has.
+fn put(tools: &Tools, file: &IndexFile, message: ToIndex) -> Result<u64, Fault> {
+    let ToIndex { id, words, body, .. } = message;
+    let body = match body {
+        Some(bytes) => bytes,
+        None => match tools.reader.body(id) {
+            Ok(Some(StoredBody::File { file, length })) => {
+                beginning(&file, length).map_err(|why| Fault::Later(why.to_string()))?
+            }
+            Ok(Some(StoredBody::Memory(bytes))) => bytes.to_vec(),
+            // Deleted meanwhile, which is told as well: it needs not be put in first.
+            Ok(None) => return Ok(0),
+            Err(Error::Damaged(_)) => Vec::new(),
+            Err(why) => return Err(why.into()),
+        },
+    };
+    let extract = extract(&tools.extractor, &body);
+    let preview = Preview {
+        snippet: snippet(&extract.text),
+        attachments: u32::try_from(extract.attachments.len()).unwrap_or(u32::MAX),
+    };
+    let words = Words {
+        cc: cut(extract.cc, Extract::MOST_FIELD),
+        body: cut(extract.text, Extract::MOST_TEXT),
+        names: cut(extract.attachments.join("\n"), Extract::MOST_FIELD),
+        ..words
+    };
+    file.put(id, &words, &preview)?;
+    Ok(body.len() as u64)
+}
+
+fn extract(extractor: &Extractor, message: &[u8]) -> Extract {
+    catch_unwind(AssertUnwindSafe(|| extractor.read(message))).unwrap_or_else(|_| {
+        tracing::error!("reading a message for the index panicked; it is indexed without its text");
+        Extract::default()
+    })
+}
+
+/// The first bytes of a body in a file.
+fn beginning(file: &File, length: u64) -> io::Result<Vec<u8>> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(Extract::MOST_READ);
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(bytes)
+}
+
+/// The beginning of a text in one line.
+fn snippet(text: &str) -> String {
+    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
+    let line = words.flat_map(|word| [" ", word]).flat_map(str::chars).skip(1);
+    let mut snippet: String = line.take(Preview::LONGEST).collect();
+    snippet.truncate(snippet.trim_end().len());
+    snippet
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+/// Others first: a backlog is worked off when the processors have nothing better to do.
+fn lower_priority() {
+    // Linux: of this thread alone.
+    if let Err(why) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST) {
+        tracing::debug!(%why, "the indexer keeps its priority");
+    }
+}
+
+/// The "nice" value of what can wait.
+const LOWEST: i32 = 19;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(why: rusqlite::Error) -> Self {
+        use ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory};
+        let later = match why.sqlite_error() {
+            Some(ffi::Error { extended_code: ffi::SQLITE_IOERR_SHMSIZE, .. }) => true,
+            Some(error) => matches!(error.code, DiskFull | DatabaseBusy | DatabaseLocked | OutOfMemory),
+            None => false,
+        };
+        if later { Self::Later(why.to_string()) } else { Self::Damaged(why.to_string()) }
+    }
+}
+
+impl From<Error> for Fault {
+    /// The store could not be read, or has no room.
+    fn from(why: Error) -> Self {
+        Self::Later(why.to_string())
+    }
+}
+
+impl From<MakeError> for Fault {
+    fn from(why: MakeError) -> Self {
+        Self::Later(why.to_string())
+    }
+}

@@ -1,0 +1,178 @@
+//! The thread `indexer`, as the other threads see it.
+//!
+//! The writer leaves the numbers of deleted messages and a sign that something has changed, and goes on: nothing here
+//! is waited for by a commit. What the thread then does is in `follow`. Bounded by [`MOST_REMOVALS`].
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+
+use tokio::sync::watch;
+
+use crate::index::follow::{Follower, Tools};
+use crate::types::MessageId;
+
+/// Deleted messages that are noted one by one; beyond that all that are indexed are compared with those that are here.
+const MOST_REMOVALS: usize = 100_000;
+
+/// The thread.
+#[derive(Debug)]
+pub(crate) struct Indexer {
+    bell: Bell,
+    progress: watch::Receiver<Progress>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer tells the thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Bell {
+    wake: SyncSender<()>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    removals: Mutex<Removals>,
+    phase: AtomicU8,
+}
+
+/// Deleted messages that may still be indexed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Removals {
+    These(Vec<MessageId>),
+    /// Some that are not known.
+    Unknown,
+}
+
+/// What the thread is to do; only ever a later one follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Follow the mailboxes.
+    Follow,
+    /// Read no more of `store.db`.
+    Quiet,
+    /// Take out what was deleted, and end.
+    End,
+}
+
+/// How far the thread is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// The number of the change up to which all is done; `None` before the first time that all was done.
+    pub(crate) change: Option<u64>,
+    /// Why it waits, if it does.
+    pub(crate) stalled: Option<Arc<str>>,
+    /// Whether it has stopped reading `store.db`.
+    pub(crate) quiet: bool,
+}
+
+impl Indexer {
+    /// Starts the thread.
+    pub(crate) fn start(tools: Tools) -> io::Result<Self> {
+        let (wake, woken) = sync_channel(1);
+        let (told, progress) = watch::channel(Progress::default());
+        let bell = Bell { wake, shared: Arc::default() };
+        let follower = Follower::new(tools, told, Arc::clone(&bell.shared));
+        let thread = Builder::new().name("indexer".to_owned()).spawn(move || follower.run(&woken))?;
+        // The last run may have left something to do.
+        bell.ring();
+        Ok(Self { bell, progress, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// For the writer.
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Returns when it reads no more of `store.db`.
+    pub(crate) async fn quiet(&self) {
+        self.enter(Phase::Quiet);
+        // An error says that the thread has ended.
+        let _ = self.progress.clone().wait_for(|progress| progress.quiet).await;
+    }
+
+    /// Lets it take out what was deleted, and joins it.
+    pub(crate) async fn close(&self) {
+        self.enter(Phase::End);
+        let mut progress = self.progress.clone();
+        while progress.changed().await.is_ok() {}
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the indexer panicked");
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.bell.shared.phase.fetch_max(phase as u8, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+impl Bell {
+    /// Messages were deleted; to be said before anybody else learns of it.
+    pub(crate) fn deleted(&self, ids: &[MessageId]) {
+        self.shared.removals().add(ids);
+    }
+
+    /// Something has changed. Never waits.
+    pub(crate) fn ring(&self) {
+        // Full: it is already told.
+        let _ = self.wake.try_send(());
+    }
+}
+
+impl Shared {
+    pub(crate) fn removals(&self) -> MutexGuard<'_, Removals> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Follow,
+            1 => Phase::Quiet,
+            _ => Phase::End,
+        }
+    }
+}
+
+impl Default for Removals {
+    fn default() -> Self {
+        Self::These(Vec::new())
+    }
+}
+
+impl Removals {
+    fn add(&mut self, ids: &[MessageId]) {
+        match self {
+            Self::These(noted) if noted.len() + ids.len() <= MOST_REMOVALS => noted.extend_from_slice(ids),
+            _ => *self = Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn removals_are_noted_up_to_the_bound_and_not_beyond() {
+        let mut removals = Removals::default();
+        removals.add(&vec![MessageId(1); MOST_REMOVALS]);
+        assert!(matches!(&removals, Removals::These(ids) if ids.len() == MOST_REMOVALS));
+        removals.add(&[]);
+        assert_ne!(removals, Removals::Unknown);
+        removals.add(&[MessageId(2)]);
+        assert_eq!(removals, Removals::Unknown);
+        removals.add(&[MessageId(3)]);
+        assert_eq!(removals, Removals::Unknown, "what was not noted stays unknown");
+    }
+}
