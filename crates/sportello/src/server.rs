@@ -283,7 +283,8 @@ fn open_store(settings: &Settings) -> Result<Store, StartError> {
     if let Some(parent) = settings.store.folder.parent() {
         fs::create_dir_all(parent).map_err(|error| StartError::Parent(parent.to_owned(), error))?;
     }
-    Store::open(settings.store.clone()).map_err(StartError::from)
+    let extractor = sportello_service::mailbox::extractor();
+    Store::open(sportello_store::Settings { extractor, ..settings.store.clone() }).map_err(StartError::from)
 }
 
 fn start_runner(spawner: SpawnerHandle, settings: &Settings) -> Result<Runner, StartError> {

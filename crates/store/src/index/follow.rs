@@ -389,7 +389,8 @@ fn beginning(file: &File, length: u64) -> io::Result<Vec<u8>> {
 
 /// The beginning of a text in one line.
 fn snippet(text: &str) -> String {
-    let words = text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
+    let words =
+        text.split(|letter: char| letter.is_whitespace() || letter.is_control()).filter(|word| !word.is_empty());
     let line = words.flat_map(|word| [" ", word]).flat_map(str::chars).skip(1);
     let mut snippet: String = line.take(Preview::LONGEST).collect();
     snippet.truncate(snippet.trim_end().len());
