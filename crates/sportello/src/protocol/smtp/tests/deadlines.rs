@@ -130,24 +130,6 @@ fn a_client_that_creeps_is_ended_wherever_it_creeps_and_stores_nothing() {
 }
 
 #[test]
-fn a_transaction_whose_text_does_not_begin_ends_after_ten_minutes() {
-    simulate(Settings::default(), async |house| {
-        let mut client = house.client().await;
-        client.send(TRANSACTION).await;
-        for _ in 0..3 {
-            client.pass(seconds(199)).await;
-            client.send("NOOP\r\n").await;
-        }
-        assert!(!client.is_over());
-        said(&mut client);
-        client.pass(seconds(10)).await;
-        client.send("NOOP\r\n").await;
-        assert_eq!(said(&mut client), format!("250 2.0.0 Ok\r\n{TIMEOUT}"));
-        assert!(client.is_over());
-    });
-}
-
-#[test]
 fn a_client_that_reads_no_reply_is_not_read_either_and_is_gone_after_a_minute() {
     simulate(Settings::default(), async |house| {
         let mut client = house.client().await;
