@@ -9,13 +9,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use sportello::announce::{self, Ready};
-use sportello::cli::{self, Command, LogLevel, Serve};
-use sportello::config::Settings;
-use sportello::observe::log::{Form, Log};
+use sportello::cli::{self, Command, Serve};
+use sportello::config::{Checked, Settings};
+use sportello::observe::log::Log;
 use sportello::server::{self, Server};
 use sportello::stop;
 use sportello_service::run::spawner;
-use tracing::metadata::LevelFilter;
 
 fn main() -> ExitCode {
     if spawner::asked_for() {
@@ -26,7 +25,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 // Standard error may be closed; the exit code tells all the same.
-                let _ = writeln!(io::stderr(), "sportello: {}", chain(&*error));
+                let _ = writeln!(io::stderr(), "sportello: {}", cli::chain(&*error));
                 ExitCode::FAILURE
             }
         },
@@ -35,10 +34,20 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
-    let settings = Settings::from_flags(flags)?;
+    let settings = match &flags.config {
+        Some(file) => {
+            let checked = Checked::read(file)?;
+            cli::told(&checked);
+            checked.settings.ok_or("the server is not started with this configuration")?
+        }
+        None => {
+            cli::hint_at_file();
+            Settings::from_flags(flags)?
+        }
+    };
     // The spawner comes before every thread and before every descriptor that a program must not see.
     let spawner = spawner::start()?;
-    let log = Log::start(level(flags.log), if flags.log_json { Form::Json } else { Form::Text })?;
+    let log = Log::start(settings.log.level, settings.log.form)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let signals = stop::Signals::listen()?;
@@ -63,28 +72,4 @@ fn say_ready(flags: &Serve, settings: &Settings, ready: &Ready, server: &Server)
     } else {
         announce::table(&mut output, settings, &server.doors)
     }
-}
-
-fn level(written: LogLevel) -> LevelFilter {
-    match written {
-        LogLevel::Off => LevelFilter::OFF,
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    }
-}
-
-/// An error and its causes in one sentence.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

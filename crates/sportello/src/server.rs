@@ -20,7 +20,7 @@ use sportello_store::{OpenError, Store};
 use thiserror::Error;
 
 use crate::announce;
-use crate::config::{Door, Origin, Role, Settings, Site};
+use crate::config::{Door, Origin, Others, Role, Settings, Site};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
 use crate::protocol::{command, http, smtp};
@@ -116,7 +116,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         store: open_store(settings)?,
         runner: start_runner(spawner, settings)?,
         conversations: Conversations::default(),
-        records: command::Records::new(command::SlowLogSettings::default()),
+        records: command::Records::new(settings.slow_log),
     };
     let parts = Parts {
         plans: doors.iter().map(|door| Plan::of(&door.role)).collect(),
@@ -191,20 +191,14 @@ impl Parts {
         // All workers' desks are one, so that those who watch share one producer of pictures.
         let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
         let desk = Rc::new(http::Served::Desk(desk));
-        let sites = self.sites();
+        let sites = Rc::new(http::Served::Sites(sites(&self.roots).0));
         let service = |plan: &Plan| match plan {
-            Plan::Sites => Service::Http(Rc::clone(sites.as_ref().unwrap_or(&desk))),
+            Plan::Sites => Service::Http(Rc::clone(&sites)),
             Plan::Desk => Service::Http(Rc::clone(&desk)),
             Plan::Smtp(policy) => Service::Smtp(Rc::new(self.smtp(policy))),
             Plan::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
         };
         Services { channels: self.plans.iter().map(service).collect() }
-    }
-
-    /// What the HTTP channels give that are not the desk.
-    fn sites(&self) -> Option<Rc<http::Served>> {
-        let (root, site) = self.roots.first()?;
-        Some(Rc::new(http::Served::Sites(http::Sites::only(Files::new(Arc::clone(root), site.files.clone())))))
     }
 
     fn smtp(&self, policy: &Arc<smtp::Policy>) -> smtp::Service {
@@ -228,6 +222,22 @@ impl Parts {
 
 fn open_root(site: &Site) -> Result<(Arc<Root>, Site), StartError> {
     Ok((Arc::new(Root::open(&site.root)?), site.clone()))
+}
+
+/// What the HTTP channels give that are not the desk, and the files of each site in the order of the settings.
+pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<Files>>) {
+    let (mut sites, mut all) = (http::Sites::default(), Vec::new());
+    for (root, site) in roots {
+        let files = Rc::new(Files::new(Arc::clone(root), site.files.clone()));
+        if let Err(taken) = sites.add(&site.hosts.names, &files) {
+            tracing::error!(%taken, "a site is not served by this name");
+        }
+        if site.hosts.others == Others::Answered {
+            sites.set_default(Rc::clone(&files));
+        }
+        all.push(files);
+    }
+    (sites, all)
 }
 
 fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Arc<Observatory> {

@@ -5,15 +5,19 @@
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
 mod call;
+mod check;
 mod conversation;
+mod explain;
+mod fmt;
 mod get;
-mod paper;
+pub mod paper;
 mod place;
 mod send;
 mod serve;
 mod status;
 mod tour;
 
+pub use self::check::{hint_at_file, told};
 pub use self::serve::{LogLevel, Serve};
 
 use std::process::ExitCode;
@@ -43,6 +47,12 @@ pub enum Command {
     Send(send::Send),
     /// Run a command of a server and print its answer
     Call(call::Call),
+    /// Check a configuration: everything that is wrong with it, and what to write instead
+    Check(check::Check),
+    /// Write a configuration in the usual form; comments stay
+    Fmt(fmt::Fmt),
+    /// Say what would happen to a URL, an address or a command, and which lines decide; or what a directive is
+    Explain(explain::Explain),
     /// Show what the running server does
     Status(status::Status),
 }
@@ -75,6 +85,9 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Send(send) => send::run(send),
         Command::Call(call) => call::run(call),
         Command::Status(status) => status::run(status),
+        Command::Check(check) => check::run(check),
+        Command::Fmt(fmt) => fmt::run(fmt),
+        Command::Explain(explain) => explain::run(explain),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };
     match outcome {
@@ -87,6 +100,20 @@ pub fn run(command: &Command) -> ExitCode {
             ExitCode::from(failed.code)
         }
     }
+}
+
+/// An error and its causes in one sentence.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }
 
 #[cfg(test)]

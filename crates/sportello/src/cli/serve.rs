@@ -12,6 +12,9 @@ use clap::{Args, ValueEnum};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Serve {
+    /// Take everything from this file; then no flag of those that it governs may be given.
+    #[arg(long, value_name = "FILE", conflicts_with_all = GOVERNED)]
+    pub config: Option<PathBuf>,
     /// The folder to serve over HTTP.
     #[arg(value_name = "DIR", default_value = ".")]
     pub folder: PathBuf,
@@ -69,6 +72,7 @@ impl Default for Serve {
     /// `sportello serve .`
     fn default() -> Self {
         Self {
+            config: None,
             folder: PathBuf::from("."),
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             web: Self::WEB,
@@ -84,6 +88,10 @@ impl Default for Serve {
         }
     }
 }
+
+/// What a file says in place of flags.
+const GOVERNED: [&str; 11] =
+    ["folder", "address", "web", "mail", "commands", "desk", "state", "workers", "programs", "log", "log_json"];
 
 /// One `--command NAME=PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +132,7 @@ Examples:
   sportello serve public --web 0          the folder public, on any free web port
   sportello serve --command nap=/bin/sleep
                                           then: sportello call nap 1   or: redis-cli -p 7070 nap 1
+  sportello serve --config sportello.kdl  what the file says (sportello check tells whether it is right)
 
 Once it accepts on all its channels it prints where they are. Ctrl-C (or SIGTERM) stops it: what is in flight finishes \
 first.

@@ -32,6 +32,9 @@ fn flags_of_serve_are_read() {
     assert_eq!((serve.web, serve.mail, serve.commands, serve.desk), (0, 25, 1, 65_535));
     assert_eq!(serve.address.to_string(), "::1");
     assert_eq!(serve.workers.map(u16::from), Some(3));
+    assert!(serve.config.is_none());
+    let Ok(Command::Serve(configured)) = typed("serve --config a.kdl --json") else { panic!("not serve") };
+    assert_eq!(configured.config.as_deref(), Some(std::path::Path::new("a.kdl")));
     let names: Vec<_> = serve.programs.iter().map(|program| program.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert!(serve.json && serve.log_json && serve.log == LogLevel::Debug);
@@ -62,6 +65,11 @@ fn wrong_usage_ends_with_two_and_help_with_none() {
         "call --wait 0 PING",
         "call --server nowhere PING",
         "status --server a:1 --state b",
+        "serve --config a.kdl public",
+        "serve --config a.kdl --web 1",
+        "serve --config a.kdl --log debug",
+        "explain",
+        "check a b",
     ] {
         assert_eq!(typed(words).err(), Some(2), "{words}");
     }

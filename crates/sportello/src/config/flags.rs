@@ -9,10 +9,12 @@ use sportello_net::Channel;
 use sportello_service::files;
 use sportello_service::run::Program;
 use thiserror::Error;
+use tracing::metadata::LevelFilter;
 
-use super::settings::{Door, Origin, Role, Settings, Site};
+use super::settings::{Door, Hosts, Logging, Origin, Others, Role, Settings, Site};
 use super::usual;
-use crate::cli::Serve;
+use crate::cli::{LogLevel, Serve};
+use crate::observe::log::Form;
 use crate::protocol::{command, smtp};
 
 /// Why the flags cannot be used.
@@ -64,10 +66,17 @@ impl Settings {
             workers,
             programs: programs(flags)?,
             channels: doors(flags, most_connections)?,
-            sites: vec![Site { names: vec!["*".to_owned()], root, files: files::Settings::default() }],
+            sites: vec![Site {
+                hosts: Hosts { names: Vec::new(), others: Others::Answered },
+                root,
+                files: files::Settings::default(),
+            }],
+            mail: vec!["*".to_owned()],
             most_connections,
             most_per_source: usual::per_source(most_connections),
             grace: usual::GRACE,
+            log: Logging { level: level(flags.log), form: if flags.log_json { Form::Json } else { Form::Text } },
+            slow_log: command::SlowLogSettings::default(),
         })
     }
 }
@@ -118,4 +127,14 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
         doors.push((name, Door { channel, role, origin: Origin::Flag(name) }));
     }
     Ok(doors.into_iter().map(|(_, door)| door).collect())
+}
+
+fn level(written: LogLevel) -> LevelFilter {
+    match written {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    }
 }

@@ -2,10 +2,23 @@
 //!
 //! Knows what the server can be told, and nothing of how it does it. Every error is a clear sentence with the way out.
 
+pub mod as_written;
+mod checked;
+pub mod fault;
 mod flags;
+pub mod format;
+mod lexical;
+pub mod reference;
+pub mod report;
 mod settings;
+mod settle;
+pub mod source;
+pub mod suggest;
+pub mod table;
 mod usual;
+pub mod value;
 
+pub use self::checked::Checked;
 pub use self::flags::Error;
-pub use self::settings::{Door, Origin, Role, Settings, Site};
+pub use self::settings::{Door, Hosts, Logging, Origin, Others, Role, Settings, Site};
 pub use self::usual::default_state;

@@ -7,8 +7,10 @@ use std::time::Duration;
 use sportello_net::Channel;
 use sportello_service::files;
 use sportello_service::run::Program;
+use tracing::metadata::LevelFilter;
 
-use crate::protocol::{command, smtp};
+use crate::observe::log::Form;
+use crate::protocol::{command, http, smtp};
 
 /// What `sportello serve` needs to know, checked.
 #[derive(Clone, Debug)]
@@ -27,12 +29,28 @@ pub struct Settings {
     pub channels: Vec<Door>,
     /// What the HTTP channels that are not the desk serve.
     pub sites: Vec<Site>,
+    /// The domains whose mail is kept: names in lower case, or `*` for every other one. The same stands in each mail channel's
+    /// own settings.
+    pub mail: Vec<String>,
     /// Connections in all.
     pub most_connections: usize,
     /// Connections from one client that is not on this machine.
     pub most_per_source: usize,
     /// How long a stopping server lets requests finish.
     pub grace: Duration,
+    /// What is logged, and how.
+    pub log: Logging,
+    /// Which slow requests the command channels keep.
+    pub slow_log: command::SlowLogSettings,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// How much.
+    pub level: LevelFilter,
+    /// As what.
+    pub form: Form,
 }
 
 impl Settings {
@@ -73,6 +91,11 @@ impl Role {
             Self::Command(_) => "command",
         }
     }
+
+    /// Whether it is a channel that gives the sites.
+    pub const fn gives_sites(&self) -> bool {
+        matches!(self, Self::Sites)
+    }
 }
 
 /// Where a channel's port was written, so that whoever reads of it knows where to change it.
@@ -92,10 +115,28 @@ pub enum Origin {
 /// A website: the hosts it answers to and the folder it gives.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Hosts in lower case: names, `*.example.org`, or `*` for every other one.
-    pub names: Vec<String>,
+    /// The hosts.
+    pub hosts: Hosts,
     /// The folder: absolute, and a folder.
     pub root: PathBuf,
     /// How its files are kept.
     pub files: files::Settings,
+}
+
+/// The hosts that a site answers to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hosts {
+    /// Those it bears.
+    pub names: Vec<http::SiteName>,
+    /// Whether also those that no site bears.
+    pub others: Others,
+}
+
+/// Whether a site answers to hosts that no site bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// It does.
+    Answered,
+    /// It does not.
+    NotOurs,
 }

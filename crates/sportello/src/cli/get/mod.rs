@@ -2,7 +2,7 @@
 
 mod part;
 mod progress;
-mod url;
+pub mod url;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

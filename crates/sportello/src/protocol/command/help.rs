@@ -42,6 +42,11 @@ pub(super) fn summary(program: &Program) -> &str {
     program.summary.as_deref().unwrap_or("a program of this server")
 }
 
+/// A built-in command in one line, by its name in letters of either case: its usage, and what it does.
+pub fn described(name: &str) -> Option<String> {
+    builtin::find(name.as_bytes()).map(line)
+}
+
 fn line(builtin: &Builtin) -> String {
     let names: Vec<&str> = builtin.subcommands.iter().map(|subcommand| subcommand.name).collect();
     let usage = if names.is_empty() { syntax::usage(builtin.arguments) } else { names.join("|") };

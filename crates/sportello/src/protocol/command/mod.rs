@@ -36,6 +36,7 @@ use sportello_store::Store;
 pub use sportello_wire::resp::Limits;
 
 pub use self::builtin::RESERVED;
+pub use self::help::described;
 use self::monitor::{Audience, Monitors};
 use self::session::{Parting, Session};
 pub use self::slow::Settings as SlowLogSettings;

@@ -14,7 +14,7 @@ use super::sites::{Choice, Sites};
 
 /// A request that is not for what is served here, or that another website may have begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Foreign {
+pub enum Foreign {
     /// It names a host that is not this machine: 421 (RFC 9110 §15.5.20).
     Host,
     /// A page of another origin sends it: 403.
@@ -27,14 +27,16 @@ pub(super) enum Foreign {
 
 /// Whether a channel listens on loopback, and so answers to this machine alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
+    /// It does.
     Loopback,
+    /// It is reached from other machines too.
     Network,
 }
 
 /// The site that answers a request which came over a channel of this reach. Over loopback, beside this machine's names those
 /// that were configured are its own: they cannot be another website's.
-pub(super) fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Files>, Foreign> {
+pub fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Files>, Foreign> {
     match sites.choose(head.host, head.named) {
         Choice::Named(files) => {
             let is_own =

@@ -25,6 +25,7 @@ use std::rc::Rc;
 use sportello_net::Connection;
 use sportello_service::desk::Desk;
 
+pub use guard::{Foreign, Reach, site as site_of};
 pub use sites::{BadSiteName, SiteName, Sites, TakenName};
 
 /// What one HTTP channel serves on one worker.

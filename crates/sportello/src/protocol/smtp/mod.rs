@@ -19,7 +19,7 @@ use sportello_store::Store;
 use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
 
-pub use self::policy::{Local, Policy, Settings};
+pub use self::policy::{Domains, Local, Policy, Settings};
 use self::session::{Conversation, Parting};
 
 /// What every session of a channel has in common.

@@ -6,10 +6,12 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sportello_net::rate::{Often, Rate, TooOften};
 use sportello_net::share::{Share, Shares};
+use sportello_wire::mail::{Domain, ForwardPath};
 use sportello_wire::smtp::server::{Limits, Reply};
 
 /// What a mail channel allows, checked. The rates are those of one source: an IPv4 address, or the /64 of an IPv6 one.
@@ -33,6 +35,31 @@ pub struct Settings {
     pub unfinished: u64,
     /// Whether all of this holds for clients on this machine too.
     pub local: Local,
+    /// Whose mail is taken; RCPT is answered with 550 for others, since none is sent on.
+    pub domains: Domains,
+}
+
+/// Whose mail is taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Domains {
+    /// Everyone's.
+    #[default]
+    All,
+    /// That of these domains, in lower case, and of the postmaster without a domain (RFC 5321 §4.1.1.3).
+    These(Arc<[String]>),
+}
+
+impl Domains {
+    /// Whether mail to this recipient is taken.
+    pub fn take(&self, recipient: &ForwardPath) -> bool {
+        match (self, recipient) {
+            (Self::All, _) | (_, ForwardPath::Postmaster) => true,
+            (Self::These(names), ForwardPath::Address(address)) => match address.domain() {
+                Domain::Name(name) => names.iter().any(|its| its.eq_ignore_ascii_case(name)),
+                Domain::Literal(_) => false,
+            },
+        }
+    }
 }
 
 /// How clients on this machine are treated.
@@ -58,6 +85,7 @@ impl Default for Settings {
             greet_delay: Duration::ZERO,
             unfinished: 256 * 1024 * 1024,
             local: Local::Trusted,
+            domains: Domains::All,
         }
     }
 }
@@ -73,6 +101,7 @@ pub struct Policy {
     shares: Shares,
     greet_delay: Duration,
     local: Local,
+    domains: Domains,
 }
 
 /// What a policy counts.
@@ -96,7 +125,14 @@ impl Policy {
             shares: Shares::new(settings.unfinished.max(settings.limits.message)),
             greet_delay: settings.greet_delay,
             local: settings.local,
+            domains: settings.domains.clone(),
         }
+    }
+
+    /// The reply to a recipient whose mail is not taken here.
+    pub(super) fn refused(&self, recipient: &ForwardPath) -> Option<Reply> {
+        let text = "Error: mail for this domain is not taken here, and none is sent on";
+        (!self.domains.take(recipient)).then(|| Reply::new(550, "5.7.1", text))
     }
 
     /// The source that a client counts for; `None` for one that is not counted.
@@ -164,6 +200,27 @@ mod tests {
         }
         let policy = Policy::new(&Settings { messages: None, ..settings });
         assert!((0..100).all(|_| policy.count(Counted::Messages, OUTSIDE).is_ok()));
+    }
+
+    #[test]
+    fn mail_is_taken_for_the_domains_that_are_named() {
+        let domains = Domains::These(Arc::from(["example.org".to_owned()]));
+        let policy = Policy::new(&Settings { domains, ..Settings::default() });
+        let takes = |policy: &Policy, path: &str| {
+            let (path, _) = ForwardPath::parse(path.as_bytes()).unwrap();
+            policy.refused(&path).is_none()
+        };
+        for (path, taken) in [
+            ("<a@example.org>", true),
+            ("<a@EXAMPLE.org>", true),
+            ("<postmaster>", true),
+            ("<a@www.example.org>", false),
+            ("<a@example.net>", false),
+            ("<a@[127.0.0.1]>", false),
+        ] {
+            assert_eq!(takes(&policy, path), taken, "{path}");
+            assert!(takes(&Policy::new(&Settings::default()), path), "{path}");
+        }
     }
 
     #[test]

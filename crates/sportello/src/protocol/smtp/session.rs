@@ -204,7 +204,9 @@ impl<'s> Conversation<'s> {
     }
 
     fn recipient(&mut self) {
-        match self.count(Counted::Recipients) {
+        let asked = self.session.asked_recipient();
+        let refused = asked.and_then(|recipient| self.service.policy.refused(recipient));
+        match refused.or_else(|| self.count(Counted::Recipients)) {
             Some(reply) => self.session.refuse(reply, &mut self.out),
             None => self.session.accept(&mut self.out),
         }

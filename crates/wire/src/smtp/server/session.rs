@@ -148,6 +148,11 @@ impl Session {
         self.hello.as_ref()
     }
 
+    /// The recipient that is asked for, between [`Event::Recipient`] and the answer to it.
+    pub fn asked_recipient(&self) -> Option<&ForwardPath> {
+        if let Phase::RecipientAsked(_, path) = &self.phase { Some(path) } else { None }
+    }
+
     /// The transaction, while one is asked for or open.
     pub fn envelope(&self) -> Option<&Envelope> {
         match &self.phase {

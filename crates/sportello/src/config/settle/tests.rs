@@ -1,0 +1,283 @@
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::config::source::Source;
+use crate::config::{Checked, Others};
+use crate::protocol::smtp;
+
+fn checked(text: &str) -> Checked {
+    let mut faults = Vec::new();
+    let source = Source::new(Path::new("/tmp/a.kdl"), text.as_bytes(), &mut faults);
+    Checked::new(source, faults)
+}
+
+fn settings(text: &str) -> Settings {
+    let checked = checked(text);
+    assert!(checked.faults.is_empty(), "{:?}", checked.faults);
+    checked.settings.unwrap()
+}
+
+const ALL: &str = r#"
+address "0.0.0.0"
+hostname mail.example.org
+state "state" { memory "1MiB" body="2KiB"; keep-free "3MiB" }
+workers 3
+grace "4s"
+log debug form=json
+slow-log "43ms" keep=44
+connections 500 per-source=70
+channel web port=8080 protocol=http {
+    connections 6
+    backlog 7
+    first-byte "8s"
+    idle "9s"
+    between-bytes "10s"
+    request "11s"
+    write "12s"
+    minimum-rate "13B" after="14s"
+}
+channel mail port=1025 protocol=smtp address="::1" {
+    message-size "15MiB"
+    recipients 116
+    errors 17
+    idle-commands 18
+    received 119
+    text-line-size "20KiB"
+    per-minute connections=21 messages=22 recipients=23 failures=0
+    greet-delay "24s"
+    unfinished "25MiB"
+    this-machine like-others
+}
+channel commands port=7070 protocol=command address="127.0.0.1" {
+    arguments 26 size="27B"
+    request-size "28KiB"
+    line-size "290B"
+}
+channel desk port=0 protocol=http address="127.0.0.1" { desk }
+domain example.org {
+    site www.example.org *.example.org {
+        root "/srv"
+        memory "30MiB" file="31KiB"
+        listing on page=32
+        hidden-names served
+        error-page 404 "/404.html"
+        cache-control "*" "max-age=33"
+    }
+    mail { capture }
+}
+domain "*" { site "*" { root "/tmp"; listing off } }
+command greet {
+    summary "greets"
+    program "/bin/echo" "Hello" "{who}"
+    argument who
+    timeout "34s" kill-after="35s"
+    parallel 36
+    queue 37 wait="38s"
+    arguments-size "39B"
+    input "40B"
+    output "41B"
+    diagnostics "42B"
+}
+"#;
+
+#[test]
+fn every_directive_reaches_its_setting() {
+    let settings = settings(ALL);
+    let seconds = Duration::from_secs;
+    assert_eq!((settings.address.to_string().as_str(), settings.hostname.as_str()), ("0.0.0.0", "mail.example.org"));
+    let store = &settings.store;
+    assert_eq!(store.folder, Path::new("/tmp/state"));
+    assert_eq!((store.memory_budget, store.memory_body, store.disk_reserve), (1 << 20, 2 << 10, 3 << 20));
+    assert_eq!((settings.workers, settings.grace), (3, seconds(4)));
+    assert_eq!(settings.log, Logging { level: LevelFilter::DEBUG, form: Form::Json });
+    assert_eq!((settings.slow_log.slower_than.as_millis(), settings.slow_log.length), (43, 44));
+    assert_eq!((settings.most_connections, settings.most_per_source), (500, 70));
+    let [web, mail, commands, desk] = settings.channels.as_slice() else { panic!("four channels") };
+    assert_eq!((web.channel.most_connections, web.channel.backlog), (6, 7));
+    let d = web.channel.deadlines;
+    assert_eq!(
+        [d.first_byte, d.idle, d.between_bytes, d.request, d.write, d.rate_grace].map(|time| time.as_secs()),
+        [8, 9, 10, 11, 12, 14]
+    );
+    assert_eq!(d.minimum_rate, 13);
+    assert_eq!(mail.channel.address.to_string(), "[::1]:1025");
+    assert!(mail.channel.loopback && !web.channel.loopback && commands.channel.loopback);
+    let Role::Smtp(smtp) = &mail.role else { panic!("smtp") };
+    let l = &smtp.limits;
+    assert_eq!(
+        (l.message, l.recipients, l.errors, l.idle_commands, l.received, l.text_line),
+        (15 << 20, 116, 17, 18, 119, 20 << 10)
+    );
+    let rates = [smtp.connections, smtp.messages, smtp.recipients, smtp.failures];
+    assert_eq!(rates.map(|rate| rate.map_or(0, |often| often.per_minute.get())), [21, 22, 23, 0]);
+    assert_eq!((smtp.greet_delay, smtp.unfinished, smtp.local), (seconds(24), 25 << 20, smtp::Local::LikeOthers));
+    assert_eq!(smtp.domains, smtp::Domains::These(["example.org".to_owned()].into()));
+    let Role::Command(l) = &commands.role else { panic!("command") };
+    assert_eq!((l.arguments, l.argument, l.request, l.line), (26, 27, 28 << 10, 290));
+    assert!(matches!(desk.role, Role::Desk) && matches!(web.role, Role::Sites));
+    assert_eq!(desk.channel.index, 3);
+    let [site, other] = settings.sites.as_slice() else { panic!("two sites") };
+    let names: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (names, site.hosts.others),
+        (vec!["www.example.org".to_owned(), "*.example.org".to_owned()], Others::NotOurs)
+    );
+    assert_eq!((site.files.hot_files, site.files.hot_file), (30 << 20, 31 << 10));
+    let said = format!("{:?}", site.files);
+    assert!(
+        said.contains("per_page: 32")
+            && said.contains("hidden: Served")
+            && said.contains("max-age=33")
+            && said.contains("404"),
+        "{said}"
+    );
+    assert!(other.hosts.names.is_empty() && other.hosts.others == Others::Answered);
+    assert!(format!("{:?}", other.files).contains("listing: Off"));
+    let [program] = settings.programs.as_slice() else { panic!("one program") };
+    let l = program.limits;
+    assert_eq!([l.timeout, l.grace, l.queue_wait].map(|time| time.as_secs()), [34, 35, 38]);
+    assert_eq!([l.parallel, l.queue, l.arguments, l.stdin, l.output, l.stderr], [36, 37, 39, 40, 41, 42]);
+    assert_eq!(
+        (program.name(), program.template.usage().as_str(), program.summary.as_deref()),
+        ("greet", "who", Some("greets"))
+    );
+}
+
+/// Everything for which the table names a default that can be written, written.
+const DEFAULTS: &str = r#"
+address "127.0.0.1"
+state "/tmp/s" { memory "64MiB" body="64KiB"; keep-free "64MiB" }
+grace "10s"
+log info form=text
+slow-log "10ms" keep=128
+channel web port=1 protocol=http {
+    backlog 4096
+    first-byte "30s"
+    idle "75s"
+    between-bytes "20s"
+    request "60s"
+    write "30s"
+    minimum-rate "256B" after="20s"
+}
+channel mail port=2 protocol=smtp {
+    first-byte "5min"
+    idle "5min"
+    between-bytes "3min"
+    request "1h"
+    write "60s"
+    minimum-rate "64B" after="3min"
+    message-size "100MiB"
+    recipients 1000
+    errors 20
+    idle-commands 1000
+    received 100
+    text-line-size "1MiB"
+    per-minute connections=3000 messages=6000 recipients=60000 failures=300
+    greet-delay "0ms"
+    unfinished "256MiB"
+    this-machine trusted
+}
+channel commands port=3 protocol=command {
+    first-byte "1h"
+    idle "1h"
+    between-bytes "30s"
+    request "2min"
+    write "30s"
+    minimum-rate "256B" after="20s"
+    arguments 1024 size="512KiB"
+    request-size "1MiB"
+    line-size "64KiB"
+}
+domain "*" {
+    site "*" {
+        root "/srv"
+        memory "32MiB" file="256KiB"
+        listing on page=1000
+        hidden-names not-there
+    }
+    mail { capture }
+}
+command a {
+    program "/bin/echo"
+    timeout "30s" kill-after="2s"
+    parallel 16
+    queue 64 wait="10s"
+    arguments-size "96KiB"
+    input "16MiB"
+    output "1MiB"
+    diagnostics "4KiB"
+}
+"#;
+
+#[test]
+fn what_the_table_calls_the_default_is_the_default() {
+    let least = "state \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel mail port=2 protocol=smtp\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { root \"/srv\" }; mail { capture } }\n\
+                 command a { program \"/bin/echo\" }\n";
+    let debug = |text: &str| {
+        let mut settings = settings(text);
+        // Only where they were written may differ.
+        for door in &mut settings.channels {
+            door.origin = crate::config::Origin::Flag("");
+        }
+        format!("{settings:#?}")
+    };
+    assert_eq!(debug(DEFAULTS), debug(least));
+    // And what is written above is what the table says, word for word.
+    for row in crate::config::table::ROWS {
+        let defaults = row.properties.iter().map(|property| property.default).chain([row.default]);
+        for default in defaults.flat_map(|default| default.split('"').skip(1).step_by(2)) {
+            assert!(DEFAULTS.contains(&format!("\"{default}\"")), "{}: {default}", row.path());
+        }
+    }
+}
+
+#[test]
+fn programs_that_others_may_write_are_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("sportello-settle-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("greet");
+    fs::write(&file, "#!/bin/sh\n").unwrap();
+    let text = format!("channel c port=0 protocol=command\ncommand greet {{ program {file:?} }}\n");
+    for (folder_mode, file_mode, expect) in [
+        (0o755, 0o755, None),
+        (0o755, 0o757, Some("everybody may write")),
+        (0o777, 0o755, Some("everybody may write")),
+        (0o1777, 0o755, None),
+    ] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(folder_mode)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(file_mode)).unwrap();
+        let faults = checked(&text).faults;
+        let told = faults.first().map(|fault| fault.message.as_str());
+        assert_eq!(told.is_some(), expect.is_some(), "{told:?}");
+        assert!(expect.is_none_or(|expect| told.is_some_and(|told| told.contains(expect))), "{told:?}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn there_are_so_many_channels_and_no_more() {
+    for (count, fits) in [(256, true), (257, false)] {
+        let mut text = "domain \"*\" { site \"*\" { root \"/srv\" } }\n".to_owned();
+        (0..count).for_each(|number| text.push_str(&format!("channel c{number} port=0 protocol=http\n")));
+        assert_eq!(checked(&text).settings.is_some(), fits, "{count}");
+    }
+    let same = "channel web port=1 protocol=http\n".repeat(7_000);
+    assert!(checked(&same).faults.len() < 1_000);
+}
+
+#[test]
+fn addresses_that_hold_each_other_are_one_place() {
+    for (one, other, same) in [
+        ("127.0.0.1", "127.0.0.1", true),
+        ("0.0.0.0", "127.0.0.1", true),
+        ("127.0.0.1", "0.0.0.0", true),
+        ("127.0.0.1", "127.0.0.2", false),
+        ("::", "127.0.0.1", false),
+        ("::", "::1", true),
+    ] {
+        assert_eq!(same_place(one.parse().unwrap(), other.parse().unwrap()), same, "{one} {other}");
+    }
+}

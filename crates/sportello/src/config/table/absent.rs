@@ -1,0 +1,75 @@
+//! What the design has and this version refuses by name.
+
+use super::{Absent, What};
+
+const fn directive(within: &'static str, name: &'static str, instead: &'static str) -> Absent {
+    Absent { within, what: What::Directive(name), instead }
+}
+
+const fn property(within: &'static str, name: &'static str, instead: &'static str) -> Absent {
+    Absent { within, what: What::Property(name), instead }
+}
+
+const fn value(within: &'static str, name: &'static str, value: &'static str, instead: &'static str) -> Absent {
+    Absent { within, what: What::Value(name, value), instead }
+}
+
+const TLS: &str =
+    "remove it; until TLS is built, put a proxy that speaks TLS in front, and keep the channel on loopback";
+const ACCOUNTS: &str = "remove it; there are no accounts yet, and command channels listen on loopback only";
+const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
+const PROXY: &str = "remove it; a site gives files only";
+
+/// All of it.
+pub const ABSENT: &[Absent] = &[
+    directive("", "acme", TLS),
+    directive("", "tls", TLS),
+    directive("", "user", "remove it; start the server as the user that it shall be, with systemd's User= for example"),
+    directive("", "account", ACCOUNTS),
+    directive("", "group", ACCOUNTS),
+    directive("", "ban", "remove it; connections from one source are bounded by connections … per-source=N"),
+    directive("", "resolver", SENDING),
+    directive("", "relay", SENDING),
+    directive("", "include", "put all of it in one file"),
+    property("channel", "tls", TLS),
+    value("channel", "protocol", "submission", SENDING),
+    value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
+    directive("channel", "tls", TLS),
+    directive("channel", "redirect", "remove it; without TLS there is nothing to redirect to"),
+    directive("channel", "allow", ACCOUNTS),
+    directive("channel", "proxy-protocol", "remove it; the client's address is that of the connection"),
+    directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
+    directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
+    directive(
+        "domain",
+        "alias",
+        "write it within mail { … }; but aliases are not built either: all mail is kept in one inbox",
+    ),
+    directive("domain/site", "compress", "remove it; files are sent as they are"),
+    directive("domain/site", "route", PROXY),
+    directive("domain/site", "proxy", PROXY),
+    directive("domain/site", "run", "remove it; programs are run by the clients of a command channel"),
+    directive("domain/site", "fallback", "remove it; what is not there is answered with 404"),
+    directive("domain/site", "redirect", "remove it; a folder without its slash is redirected, nothing else"),
+    directive("domain/site", "header", "remove it"),
+    directive("domain/site", "allow", ACCOUNTS),
+    directive("domain/mail", "dkim", SENDING),
+    directive("domain/mail", "mta-sts", TLS),
+    directive("domain/mail", "alias", "remove it; all mail is kept in one inbox"),
+    directive("domain/mail", "mailbox", "remove it; all mail is kept in one inbox"),
+    directive("domain/mail", "relay", SENDING),
+    directive("domain/mail", "spf", "remove it; senders are not judged yet"),
+    directive("domain/mail", "dmarc", "remove it; senders are not judged yet"),
+    directive(
+        "command",
+        "stdin",
+        "remove it; a client gives input with PIPE or sportello call --stdin, and input \"16MiB\" bounds it",
+    ),
+    directive("command", "user", "remove it; programs run as the user of the server"),
+    directive("command", "sandbox", "remove it; programs may do what the user of the server may"),
+    directive("command", "allow", ACCOUNTS),
+    directive("command", "environment", "remove it; a program's environment holds fixed names only"),
+    directive("command", "detached", "remove it; a program ends with the connection of its client"),
+    property("command/argument", "matches", "remove it; write the words it may be, or from= and to= for a number"),
+    property("command/argument", "beneath", "remove it; write the words it may be, or from= and to= for a number"),
+];
