@@ -73,15 +73,16 @@ pub enum Local {
 }
 
 impl Default for Settings {
-    /// For a server that catches mail: what no program under test comes near, and a flood passes at once.
+    /// For a server that catches mail: more than programs under test send, also when all of them come from one container, and less
+    /// than a flood.
     fn default() -> Self {
         let often = |times| NonZeroU32::new(times).map(Often::per_minute);
         Self {
             limits: Limits::default(),
-            connections: often(3_000),
-            messages: often(6_000),
-            recipients: often(60_000),
-            failures: often(300),
+            connections: often(15_000),
+            messages: often(30_000),
+            recipients: often(300_000),
+            failures: often(600),
             greet_delay: Duration::ZERO,
             unfinished: 256 * 1024 * 1024,
             local: Local::Trusted,

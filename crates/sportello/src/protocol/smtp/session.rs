@@ -337,6 +337,8 @@ impl<'s> Conversation<'s> {
         };
         observe::answered(&self.connection, done);
         self.connection.set_doing("idle");
+        // A client that pipelines without a pause has no moment between requests: its next one begins here.
+        self.connection.next_request(0);
     }
 
     /// The last word to a client that is sent away (RFC 5321 §3.8); what the socket does not take at once is not said.

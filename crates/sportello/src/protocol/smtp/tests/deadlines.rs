@@ -130,6 +130,21 @@ fn a_client_that_creeps_is_ended_wherever_it_creeps_and_stores_nothing() {
 }
 
 #[test]
+fn each_message_has_its_own_clock_though_the_next_one_began_with_it() {
+    simulate(Settings::default(), async |house| {
+        let mut client = house.client().await;
+        client.send("HELO c\r\nMA").await;
+        for number in 1..=40 {
+            client.send("IL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\nMA").await;
+            assert!(said(&mut client).contains("queued as"), "message {number}");
+            client.pass(seconds(100)).await;
+        }
+        assert!(!client.is_over());
+        assert_eq!(house.messages().await, 40);
+    });
+}
+
+#[test]
 fn a_client_that_reads_no_reply_is_not_read_either_and_is_gone_after_a_minute() {
     simulate(Settings::default(), async |house| {
         let mut client = house.client().await;
