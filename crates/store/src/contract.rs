@@ -16,6 +16,7 @@ use crate::ids::{Ids, Supply};
 use crate::index::indexer::Indexer;
 use crate::page::{Found, Page, Selection, Window};
 use crate::query::Query;
+use crate::retention::{Keeper, Retention};
 use crate::sqlite::apply::Row;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
@@ -40,9 +41,10 @@ pub(crate) struct Inner {
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) writer: Writer,
-    pub(crate) readers: Pool<Reader>,
+    pub(crate) readers: Arc<Pool<Reader>>,
     pub(crate) searcher: Pool<Searcher>,
     pub(crate) indexer: Indexer,
+    pub(crate) keeper: Keeper,
     pub(crate) changes: watch::Receiver<u64>,
 }
 
@@ -220,6 +222,13 @@ impl Store {
         .await
     }
 
+    /// Keeps as much mail as `retention` says from now on, and deletes what is more, oldest first, soon after: after the
+    /// commit that brings more, and every minute what has become too old. Does not wait. At the next start
+    /// `Settings::retention` is the rule again.
+    pub fn retain(&self, retention: Retention) {
+        self.inner.keeper.set(retention);
+    }
+
     /// The figures of this moment; a few loads, no reading of the disk.
     pub fn figures(&self) -> Figures {
         let counters = &self.inner.bodies.counters;
@@ -230,6 +239,7 @@ impl Store {
             commits: counters.commits.load(Ordering::Relaxed),
             memory_bytes: self.inner.bodies.budget.taken(),
             spooled: counters.spooled.load(Ordering::Relaxed),
+            retired: counters.retired.load(Ordering::Relaxed),
             indexed: counters.indexed.load(Ordering::Relaxed),
             index_waits: self.inner.indexer.progress().borrow().stalled.as_deref().map(str::to_owned),
             failed: counters.failure(),
@@ -245,12 +255,13 @@ impl Store {
     /// still arriving are lost; whoever holds one gets [`Error::Closed`]. Again: waits for the same end. Dropping this
     /// future leaves the store closing.
     pub async fn close(&self) {
-        let Inner { bodies, writer, readers, searcher, indexer, .. } = &*self.inner;
+        let Inner { bodies, writer, readers, searcher, indexer, keeper, .. } = &*self.inner;
         bodies.closed.store(true, Ordering::Relaxed);
-        // Readers first: the log can be emptied only when nobody reads it.
+        // Those that read first: the log can be emptied only when nobody reads it.
+        keeper.close().await;
         searcher.close().await;
-        readers.close().await;
         indexer.quiet().await;
+        readers.close().await;
         writer.close().await;
         indexer.close().await;
         bodies.blocking.close().await;

@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     pub(crate) commits: AtomicU64,
     pub(crate) spooled: AtomicU64,
     pub(crate) indexed: AtomicU64,
+    pub(crate) retired: AtomicU64,
     failed: OnceLock<Arc<str>>,
 }
 

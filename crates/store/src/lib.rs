@@ -8,7 +8,7 @@
 //! protocol: what a 250 or a 452 is, others know. Bounded by [`Settings`]: memory of bodies, queue of writes, time of
 //! reads, room left on the disk.
 //!
-//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `store-search-0`, `blocking-0…3`, `indexer`. All end at [`Store::close`].
+//! Threads: `store-writer`, `store-checkpoint`, `store-reader-0…1`, `store-search-0`, `blocking-0…3`, `indexer`, `store-retention`. All end at [`Store::close`].
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ mod migrate;
 mod open;
 mod page;
 mod query;
+mod retention;
 mod sqlite;
 mod tag;
 mod threads;
@@ -36,6 +37,7 @@ pub use error::{Error, OpenError};
 pub use index::extract::{Extract, Extractor};
 pub use page::{Found, Page, Selection, Start, Window};
 pub use query::{NotAQuery, Query};
+pub use retention::Retention;
 pub use tag::{NotATag, Tag, TagCount};
 pub use types::{
     Accept, Accepted, Envelope, Figures, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, NotAnId,

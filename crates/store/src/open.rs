@@ -22,6 +22,7 @@ use crate::index::door::Doors;
 use crate::index::follow;
 use crate::index::indexer::Indexer;
 use crate::migrate::{self, Found, STEPS};
+use crate::retention;
 use crate::sqlite::checkpoint::Checkpointer;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
@@ -35,30 +36,32 @@ use crate::types::{MessageId, Settings};
 const BLOCKING: usize = 4;
 /// Threads that read rows.
 const READERS: usize = 2;
-/// How long a read of the indexer may run at least: it has the lowest priority.
-const INDEXER_READ: Duration = Duration::from_secs(10);
 /// Jobs that may wait for either of them.
 const QUEUE: usize = 1024;
 
 /// All but the writer's thread.
 pub(crate) struct Prepared {
     pub(crate) tools: Tools,
-    pub(crate) readers: Pool<Reader>,
+    pub(crate) readers: Arc<Pool<Reader>>,
     pub(crate) searcher: Pool<Searcher>,
     pub(crate) indexer: Indexer,
+    pub(crate) retention: retention::Preparation,
     pub(crate) changed: watch::Receiver<u64>,
 }
 
 /// Opens everything.
 pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
     let queue = settings.queue.max(1);
-    let Prepared { tools, readers, searcher, indexer, changed } = prepare(settings)?;
+    let Prepared { tools, readers, searcher, indexer, retention, changed } = prepare(settings)?;
     let (bodies, ids) = (Arc::clone(&tools.bodies), Arc::clone(&tools.ids));
     let writer = Writer::start(tools, queue)
         .map_err(database("preparing the writer"))?
         .map_err(thread("starting the writer of", &bodies.folder))?;
+    let keeper = retention
+        .start(Arc::clone(&readers), writer.weak(), Arc::clone(&bodies.counters))
+        .map_err(thread("starting the retention of", &bodies.folder))?;
     tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
-    Ok(Inner { bodies, ids, writer, readers, searcher, indexer, changes: changed })
+    Ok(Inner { bodies, ids, writer, readers, searcher, indexer, keeper, changes: changed })
 }
 
 /// Opens everything but does not start the writer.
@@ -77,7 +80,7 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         Counters::add(&counters.bytes, ledger.bytes.unsigned_abs());
     }
     let doors = Doors::new(folder.index(), READERS + 1);
-    let readers = start_readers(&folder, &doors, settings.read_time)?;
+    let readers = Arc::new(start_readers(&folder, &doors, settings.read_time)?);
     let searcher = start_searcher(&folder, &doors, settings.read_time)?;
     let blocking =
         Pool::start("blocking", vec![(); BLOCKING], QUEUE).map_err(thread("starting the threads of", &folder))?;
@@ -94,12 +97,11 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         closed: AtomicBool::new(false),
     });
     let (changes, changed) = watch::channel(0);
-    let reader = Reader::open(&bodies.folder, settings.read_time.max(INDEXER_READ), None)
-        .map_err(database("opening a connection for the indexer"))?;
+    let retention = retention::Preparation::new(settings.retention);
     let log = Arc::new(AtomicI64::new(0));
     let indexer = Indexer::start(follow::Tools {
         doors,
-        reader,
+        readers: Arc::clone(&readers),
         extractor: settings.extractor,
         disk: Arc::clone(&bodies.disk),
         counters: Arc::clone(&bodies.counters),
@@ -107,14 +109,14 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         changes: changed.clone(),
     })
     .map_err(thread("starting the indexer of", &bodies.folder))?;
-    let bell = indexer.bell();
-    let tools = Tools { connection, checkpointer, ledgers, bodies, ids, changes, log, bell };
-    Ok(Prepared { tools, readers, searcher, indexer, changed })
+    let (bell, keeper) = (indexer.bell(), retention.bell.clone());
+    let tools = Tools { connection, checkpointer, ledgers, bodies, ids, changes, log, bell, keeper };
+    Ok(Prepared { tools, readers, searcher, indexer, retention, changed })
 }
 
 fn start_readers(folder: &Arc<Folder>, doors: &Arc<Doors>, time: Duration) -> Result<Pool<Reader>, OpenError> {
     let readers = (0..READERS)
-        .map(|number| Reader::open(folder, time, Some(doors.key(number))))
+        .map(|number| Reader::open(folder, time, doors.key(number)))
         .collect::<Result<Vec<_>, _>>()
         .map_err(database("opening a connection for reading"))?;
     Pool::start("store-reader", readers, QUEUE).map_err(thread("starting the readers of", folder))

@@ -61,6 +61,17 @@ impl<C: Send + 'static> Pool<C> {
         answered.await.map_err(|_| Error::Closed)
     }
 
+    /// The same for a thread that may wait by blocking.
+    pub(crate) fn run_blocking<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut C) -> R + Send + 'static,
+    ) -> Result<R, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job<C> = Box::new(move |context| drop(answer.send(job(context))));
+        self.orders.blocking_send(Order::Run(job)).map_err(|_| Error::Closed)?;
+        answered.blocking_recv().map_err(|_| Error::Closed)
+    }
+
     /// Queues `job` if there is room at once; else gives it back.
     pub(crate) fn offer(&self, job: impl FnOnce(&mut C) + Send + 'static) -> Result<(), Refused<C>> {
         use mpsc::error::TrySendError::{Closed, Full};

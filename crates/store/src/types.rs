@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::blob::incoming::Incoming;
 use crate::index::extract::Extractor;
+use crate::retention::Retention;
 use crate::tag::Tag;
 
 /// How a store is opened. [`Settings::new`] gives the usual values.
@@ -33,6 +34,8 @@ pub struct Settings {
     pub read_time: Duration,
     /// What reads the text of messages for the search.
     pub extractor: Extractor,
+    /// How much mail is kept.
+    pub retention: Retention,
 }
 
 impl Settings {
@@ -46,6 +49,7 @@ impl Settings {
             queue: 1024,
             read_time: Duration::from_secs(2),
             extractor: Extractor::default(),
+            retention: Retention::default(),
         }
     }
 }
@@ -328,6 +332,8 @@ pub struct Figures {
     pub memory_bytes: u64,
     /// Bodies that went through the spool.
     pub spooled: u64,
+    /// Messages that the retention deleted.
+    pub retired: u64,
     /// Messages that were indexed for the search.
     pub indexed: u64,
     /// Why indexing waits, if it does. Mail is taken as before.

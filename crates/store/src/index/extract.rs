@@ -26,7 +26,9 @@ impl Extract {
 /// Reads a message (its first [`Extract::MOST_READ`] bytes). Runs on the thread `indexer`, for as long as it likes; a
 /// panic in it costs the text of that one message.
 #[derive(Clone)]
-pub struct Extractor(Arc<dyn Fn(&[u8]) -> Extract + Send + Sync>);
+pub struct Extractor(Arc<Read>);
+
+type Read = dyn Fn(&[u8]) -> Extract + Send + Sync;
 
 impl Extractor {
     /// One that calls `read`.

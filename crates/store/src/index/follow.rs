@@ -29,6 +29,7 @@ use crate::index::indexer::{Phase, Progress, Removals, Shared};
 use crate::index::words::Words;
 use crate::sqlite::checkpoint;
 use crate::sqlite::reader::{Reader, ToIndex};
+use crate::threads::Pool;
 use crate::types::{Mailbox, MessageId, Preview, StoredBody, Uid};
 
 /// Messages of one transaction.
@@ -40,7 +41,7 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// Room that must be on the disk before a transaction begins, beside what is promised to mail and kept for rows.
 const ROOM: u64 = 2 * BATCH_BYTES;
 /// Pages in the log of `store.db` at which it stops reading while commits go on: a reader keeps the log from being begun
-/// anew, and at this priority a short read may take long.
+/// anew.
 const LONG_LOG: i64 = checkpoint::HARD / 2;
 /// How long no commit must have come before it reads beside a long log.
 const CALM: Duration = Duration::from_millis(100);
@@ -54,7 +55,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// What the thread is given.
 pub(crate) struct Tools {
     pub(crate) doors: Arc<Doors>,
-    pub(crate) reader: Reader,
+    /// They have the usual priority: a read of this thread would hold its moment of the database for long.
+    pub(crate) readers: Arc<Pool<Reader>>,
     pub(crate) extractor: Extractor,
     pub(crate) disk: Arc<Disk>,
     pub(crate) counters: Arc<Counters>,
@@ -62,6 +64,15 @@ pub(crate) struct Tools {
     pub(crate) log: Arc<AtomicI64>,
     /// The number of the latest change of a mailbox.
     pub(crate) changes: watch::Receiver<u64>,
+}
+
+impl Tools {
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Fault> {
+        Ok(self.readers.run_blocking(move |reader| read(reader))??)
+    }
 }
 
 /// The thread's own.
@@ -163,7 +174,7 @@ impl Follower {
             }
         };
         loop {
-            if remove(&self.shared, file, Some(&tools.reader))? > 0 {
+            if remove(&self.shared, file, Some(tools))? > 0 {
                 self.log = Log::HoldsDeleted;
             }
             if !batch(tools, file, &self.shared)? {
@@ -227,7 +238,7 @@ impl Follower {
 fn open_or_make(tools: &Tools) -> Result<IndexFile, Fault> {
     let path = tools.doors.file();
     let Ok(Some(file)) = IndexFile::open(path) else { return make(tools) };
-    let mailboxes = tools.reader.mailboxes()?;
+    let mailboxes = tools.read(|reader| reader.mailboxes())?;
     let fits = |mark: &Mark| {
         let same = |mailbox: &&Mailbox| mailbox.id == mark.mailbox && mailbox.uid_validity == mark.uid_validity;
         mailboxes.iter().find(same).is_some_and(|mailbox| mark.uid < mailbox.uid_next)
@@ -249,22 +260,22 @@ fn make(tools: &Tools) -> Result<IndexFile, Fault> {
     made.map_err(|why| Fault::Later(why.to_string()))
 }
 
-/// Takes deleted messages out; how many of them were in. Without a reader, only those that are known.
-fn remove(shared: &Shared, file: &IndexFile, reader: Option<&Reader>) -> Result<usize, Fault> {
+/// Takes deleted messages out; how many of them were in. Without tools, only those that are known.
+fn remove(shared: &Shared, file: &IndexFile, tools: Option<&Tools>) -> Result<usize, Fault> {
     let mut removed = 0;
     loop {
         let removals = std::mem::take(&mut *shared.removals());
-        let done = match (&removals, reader) {
+        let done = match (&removals, tools) {
             (Removals::These(ids), _) if ids.is_empty() => return Ok(removed),
             (Removals::These(ids), _) => forget(file, ids),
-            (Removals::Unknown, Some(reader)) => compare(file, reader),
+            (Removals::Unknown, Some(tools)) => compare(file, tools),
             (Removals::Unknown, None) => Ok(0),
         };
-        if done.is_err() || (removals == Removals::Unknown && reader.is_none()) {
+        if done.is_err() || (removals == Removals::Unknown && tools.is_none()) {
             *shared.removals() = Removals::Unknown;
         }
         removed += done?;
-        if reader.is_none() {
+        if tools.is_none() {
             return Ok(removed);
         }
     }
@@ -281,18 +292,13 @@ fn forget(file: &IndexFile, ids: &[MessageId]) -> Result<usize, Fault> {
 }
 
 /// Takes out all that are not here any more.
-fn compare(file: &IndexFile, reader: &Reader) -> Result<usize, Fault> {
+fn compare(file: &IndexFile, tools: &Tools) -> Result<usize, Fault> {
     let (mut forgotten, mut after) = (0, MessageId(0));
     loop {
         let ids = file.ids(after, STEP)?;
         let Some(last) = ids.last() else { return Ok(forgotten) };
         after = *last;
-        let mut gone = Vec::new();
-        for id in ids {
-            if !reader.holds(id)? {
-                gone.push(id);
-            }
-        }
+        let gone = tools.read(move |reader| reader.not_here(&ids))?;
         forgotten += forget(file, &gone)?;
     }
 }
@@ -301,9 +307,9 @@ fn compare(file: &IndexFile, reader: &Reader) -> Result<usize, Fault> {
 fn batch(tools: &Tools, file: &IndexFile, shared: &Shared) -> Result<bool, Fault> {
     let marks = file.marks()?;
     let_the_log_begin_anew(tools, shared);
-    for mailbox in tools.reader.mailboxes()? {
+    for mailbox in tools.read(|reader| reader.mailboxes())? {
         let mark = marks.iter().find(|mark| mark.mailbox == mailbox.id).map_or(Uid(0), |mark| mark.uid);
-        let new = tools.reader.to_index(mailbox.id, mark, BATCH, READ_BYTES)?;
+        let new = tools.read(move |reader| reader.to_index(mailbox.id, mark, BATCH, READ_BYTES))?;
         if new.is_empty() {
             continue;
         }
@@ -346,7 +352,7 @@ fn put(tools: &Tools, file: &IndexFile, message: ToIndex) -> Result<u64, Fault> 
     let ToIndex { id, words, body, .. } = message;
     let body = match body {
         Some(bytes) => bytes,
-        None => match tools.reader.body(id) {
+        None => match tools.readers.run_blocking(move |reader| reader.body(id))? {
             Ok(Some(StoredBody::File { file, length })) => {
                 beginning(&file, length).map_err(|why| Fault::Later(why.to_string()))?
             }

@@ -31,7 +31,7 @@ pub(crate) struct Reader {
     folder: Arc<Folder>,
     time: Duration,
     /// The way to the search index, for what a list shows from it.
-    previews: Option<Key>,
+    previews: Key,
 }
 
 /// A message that is not yet indexed.
@@ -44,9 +44,17 @@ pub(crate) struct ToIndex {
     pub(crate) body: Option<Vec<u8>>,
 }
 
+/// One of the oldest messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Oldest {
+    pub(crate) id: MessageId,
+    pub(crate) size: u64,
+    pub(crate) received_ms: u64,
+}
+
 impl Reader {
     /// A reader whose reads take at most `time`.
-    pub(crate) fn open(folder: &Arc<Folder>, time: Duration, previews: Option<Key>) -> rusqlite::Result<Self> {
+    pub(crate) fn open(folder: &Arc<Folder>, time: Duration, previews: Key) -> rusqlite::Result<Self> {
         let rows = Timed::new(open(&folder.database(), Role::Reader)?, time)?;
         Ok(Self { rows, folder: Arc::clone(folder), time, previews })
     }
@@ -98,6 +106,17 @@ impl Reader {
         })
     }
 
+    /// The oldest messages, oldest first.
+    pub(crate) fn oldest(&self, most: usize) -> Result<Vec<Oldest>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::OLDEST)?;
+            let oldest = statement.query_map(params![MailboxId::INBOX.0, most as i64], |row| {
+                Ok(Oldest { id: MessageId(row.get(0)?), size: row.get(1)?, received_ms: row.get(2)? })
+            })?;
+            oldest.collect()
+        })
+    }
+
     /// All tags, each with how many messages have it.
     pub(crate) fn tags(&self) -> Result<Vec<TagCount>, Error> {
         self.bounded(|connection| {
@@ -116,9 +135,15 @@ impl Reader {
         Ok(row)
     }
 
-    /// Whether a message is here.
-    pub(crate) fn holds(&self, id: MessageId) -> Result<bool, Error> {
-        self.place(id).map(|place| place.is_some())
+    /// Those of these messages that are not here any more.
+    pub(crate) fn not_here(&self, ids: &[MessageId]) -> Result<Vec<MessageId>, Error> {
+        let mut gone = Vec::new();
+        for id in ids {
+            if self.place(*id)?.is_none() {
+                gone.push(*id);
+            }
+        }
+        Ok(gone)
     }
 
     /// The messages with a UID above `after`, oldest first: at most `most`, and none more once they have `bytes` bytes.
@@ -148,9 +173,8 @@ impl Reader {
 
     /// What the index knows of them. Nothing that fails here is worth failing a list.
     fn add_previews(&self, rows: &mut [MessageRow]) {
-        let Some(key) = self.previews.as_ref().filter(|_| !rows.is_empty()) else { return };
         let open = |file: &Path| Timed::new(connect_to_read(file)?, self.time);
-        if let Err(why) = key.read(open, |connection| add_previews(connection, rows)) {
+        if let Err(why) = self.previews.read(open, |connection| add_previews(connection, rows)) {
             tracing::debug!(%why, "a list is shown without previews");
         }
     }

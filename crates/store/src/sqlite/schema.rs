@@ -25,6 +25,9 @@ pub(crate) const UPDATE_MODSEQ: &str = "UPDATE entry SET modseq = ?3 WHERE mailb
 pub(crate) const UIDS: &str =
     "SELECT uid, message FROM entry WHERE mailbox = ?1 AND uid > ?2 AND uid < ?3 ORDER BY uid LIMIT ?4";
 
+pub(crate) const OLDEST: &str = "SELECT message.id, size, received_ms FROM entry \
+    JOIN message ON message.id = entry.message WHERE entry.mailbox = ?1 ORDER BY entry.uid LIMIT ?2";
+
 pub(crate) const TAG: &str = "SELECT id FROM tag WHERE name = ?1";
 pub(crate) const MAKE_TAG: &str = "INSERT INTO tag (name) VALUES (?1) ON CONFLICT DO NOTHING";
 pub(crate) const RESPELL_TAG: &str = "UPDATE tag SET name = ?2 WHERE id = ?1";

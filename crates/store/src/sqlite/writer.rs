@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::ids::Ids;
 use crate::index::indexer::Bell;
+use crate::retention::KeeperBell;
 use crate::sqlite::apply::{self, Ledger, Row};
 use crate::sqlite::checkpoint::{self, Checkpointer};
 use crate::sqlite::trouble::Trouble;
@@ -75,6 +76,7 @@ pub(crate) struct Tools {
     /// Pages in the write-ahead log after the last commit.
     pub(crate) log: Arc<AtomicI64>,
     pub(crate) bell: Bell,
+    pub(crate) keeper: KeeperBell,
 }
 
 impl Writer {
@@ -105,6 +107,11 @@ impl Writer {
         self.requests.try_send(request).is_ok()
     }
 
+    /// A way to it that does not keep it alive.
+    pub(crate) fn weak(&self) -> WeakWriter {
+        WeakWriter(self.requests.downgrade())
+    }
+
     /// Takes no more requests, commits those it has, empties the log, and joins the thread.
     pub(crate) async fn close(&self) {
         // An error says that somebody else closed it.
@@ -119,6 +126,18 @@ impl Writer {
 
     fn gone(&self) -> Error {
         self.counters.check().err().unwrap_or(Error::Closed)
+    }
+}
+
+/// A way to the writer for a thread of the store, which may wait by blocking.
+#[derive(Debug)]
+pub(crate) struct WeakWriter(mpsc::WeakSender<Request>);
+
+impl WeakWriter {
+    /// Queues a request.
+    pub(crate) fn send(&self, request: Request) -> Result<(), Error> {
+        let requests = self.0.upgrade().ok_or(Error::Closed)?;
+        requests.blocking_send(request).map_err(|_| Error::Closed)
     }
 }
 
@@ -304,6 +323,7 @@ impl Work {
             }
         }
         self.tools.bell.ring();
+        self.tools.keeper.after_commit(&self.tools.bodies.counters);
         let Tools { connection, checkpointer, bodies, log, .. } = &mut self.tools;
         checkpointer.after_commit(log.load(Ordering::Relaxed), connection, &bodies.counters);
     }
