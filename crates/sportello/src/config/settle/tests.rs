@@ -173,7 +173,7 @@ channel mail port=2 protocol=smtp {
     idle-commands 1000
     received 100
     text-line-size "1MiB"
-    per-minute connections=3000 messages=6000 recipients=60000 failures=300
+    per-minute connections=15000 messages=30000 recipients=300000 failures=600
     greet-delay "0ms"
     unfinished "256MiB"
     this-machine trusted
