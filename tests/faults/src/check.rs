@@ -48,7 +48,7 @@ async fn look(store: &Store, state: &Path, due: &HashMap<&str, Due>, last_id: u6
         }
         match due.get(token) {
             None | Some(Due::Unheard) => return Err(format!("{token} is there, and nobody had sent it")),
-            Some(Due::Gone) => return Err(format!("{token} is there again after it was deleted")),
+            Some(Due::Gone) => return Err(format!("{token} is there, and it was said that it is not")),
             Some(Due::Maybe) => {}
             Some(Due::There(_, Mark::Seen)) if !row.flags.seen() => {
                 return Err(format!("{token} was marked as read and is not"));

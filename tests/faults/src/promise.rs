@@ -28,6 +28,10 @@ struct Course {
     deleting: Option<u64>,
     deleted: Option<u64>,
     marked: Option<u64>,
+    /// The sender read that it was not taken.
+    refused: Option<u64>,
+    /// Who deleted it read that it is still there.
+    spared: Option<u64>,
 }
 
 /// All that was promised.
@@ -50,7 +54,7 @@ pub(crate) enum Due {
     There(Text, Mark),
     /// It may be there, but only whole.
     Maybe,
-    /// It was deleted, and that was said.
+    /// It was deleted, or not taken, and that was said.
     Gone,
     /// Nobody had sent it.
     Unheard,
@@ -85,6 +89,8 @@ impl Promises {
             "deleting" => course.deleting = Some(at),
             "deleted" => course.deleted = Some(at),
             "marked" => course.marked = Some(at),
+            "refused" => course.refused = Some(at),
+            "spared" => course.spared = Some(at),
             "accepted" => {
                 let bytes = usize::try_from(line["bytes"].as_u64()?).ok()?;
                 let hash = line["sha256"].as_str()?.to_owned();
@@ -111,8 +117,8 @@ impl Course {
     fn due(&self, at: u64) -> Due {
         let before = |moment: Option<u64>| moment.is_some_and(|moment| moment <= at);
         match &self.accepted {
-            _ if before(self.deleted) => Due::Gone,
-            _ if before(self.deleting) => Due::Maybe,
+            _ if before(self.deleted) || before(self.refused) => Due::Gone,
+            _ if before(self.deleting) && !before(self.spared) => Due::Maybe,
             Some((accepted, text)) if *accepted <= at => {
                 Due::There(text.clone(), if before(self.marked) { Mark::Seen } else { Mark::Any })
             }
@@ -134,6 +140,9 @@ mod tests {
             r#"{"at": 9, "what": "accepted", "token": "t", "id": 3, "bytes": 2, "sha256": "ab"}"#,
             r#"{"at": 10, "what": "marked", "token": "t"}"#,
             r#"{"at": 12, "what": "deleting", "token": "t"}"#,
+            r#"{"at": 15, "what": "spared", "token": "t"}"#,
+            r#"{"at": 6, "what": "sent", "token": "u"}"#,
+            r#"{"at": 7, "what": "refused", "token": "u"}"#,
             r#"{"at": 20, "what": "deleted", "token": "t"}"#,
         ] {
             promises.take(line).unwrap();
@@ -145,12 +154,17 @@ mod tests {
             (8, Due::Maybe),
             (9, Due::There(text.clone(), Mark::Any)),
             (10, Due::There(text.clone(), Mark::Seen)),
-            (11, Due::There(text, Mark::Seen)),
+            (11, Due::There(text.clone(), Mark::Seen)),
             (12, Due::Maybe),
-            (19, Due::Maybe),
+            (14, Due::Maybe),
+            (15, Due::There(text.clone(), Mark::Seen)),
+            (19, Due::There(text.clone(), Mark::Seen)),
             (20, Due::Gone),
         ] {
             assert_eq!(promises.at(at)["t"], due, "at {at}");
+        }
+        for (at, due) in [(5, Due::Unheard), (6, Due::Maybe), (7, Due::Gone)] {
+            assert_eq!(promises.at(at)["u"], due, "at {at}");
         }
         assert_eq!((promises.last_id(8), promises.last_id(9)), (0, 3));
         assert_eq!(promises.take("{}"), None);

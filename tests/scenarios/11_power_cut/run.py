@@ -5,12 +5,14 @@ import random
 import threading
 
 from resp import Resp
-from seam import ALLOCATE, EVERY, FROM_THEN_ON, LIE, SHORT, SYNC, WRITE, Notes, Seam, send, text
-from sportello import Http, Lines, check, finish, folder, same, step
+from seam import (ALLOCATE, EVERY, FROM_THEN_ON, GROWING, LIE, ONCE, OPEN, RENAME, SHORT, SYNC, TRUNCATE, UNLINK, WRITE, Notes, Seam,
+                  send, text)
+from sportello import Http, Lines, check, finish, folder, same, step, until
 
 SEED = int(os.environ.get("FAULTS_SEED", "4711"))
 POINTS = int(os.environ.get("FAULTS_POINTS", "50"))
 LOADS = int(os.environ.get("FAULTS_LOADS", "1"))
+LIVES = int(os.environ.get("FAULTS_LIVES", "3"))
 SENDERS = 8
 # Messages of each sender, and their sizes.
 MIXED = (12, [200, 4_000, 4_000, 30_000, 66_000, 90_000, 300_000])
@@ -141,5 +143,97 @@ with step("after a failed sync nothing is taken; what a restart takes survives a
     code, said = cuts(seam, notes, "--points", POINTS)
     print("     " + said.replace("\n", "\n     "))
     same(code, 0, said)
+
+
+def troubled(server, notes, life, number, stopping):
+    """Sends and deletes while calls fail at random; takes every answer at its word."""
+    choice = random.Random(f"{SEED}/{life}/{number}")
+    count = 0
+    with Resp(server.commands) as commands:
+        own = []
+        while not stopping.is_set():
+            token, count = f"chaos{life}-{number}-{count}", count + 1
+            body = text(choice, token, MIXED[1])
+            # A session each: one with too many refusals is ended.
+            with Lines(server.mail, 30) as session:
+                session.reply()
+                session.ask("EHLO client.example")
+                notes.note("sent", token)
+                code, line = send(session, body)
+                if code == 250:
+                    notes.accept(token, body, line)
+                    own.append(token)
+                elif code == 452:
+                    # Of any other refusal it is not known what a restart makes.
+                    notes.note("refused", token)
+            if len(own) > 2 and choice.random() < 0.3:
+                gone = own.pop(choice.randrange(len(own)))
+                notes.note("deleting", gone)
+                said = commands.ask("MAIL", "DELETE", notes.accepted[gone])
+                if said == 1:
+                    notes.note("deleted", gone)
+                elif "no room" in said:
+                    notes.note("spared", gone)
+
+
+def chaos(seam, notes, life, chance):
+    """One life of a server under calls that fail at random; how many did. Killed, or stopped, at its end."""
+    acted = 0
+    seam.peace()
+    try:
+        server = seam.server(web)
+    except AssertionError:
+        return 0
+    stopping = threading.Event()
+    failures = []
+
+    def run(each):
+        try:
+            troubled(server, notes, life, each, stopping)
+        except Exception as error:  # noqa: BLE001 — told in the main thread
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(each,)) for each in range(6)]
+    for thread in threads:
+        thread.start()
+    places = [([WRITE], ""), ([WRITE], "store.db-wal"), ([WRITE], "/spool/"), ([WRITE], "/store.db$"), ([ALLOCATE], ""), ([OPEN], "/spool/"),
+              ([SYNC], "store.db-wal"), ([SYNC], "/spool/"), ([SYNC], "/blobs"), ([RENAME], ""), ([UNLINK], ""), ([TRUNCATE], ""),
+              ([*GROWING, SYNC], "")]
+    for _ in range(chance.randrange(3, 12)):
+        events, calls = seam.now(), seam.calls()
+        kinds, part = chance.choice(places)
+        # What leaves the disk in doubt ends the writing for this life, so most refuse for lack of room.
+        error = errno.ENOSPC if SYNC not in kinds else chance.choice([errno.EIO, errno.ENOSPC])
+        error = chance.choice([error, error, error, errno.EINTR, errno.EMFILE])
+        every = chance.randrange(2, 20)
+        seam.rule(kinds, error, chance.choice([ONCE, FROM_THEN_ON, EVERY]), countdown=chance.randrange(1, 20), every=every, part=part)
+        # A store that has failed changes no file any more; it still answers.
+        until(lambda: seam.now() > events + 300 or seam.calls() > calls + 1000, "calls are made")
+        acted += seam.hits()
+        if chance.random() < 0.5:
+            seam.peace()
+    # Sometimes it ends while its calls still fail.
+    if chance.random() < 0.5:
+        seam.peace()
+    stopping.set()
+    for thread in threads:
+        thread.join(60)
+    same(failures, [], f"life {life}")
+    server.kill()
+    return acted
+
+
+with step("calls that fail at random, life after life: every answer was true, after any cut"):
+    seam = Seam()
+    notes = Notes(seam)
+    chance = random.Random(SEED)
+    acted = sum(chaos(seam, notes, life, chance) for life in range(LIVES))
+    seam.peace()
+    check(acted > 0, f"{acted} calls failed")
+    print("     " + seam.explains_all())
+    code, said = cuts(seam, notes, "--points", POINTS, "--again", 10)
+    print("     " + said.replace("\n", "\n     "))
+    same(code, 0, said)
+    print(f"sum: {LIVES} lives in which {acted} calls failed at random; {said}")
 
 finish()
