@@ -167,11 +167,13 @@ def resident(pid):
 class Server:
     """One running Sportello on free ports, with a state folder of its own."""
 
-    def __init__(self, root, *flags, state=None, env=None, prefix=()):
+    def __init__(self, root, *flags, state=None, env=None, prefix=(), config=None):
         self.root = Path(root)
         self.state = Path(state) if state else folder("sportello-state-")
         self.words = [*map(str, prefix), BINARY, "serve", str(self.root), "--json", "--state", str(self.state),
                       "--web", "0", "--mail", "0", "--commands", "0", "--desk", "0", *map(str, flags)]
+        if config:  # which governs all of that; it names a state folder of its own
+            self.words = [*map(str, prefix), BINARY, "serve", "--config", str(config), "--json", *map(str, flags)]
         self._errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self._errors, env=env, preexec_fn=_die_with_parent)

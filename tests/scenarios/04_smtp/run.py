@@ -4,7 +4,8 @@ import socket
 import threading
 
 from inbox import inbox, raw
-from sportello import Lines, Server, check, contains, exchange, finish, folder, resident, run, same, step, until
+from sportello import (Lines, Server, check, contains, exchange, finish, folder, resident, run, same, step,
+                       until, write)
 
 server = Server(folder("sportello-web-"))
 PORT = server.mail
@@ -363,5 +364,59 @@ with step("smtplib: several recipients, a refused one among them"):
         client.ehlo("client.example")
         same(client.sendmail("s@example.org", ["a@example.org", "b@example.org"], "Subject: lib\n\nx"), {})
         same(client.sendmail("s@example.org", ["a@example.org", "not an address"], "Subject: lib2\n\nx").keys(), {"not an address"})
+
+strict_state = folder("sportello-strict-")
+strict = Server(strict_state, config=write(strict_state / "sportello.kdl", f'''
+state "{strict_state}/state"
+channel mail port=0 protocol=smtp {{
+    this-machine like-others
+    greet-delay "200ms"
+    per-minute connections=6 messages=3 recipients=4 failures=3
+    unfinished "1MiB"
+    message-size "1MiB"
+}}
+channel desk port=0 protocol=http {{ desk }}
+domain "*" {{ mail {{ capture }} }}
+'''))
+
+
+def strict_session():
+    session = Lines(strict.mail)
+    same(session.reply()[0], 220)
+    same(session.ask("HELO client.example")[0], 250)
+    return session
+
+
+with step("a client that is treated as a stranger: it waits for the greeting, or is refused with nothing stored"):
+    early = b"HELO x\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.org>\r\nDATA\r\nSubject: early\r\n\r\nx\r\n.\r\n"
+    same(exchange(strict.mail, early), b"554 5.5.1 Error: a client waits for the greeting before it speaks\r\n")
+    same(len(inbox(strict)), 0)
+
+with step("a stranger's messages, recipients, errors, disk and connections: each at its limit and one beyond"):
+    with strict_session() as one, strict_session() as two:
+        same(one.ask("MAIL FROM:<a@example.org> SIZE=1048576")[0], 250, "the largest message always fits")
+        code, lines = two.ask("MAIL FROM:<a@example.org> SIZE=100000")
+        same((code, lines[0][:9]), (452, "452 4.3.1"), lines)
+        for number in range(4):
+            same((one, two)[number % 2].ask("RCPT TO:<b@example.org>")[0], (250, 503)[number % 2], "two has no transaction")
+        same([one.ask("RCPT TO:<b@example.org>")[0] for _ in range(3)], [250, 250, 450])
+        same(one.ask("DATA")[0], 354)
+        one.send(content("Subject: strange\n\nx"))
+        same(one.reply()[0], 250)
+        same(two.ask("MAIL FROM:<a@example.org>")[0], 250, "the third message, counted over all sessions")
+        code, lines = one.ask("MAIL FROM:<a@example.org>")
+        same(code, 450)
+        contains(lines[0], "4.7.1 Error: too many messages from your address, try again in ")
+        same(two.ask("FROB")[0], 500, "the third error, of those of all sessions")
+        same(two.ask("FROB")[0], 500)
+        code, lines = two.reply()
+        same(code, 421)
+        contains(lines[0], "4.7.1 Error: too many errors from your address")
+        check(two.ended(), "and it is over")
+        same(one.ask("NOOP")[0], 250, "the other session goes on")
+    for number in range(3):
+        strict_session().close()
+    contains(exchange(strict.mail, b""), b"421 4.7.1 Error: too many connections from your address, try again in ")
+    same(len(inbox(strict)), 1)
 
 finish()
