@@ -12,4 +12,5 @@ pub mod config;
 pub mod observe;
 pub mod protocol;
 pub mod server;
+pub mod socket;
 pub mod stop;

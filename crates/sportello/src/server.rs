@@ -24,6 +24,7 @@ use crate::config::{Door, Origin, Others, Role, Settings, Site};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder, Samples};
 use crate::protocol::{command, http, smtp};
+use crate::socket;
 
 /// Why the server does not start.
 #[derive(Debug, Error)]
@@ -107,7 +108,7 @@ impl Serve for Services {
 /// # Errors
 /// One sentence that names what is in the way and the way out. Nothing is left half started.
 pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<Server, StartError> {
-    let listeners = bind(settings)?;
+    let mut listeners = bind(settings)?;
     let mut doors = settings.channels.clone();
     for (door, listener) in doors.iter_mut().zip(&listeners) {
         door.channel = listener.channel().clone();
@@ -118,16 +119,28 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         conversations: Conversations::default(),
         records: command::Records::new(settings.slow_log),
     };
+    let mut plans: Vec<Plan> = doors.iter().map(|door| Plan::of(&door.role)).collect();
+    let mut most: Vec<usize> = doors.iter().map(|door| door.channel.most_connections).collect();
+    let mut observatory = observatory(settings, &doors, &shared);
+    match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
+        Ok(listener) => {
+            plans.push(Plan::Command(command::Limits::default()));
+            most.push(listener.channel().most_connections);
+            observatory.channels.push(("command", "the command line of this machine".to_owned()));
+            listeners.push(listener);
+        }
+        // Our clients then take a command channel.
+        Err(error) => tracing::warn!(%error, "no socket for the command line"),
+    }
     let parts = Parts {
-        plans: doors.iter().map(|door| Plan::of(&door.role)).collect(),
+        plans,
         roots: settings.sites.iter().map(open_root).collect::<Result<_, _>>()?,
         hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
-        observatory: observatory(settings, &doors, &shared),
+        observatory: Arc::new(observatory),
         shared: shared.clone(),
         log: log.clone(),
     };
-    let most: Vec<usize> = doors.iter().map(|door| door.channel.most_connections).collect();
     let limit = Limit::new(settings.most_connections, &most, settings.most_per_source);
     let (workers, threads) = Workers::start(listeners, limit, move |workers, index| parts.services(workers, index))
         .map_err(|error| StartError::Io("start a worker thread", error))?;
@@ -240,9 +253,9 @@ pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<Files>>) {
     (sites, all)
 }
 
-fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Arc<Observatory> {
+fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Observatory {
     let said = |door: &Door| (door.role.protocol(), announce::purpose(&door.role, door.channel.address, settings));
-    Arc::new(Observatory {
+    Observatory {
         address: settings.address,
         state: settings.store.folder.clone(),
         channels: doors.iter().map(said).collect(),
@@ -250,7 +263,7 @@ fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Arc<Obse
         store: shared.store.clone(),
         runner: shared.runner.clone(),
         began: Instant::now(),
-    })
+    }
 }
 
 fn bind(settings: &Settings) -> Result<Vec<Listener>, StartError> {

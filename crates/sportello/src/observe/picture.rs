@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sportello_net::counters::ChannelCounters;
-use sportello_net::{ConnectionReport, TcpInfo, Workers};
+use sportello_net::{ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::picture::{
     ChannelView, ConnectionView, Observer, Picture, RequestView, StoreView, TcpView, ThreadView,
 };
@@ -89,7 +89,8 @@ impl Observatory {
                 ChannelView {
                     name: channel.name.clone(),
                     protocol: (*protocol).to_owned(),
-                    address: Some(channel.address),
+                    // A Unix socket has none.
+                    address: Some(channel.address).filter(|address| *address != UNIX_PEER),
                     purpose: purpose.clone(),
                     accepted,
                     refused: sum(|counters| counters.refused.total()),
@@ -131,7 +132,7 @@ fn connection(report: ConnectionReport) -> ConnectionView {
         id: report.id,
         channel: report.channel.name.clone(),
         worker: format!("worker-{}", report.worker),
-        peer: Some(report.peer),
+        peer: Some(report.peer).filter(|peer| *peer != UNIX_PEER),
         age_ms: milliseconds(report.age),
         idle_ms: milliseconds(report.idle),
         doing: report.doing,

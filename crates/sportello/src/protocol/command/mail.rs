@@ -7,8 +7,11 @@ use serde_json::json;
 use sportello_net::Ended;
 use sportello_service::failure::{Class, Failure};
 use sportello_service::mailbox::letter::Letter;
+use sportello_service::mailbox::plain;
 use sportello_service::mailbox::structure::Limits;
-use sportello_store::{ListPage, MailboxId, MessageId, MessageRow, Seen, Store, StoredBody};
+use sportello_store::{
+    MailboxId, MessageId, MessageRow, Page, Query, Seen, Selection, Start, Store, StoredBody, Uid, Window,
+};
 use sportello_wire::resp::Arguments;
 use tokio::time::Instant;
 
@@ -25,10 +28,18 @@ const SHOWN: u64 = 4 << 20;
 
 /// What is to be done with the mail.
 pub(super) enum Order {
-    List { count: usize, form: Form },
+    List { list: List, form: Form },
     Read { id: MessageId },
     Raw { id: MessageId },
+    Mark { ids: Vec<MessageId>, seen: Seen },
     Delete { ids: Vec<MessageId> },
+}
+
+/// Which messages are listed.
+pub(super) struct List {
+    /// All, unless there is a search.
+    query: Option<Query>,
+    window: Window,
 }
 
 pub(super) fn dispatch(
@@ -46,13 +57,17 @@ pub(super) fn dispatch(
         return wrong_number(&format!("mail|{}", visible(word)), context.reply);
     }
     let order = match subcommand.name {
-        "LIST" => list_order(arguments),
+        "LIST" => list_order(None, arguments.from(2)),
+        "SEARCH" => list_order(arguments.at(2), arguments.from(3)),
         "READ" if arguments.len() == 3 => id(arguments.at(2)).map(|id| Order::Read { id }),
         "READ" if is(arguments.at(3), "RAW") => id(arguments.at(2)).map(|id| Order::Raw { id }),
         "READ" => Err("MAIL READ takes RAW or nothing behind the number".to_owned()),
-        "DELETE" => {
-            arguments.from(2).map(|number| id(Some(number))).collect::<Result<_, _>>().map(|ids| Order::Delete { ids })
-        }
+        "MARK" => match arguments.at(2) {
+            word if is(word, "READ") => ids(arguments.from(3)).map(|ids| Order::Mark { ids, seen: Seen::Yes }),
+            word if is(word, "UNREAD") => ids(arguments.from(3)).map(|ids| Order::Mark { ids, seen: Seen::No }),
+            _ => Err("MAIL MARK takes READ or UNREAD and the numbers of messages".to_owned()),
+        },
+        "DELETE" => ids(arguments.from(2)).map(|ids| Order::Delete { ids }),
         _ => {
             context.reply.count(context.service.store.figures().messages);
             return Step::Answered;
@@ -67,24 +82,38 @@ pub(super) fn dispatch(
     }
 }
 
-/// `LIST [count] [JSON]`
-fn list_order(arguments: &Arguments<'_>) -> Result<Order, String> {
-    let (mut count, mut form) = (LISTED, Form::Text);
-    for argument in arguments.from(2) {
-        let number = std::str::from_utf8(argument).ok().and_then(|text| text.parse().ok());
-        match number {
-            Some(number @ 1..=ListPage::MOST) => count = number,
-            _ if is(Some(argument), "JSON") => form = Form::Json,
+/// `LIST [count] [BEFORE uid] [UNREAD] [JSON]`, or `SEARCH query` with the same behind it.
+fn list_order(query: Option<&[u8]>, mut options: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Order, String> {
+    let mut text = query.map(|query| String::from_utf8_lossy(query).into_owned());
+    let (mut window, mut form) = (Window { start: Start::Newest, limit: LISTED }, Form::Text);
+    let number = |text: &[u8]| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    while let Some(option) = options.next() {
+        let option = option.as_ref();
+        match number(option) {
+            Some(count @ 1..=Window::MOST) => window.limit = count,
+            None if is(Some(option), "JSON") => form = Form::Json,
+            None if is(Some(option), "UNREAD") => {
+                text = Some(format!("{} is:unread", text.unwrap_or_default()));
+            }
+            None if is(Some(option), "BEFORE") => {
+                let uid = options.next().and_then(|uid| std::str::from_utf8(uid.as_ref()).ok()?.parse().ok());
+                window.start = Start::Before(Uid(uid.ok_or("BEFORE takes the uid of a message, as JSON shows it")?));
+            }
             _ => {
                 return Err(format!(
-                    "MAIL LIST takes a count from 1 to {} and JSON, not '{}'",
-                    ListPage::MOST,
-                    visible(argument)
+                    "syntax error: a count from 1 to {}, BEFORE uid, UNREAD and JSON may stand here, not '{}'",
+                    Window::MOST,
+                    visible(option)
                 ));
             }
         }
     }
-    Ok(Order::List { count, form })
+    let query = text.map(|text| Query::parse(&text)).transpose().map_err(|error| error.to_string())?;
+    Ok(Order::List { list: List { query, window }, form })
+}
+
+fn ids<'a>(written: impl Iterator<Item = &'a [u8]>) -> Result<Vec<MessageId>, String> {
+    written.map(|number| id(Some(number))).collect()
 }
 
 fn id(written: Option<&[u8]>) -> Result<MessageId, String> {
@@ -96,50 +125,74 @@ fn id(written: Option<&[u8]>) -> Result<MessageId, String> {
 /// Does it and answers.
 pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result<(), Ended> {
     let store = &session.service.store;
-    let failure: Failure = match order {
-        Order::List { count, form } => {
-            let page = ListPage { mailbox: MailboxId::INBOX, before: None, limit: count };
-            match unless_left(&mut session.connection, store.list(page)).await? {
-                Ok(rows) if form == Form::Json => {
-                    show::json(&rows.iter().map(row_json).collect::<Vec<_>>(), &mut session.reply);
-                    return Ok(());
-                }
-                Ok(rows) => {
-                    return {
-                        session.reply.lines(&rows.iter().map(row_line).collect::<Vec<_>>());
-                        Ok(())
-                    };
-                }
-                Err(error) => error.into(),
-            }
+    let answered = match order {
+        Order::List { list, form } => {
+            let found = unless_left(&mut session.connection, find(store, list)).await?;
+            found.map(|found| show(&found, form, session))
         }
-        Order::Read { id } => match unless_left(&mut session.connection, read(store, id)).await? {
-            Ok(text) => {
-                return {
-                    session.reply.verbatim(&text);
-                    Ok(())
-                };
-            }
-            Err(failure) => failure,
-        },
+        Order::Read { id } => {
+            let text = unless_left(&mut session.connection, read(store, id)).await?;
+            text.map(|text| session.reply.verbatim(&text))
+        }
         Order::Raw { id } => match unless_left(&mut session.connection, store.body(id)).await? {
             Ok(Some(body)) => return raw(session, body).await,
-            Ok(None) => no_such(id),
-            Err(error) => error.into(),
+            Ok(None) => Err(no_such(id)),
+            Err(error) => Err(error.into()),
         },
-        // Not raced against the client: what was asked for is done.
-        Order::Delete { ids } => match store.delete(&ids).await {
-            Ok(count) => {
-                return {
-                    session.reply.count(count as u64);
-                    Ok(())
-                };
-            }
-            Err(error) => error.into(),
-        },
+        // What changes something is not raced against the client: what was asked for is done.
+        Order::Mark { ids, seen } => {
+            let marked = store.set_seen_all(Selection::These(ids), seen).await;
+            marked.map(|count| session.reply.count(count)).map_err(Failure::from)
+        }
+        Order::Delete { ids } => {
+            let deleted = store.delete(&ids).await;
+            deleted.map(|count| session.reply.count(count as u64)).map_err(Failure::from)
+        }
     };
-    outcome::refused(&failure, "MAIL", &mut session.reply);
+    if let Err(failure) = answered {
+        outcome::refused(&failure, "MAIL", &mut session.reply);
+    }
     Ok(())
+}
+
+async fn find(store: &Store, list: List) -> Result<Listed, Failure> {
+    match list.query {
+        None => Ok(Listed { page: store.page(MailboxId::INBOX, list.window).await?, search: None }),
+        Some(query) => {
+            let found = store.search(MailboxId::INBOX, query, list.window).await?;
+            Ok(Listed { page: found.page, search: Some(found.pending) })
+        }
+    }
+}
+
+/// One page of messages.
+struct Listed {
+    page: Page,
+    /// For a search: how many messages are not yet indexed.
+    search: Option<u64>,
+}
+
+fn show(listed: &Listed, form: Form, session: &mut Session<'_>) {
+    let (rows, reply) = (&listed.page.rows, &mut session.reply);
+    match (form, listed.search) {
+        (Form::Json, None) => show::json(&rows.iter().map(row_json).collect::<Vec<_>>(), reply),
+        (Form::Json, Some(pending)) => show::json(
+            &json!({
+                "messages": rows.iter().map(row_json).collect::<Vec<_>>(),
+                "total": listed.page.messages,
+                "unread": listed.page.unread,
+                "pending": pending,
+            }),
+            reply,
+        ),
+        (Form::Text, search) => {
+            let mut lines: Vec<String> = rows.iter().map(row_line).collect();
+            if let Some(pending @ 1..) = search {
+                lines.push(format!("{pending} messages are not indexed yet: ask again shortly"));
+            }
+            reply.lines(&lines);
+        }
+    }
 }
 
 /// The whole message, byte for byte; a large one goes from the file to the socket.
@@ -180,19 +233,9 @@ fn shown(body: &StoredBody) -> io::Result<String> {
             Letter::of(&bytes, &limits())
         }
     };
-    let mut text = String::new();
-    for name in ["From", "To", "Cc", "Date", "Subject"] {
-        if let Some(value) = letter.field(name) {
-            text += &format!("{name}: {value}\n");
-        }
-    }
-    text += "\n";
-    text += letter.text.as_ref().map_or("(no text)", |content| content.text.as_str());
-    if !letter.attachments.is_empty() {
-        text += &format!("\n({} attachments)\n", letter.attachments.len());
-    }
-    if letter.cut || body.length() > SHOWN {
-        text += "\n(cut here; MAIL READ id RAW gives the whole message)\n";
+    let mut text = plain(&letter);
+    if body.length() > SHOWN {
+        text += "[cut here; MAIL READ id RAW gives the whole message]\n";
     }
     Ok(text)
 }

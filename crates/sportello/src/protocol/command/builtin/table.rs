@@ -56,11 +56,29 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
 ];
 
 const MAIL: &[Subcommand] = &[
-    subcommand("LIST", 0..=2, &[number("count").optional(), JSON], "the newest messages, 20 unless told, at most 200"),
+    subcommand("LIST", 0..=5, PAGE, "the newest messages, 20 unless told, at most 200"),
+    subcommand(
+        "SEARCH",
+        1..=6,
+        SEARCH,
+        "the newest messages that a search finds: words, \"phrases\", from:, to:, subject:, is:unread, before:2026-01-31",
+    ),
     subcommand("READ", 1..=2, &[number("id"), word("RAW").optional()], "one message for people, or byte for byte"),
+    subcommand(
+        "MARK",
+        2..=MANY,
+        &[one_of("how", &[word("READ"), word("UNREAD")]), number("id").many()],
+        "marks messages as read or not",
+    ),
     subcommand("DELETE", 1..=MANY, &[number("id").many()], "deletes messages, all or none"),
     subcommand("COUNT", 0..=0, &[], "how many messages there are"),
 ];
+
+/// Which of the messages, and how they are written.
+const PAGE: &[Argument] =
+    &[number("count").optional(), number("uid").after("BEFORE").optional(), word("UNREAD").optional(), JSON];
+
+const SEARCH: &[Argument] = &[text("query"), PAGE[0], PAGE[1], PAGE[2], PAGE[3]];
 
 const SLOWLOG: &[Subcommand] = &[
     subcommand("GET", 0..=1, &[number("count").optional()], "the latest slow requests, 10 unless told, -1 for all"),
