@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::conversation::Deadlines;
 use super::conversation::resp::Commands;
 use super::paper::{Failed, Paper, grouped, visible_bytes};
-use super::place::{Wanted, Whereabouts};
+use super::place::Whereabouts;
 
 /// `sportello call`.
 #[derive(Clone, Debug, Args)]
@@ -77,8 +77,8 @@ pub fn run(call: &Call) -> Result<u8, Failed> {
     }
     words.extend(call.words.iter().map(|word| word.clone().into_bytes()));
     let deadlines = Deadlines { idle: Duration::from_secs(call.wait), ..Deadlines::default() };
-    let place = call.whereabouts.place(Wanted::Commands)?;
-    let answer = Commands::open(&place, deadlines)?.ask(&words)?;
+    let way = call.whereabouts.commands()?;
+    let answer = Commands::reach(&way, deadlines)?.ask(&words)?;
     if call.json { print_json(call, &answer) } else { print_plain(&answer) }
 }
 

@@ -6,15 +6,18 @@
 
 mod call;
 mod check;
+mod connections;
 mod conversation;
 mod explain;
 mod fmt;
 mod get;
+mod mail;
 pub mod paper;
 mod place;
 mod send;
 mod serve;
 mod status;
+mod top;
 mod tour;
 
 pub use self::check::{hint_at_file, told};
@@ -55,6 +58,12 @@ pub enum Command {
     Explain(explain::Explain),
     /// Show what the running server does
     Status(status::Status),
+    /// Watch the running server: channels, threads, connections, slow requests
+    Top(top::Top),
+    /// Show the open connections and how their TCP fares
+    Connections(connections::Connections),
+    /// List, read, search and save the caught mail
+    Mail(mail::Mail),
 }
 
 const ABOUT: &str = "One server for a domain: web, mail and commands on one address";
@@ -67,6 +76,8 @@ Examples:
   echo Hello | sportello send --to ada@example.org   send a mail
   sportello call HELP                                what the command channel understands
   sportello status                                   what the server does
+  sportello top                                      the same, live
+  sportello mail list --unread                       what was caught
 
 Each sub-command explains itself with --help. What prints for people prints JSON with --json.
 Exit codes: 0 done, 1 failed (one sentence on standard error says why), 2 wrong usage.";
@@ -88,6 +99,9 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Fmt(fmt) => fmt::run(fmt),
         Command::Explain(explain) => explain::run(explain),
+        Command::Top(top) => top::run(top),
+        Command::Connections(connections) => connections::run(connections),
+        Command::Mail(mail) => mail::run(mail),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };
     match outcome {

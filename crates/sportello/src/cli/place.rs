@@ -1,12 +1,13 @@
 //! Where a server is, and how a client finds the one that runs here.
 //!
-//! In this order: `--server HOST:PORT`; `listening.json` in the state folder, which a running server writes; the default
-//! port on 127.0.0.1.
+//! In this order: `--server HOST:PORT`; `listening.json` in the state folder, which a running server writes, and for commands the
+//! socket beside it; the default port on 127.0.0.1.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::IpAddr;
+use std::net::{IpAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -16,6 +17,7 @@ use thiserror::Error;
 use super::Serve;
 use crate::announce::Ready;
 use crate::config::default_state;
+use crate::socket;
 
 /// A host and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,24 @@ impl FromStr for Place {
             !host.is_empty() && host.chars().all(|letter| letter.is_ascii_alphanumeric() || "-._:".contains(letter));
         let port = port.parse().ok().filter(|port| *port > 0).ok_or(WRONG)?;
         if plain { Ok(Self { host: host.to_owned(), port }) } else { Err(WRONG) }
+    }
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over TCP.
+    Tcp(Place),
+    /// Over the socket in the state folder of a server on this machine.
+    Socket(PathBuf),
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(place) => place.fmt(formatter),
+            Self::Socket(path) => path.display().fmt(formatter),
+        }
     }
 }
 
@@ -102,6 +122,11 @@ pub enum Error {
     /// The state folder that was named has no `listening.json`.
     #[error("no server says that it runs with the state folder {}", .0.display())]
     Nobody(PathBuf, #[source] io::Error),
+    /// Neither a state folder nor the default port leads to one.
+    #[error(
+        "no server runs here: start one with `sportello serve`, or say where it is with --state DIR or --server HOST:PORT"
+    )]
+    NoServer(#[source] io::Error),
     /// `listening.json` cannot be read.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] serde_json::Error),
@@ -119,6 +144,27 @@ impl Whereabouts {
         match self.listening()? {
             Some(ready) => reach(&ready, wanted),
             None => Ok(Place { host: "127.0.0.1".to_owned(), port: wanted.default_port() }),
+        }
+    }
+
+    /// How the commands of the server are reached: by its socket where it runs here and has one.
+    pub fn commands(&self) -> Result<Way, Error> {
+        if let Some(place) = &self.server {
+            return Ok(Way::Tcp(place.clone()));
+        }
+        let ready = self.listening()?;
+        if let Some(ready) = &ready {
+            let socket = socket::path(Path::new(&ready.state));
+            // One that we may not open is not ours to use: the channel then says what it is.
+            if UnixStream::connect(&socket).is_ok() {
+                return Ok(Way::Socket(socket));
+            }
+            return Ok(Way::Tcp(reach(ready, Wanted::Commands)?));
+        }
+        let place = Place { host: "127.0.0.1".to_owned(), port: Wanted::Commands.default_port() };
+        match TcpStream::connect((place.host.as_str(), place.port)) {
+            Ok(_) => Ok(Way::Tcp(place)),
+            Err(error) => Err(Error::NoServer(error)),
         }
     }
 

@@ -6,7 +6,7 @@ use sportello_service::picture::{ChannelView, Picture, ThreadView};
 use super::conversation::Deadlines;
 use super::conversation::resp::Commands;
 use super::paper::{Failed, Ink, Paper, Style, byte_size, grouped, visible};
-use super::place::{Wanted, Whereabouts};
+use super::place::Whereabouts;
 
 /// `sportello status`.
 #[derive(Clone, Debug, Args)]
@@ -32,8 +32,8 @@ Exit codes: 0 shown, 1 no server answers (one sentence on standard error says wh
 
 /// Runs it.
 pub fn run(status: &Status) -> Result<u8, Failed> {
-    let place = status.whereabouts.place(Wanted::Commands)?;
-    let picture: Picture = Commands::open(&place, Deadlines::default())?.json(&["STATUS", "JSON"])?;
+    let way = status.whereabouts.commands()?;
+    let picture: Picture = Commands::reach(&way, Deadlines::default())?.json(&["STATUS", "JSON"])?;
     let mut paper = Paper::stdout();
     if status.json {
         paper.json(&picture)?;

@@ -4,7 +4,7 @@ use sportello_wire::http1::client::{self, Asked, Body, Head, Limits, Request, Un
 use thiserror::Error;
 
 use super::Conversation;
-use crate::cli::place::Place;
+use crate::cli::place::Way;
 
 /// Why there is no answer, or not all of it.
 #[derive(Debug, Error)]
@@ -17,13 +17,13 @@ pub enum Error {
     Request(#[from] Unwritable),
     /// The answer cannot be read.
     #[error("{0} gave an answer that cannot be read")]
-    Answer(Place, #[source] client::Error),
+    Answer(Way, #[source] client::Error),
     /// The connection ended before the body did.
     #[error("{0} closed the connection before the end")]
-    Truncated(Place),
+    Truncated(Way),
     /// The server wants another protocol, or sends interim answers without end.
     #[error("{0} does not come to its answer")]
-    Interim(Place),
+    Interim(Way),
 }
 
 /// An answer whose head has been read and whose body has not.
@@ -47,11 +47,11 @@ pub fn get<'a>(conversation: &'a mut Conversation, request: &Request<'_>) -> Res
     for _ in 0..INTERIM_MOST {
         let head = head(conversation)?;
         if head.status >= 200 {
-            let body = head.body(Asked::ForBody).map_err(|error| Error::Answer(conversation.place().clone(), error))?;
+            let body = head.body(Asked::ForBody).map_err(|error| Error::Answer(conversation.way().clone(), error))?;
             return Ok(Answer { head, body, conversation, ended: false, handed_out: 0 });
         }
     }
-    Err(Error::Interim(conversation.place().clone()))
+    Err(Error::Interim(conversation.way().clone()))
 }
 
 fn head(conversation: &mut Conversation) -> Result<Head, Error> {
@@ -60,7 +60,7 @@ fn head(conversation: &mut Conversation) -> Result<Head, Error> {
             [] => Ok(None),
             held => Head::parse(held, &Limits::default()),
         };
-        match parsed.map_err(|error| Error::Answer(conversation.place().clone(), error))? {
+        match parsed.map_err(|error| Error::Answer(conversation.way().clone(), error))? {
             Some((head, used)) => {
                 conversation.consume(used);
                 return Ok(head);
@@ -80,11 +80,11 @@ impl Answer<'_> {
             }
             if self.conversation.held().is_empty() && self.conversation.receive()? == 0 {
                 self.ended = true;
-                self.body.closed().map_err(|_| Error::Truncated(self.conversation.place().clone()))?;
+                self.body.closed().map_err(|_| Error::Truncated(self.conversation.way().clone()))?;
                 return Ok(&[]);
             }
             let step = self.body.step(self.conversation.held());
-            let step = step.map_err(|error| Error::Answer(self.conversation.place().clone(), error))?;
+            let step = step.map_err(|error| Error::Answer(self.conversation.way().clone(), error))?;
             if step.data.is_empty() {
                 self.conversation.consume(step.used);
             } else {

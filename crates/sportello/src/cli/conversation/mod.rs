@@ -9,11 +9,12 @@ pub mod smtp;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::place::Place;
+use super::place::{Place, Way};
 
 /// How long a client waits.
 #[derive(Clone, Copy, Debug)]
@@ -38,23 +39,23 @@ pub enum Error {
     Name(String, #[source] io::Error),
     /// Nobody took the connection.
     #[error("nobody answers at {0}")]
-    Connect(Place, #[source] io::Error),
+    Connect(Way, #[source] io::Error),
     /// A deadline has passed.
     #[error("{0} did not answer within {1:?}")]
-    TimedOut(Place, Duration),
+    TimedOut(Way, Duration),
     /// The server closed the connection when an answer was due.
     #[error("{0} closed the connection without an answer")]
-    Closed(Place),
+    Closed(Way),
     /// The connection broke.
     #[error("the connection to {0} broke")]
-    Broken(Place, #[source] io::Error),
+    Broken(Way, #[source] io::Error),
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Conversation {
-    stream: TcpStream,
-    place: Place,
+    stream: Stream,
+    way: Way,
     deadlines: Deadlines,
     held: Vec<u8>,
     /// How much of `held` has been read.
@@ -75,23 +76,46 @@ impl Conversation {
                 break;
             }
             match TcpStream::connect_timeout(&address, left).and_then(|stream| ready(stream, deadlines)) {
-                Ok(stream) => {
-                    return Ok(Self { stream, place: place.clone(), deadlines, held: Vec::new(), read: 0 });
-                }
+                Ok(stream) => return Ok(Self::over(Stream::Tcp(stream), Way::Tcp(place.clone()), deadlines)),
                 Err(error) => last = error,
             }
         }
-        Err(Error::Connect(place.clone(), last))
+        Err(Error::Connect(Way::Tcp(place.clone()), last))
     }
 
-    /// Our own end.
+    /// Connects to a server of this machine, by its socket where there is one.
+    pub fn reach(way: &Way, deadlines: Deadlines) -> Result<Self, Error> {
+        let path = match way {
+            Way::Tcp(place) => return Self::open(place, deadlines),
+            Way::Socket(path) => path,
+        };
+        let connected = UnixStream::connect(path).and_then(|stream| {
+            stream.set_read_timeout(Some(deadlines.idle))?;
+            stream.set_write_timeout(Some(deadlines.idle))?;
+            Ok(stream)
+        });
+        match connected {
+            Ok(stream) => Ok(Self::over(Stream::Unix(stream), way.clone(), deadlines)),
+            Err(error) => Err(Error::Connect(way.clone(), error)),
+        }
+    }
+
+    fn over(stream: Stream, way: Way, deadlines: Deadlines) -> Self {
+        Self { stream, way, deadlines, held: Vec::new(), read: 0 }
+    }
+
+    /// Our own end, where it has an address.
     pub fn local(&self) -> Result<SocketAddr, Error> {
-        self.stream.local_addr().map_err(|error| Error::Broken(self.place.clone(), error))
+        let local = match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr(),
+            Stream::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        local.map_err(|error| Error::Broken(self.way.clone(), error))
     }
 
     /// Where it goes, as it was asked for.
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn way(&self) -> &Way {
+        &self.way
     }
 
     /// Sends all of it.
@@ -134,7 +158,7 @@ impl Conversation {
     /// Waits for more bytes where the server owes some.
     pub fn receive_more(&mut self) -> Result<(), Error> {
         match self.receive()? {
-            0 => Err(Error::Closed(self.place.clone())),
+            0 => Err(Error::Closed(self.way.clone())),
             _ => Ok(()),
         }
     }
@@ -142,14 +166,43 @@ impl Conversation {
     fn broken(&self, error: io::Error) -> Error {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
-                Error::TimedOut(self.place.clone(), self.deadlines.idle)
+                Error::TimedOut(self.way.clone(), self.deadlines.idle)
             }
-            _ => Error::Broken(self.place.clone(), error),
+            _ => Error::Broken(self.way.clone(), error),
         }
     }
 
     /// The most bytes of one read.
     const STEP: usize = 64 * 1024;
+}
+
+/// What a conversation goes over.
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(bytes),
+            Self::Unix(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn ready(stream: TcpStream, deadlines: Deadlines) -> io::Result<TcpStream> {

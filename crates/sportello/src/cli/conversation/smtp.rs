@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{Conversation, Deadlines};
 use crate::cli::paper::visible;
-use crate::cli::place::Place;
+use crate::cli::place::{Place, Way};
 
 /// A session with a mail server that has been greeted.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub enum Error {
     Conversation(#[from] super::Error),
     /// A reply cannot be read.
     #[error("{0} gave a reply that cannot be read")]
-    Reply(Place, #[source] client::Error),
+    Reply(Way, #[source] client::Error),
     /// The server refused a step.
     #[error("the server refuses {0}: {1}")]
     Refused(String, String),
@@ -150,7 +150,7 @@ impl Mail {
     fn reply(&mut self) -> Result<Reply, Error> {
         loop {
             let parsed = Reply::parse(self.conversation.held(), &Limits::default());
-            match parsed.map_err(|error| Error::Reply(self.conversation.place().clone(), error))? {
+            match parsed.map_err(|error| Error::Reply(self.conversation.way().clone(), error))? {
                 Some((reply, used)) => {
                     self.conversation.consume(used);
                     return Ok(reply);
