@@ -135,7 +135,10 @@ mod tests {
                 assert_eq!(after.special_codes[code], before.special_codes[code]);
             }
             let shown = shown(&mut master);
-            assert!(shown.contains("one\x1b[K\r") && shown.contains("two") && shown.ends_with("\x1b[?1049l"), "{shown:?}");
+            assert!(
+                shown.contains("one\x1b[K\r") && shown.contains("two") && shown.ends_with("\x1b[?1049l"),
+                "{shown:?}"
+            );
         }
     }
 
