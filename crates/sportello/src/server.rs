@@ -202,7 +202,11 @@ impl Parts {
         }
         let observer: Observer = Arc::clone(&self.observatory).observer(workers);
         // All workers' desks are one, so that those who watch share one producer of pictures.
-        let desk = self.desk.get_or_init(|| Desk::new(self.shared.store.clone(), Arc::clone(&observer))).clone();
+        let new_desk = || {
+            let Shared { store, conversations, .. } = &self.shared;
+            Desk::new(store.clone(), Arc::clone(&observer), conversations.clone())
+        };
+        let desk = self.desk.get_or_init(new_desk).clone();
         let desk = Rc::new(http::Served::Desk(desk));
         let sites = Rc::new(http::Served::Sites(sites(&self.roots).0));
         let service = |plan: &Plan| match plan {

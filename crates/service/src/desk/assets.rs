@@ -49,6 +49,8 @@ const ASSETS: &[Asset] = &[
     script("tables.js", include_bytes!("assets/tables.js")),
     script("format.js", include_bytes!("assets/format.js")),
     script("inbox.js", include_bytes!("assets/inbox.js")),
+    script("message.js", include_bytes!("assets/message.js")),
+    script("keys.js", include_bytes!("assets/keys.js")),
     script("page.js", include_bytes!("assets/page.js")),
 ];
 

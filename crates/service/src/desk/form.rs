@@ -17,6 +17,11 @@ pub(super) fn text(request: &Request, name: &str) -> Option<String> {
     pairs(request.query.as_deref()?.as_bytes()).into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
+/// What a form was sent with: all names and values in their order.
+pub(super) fn sent(request: &Request) -> Vec<(String, String)> {
+    pairs(&request.body)
+}
+
 /// The pairs of one query or form.
 fn pairs(bytes: &[u8]) -> Vec<(String, String)> {
     let pair = |pair: &[u8]| {
@@ -57,6 +62,20 @@ pub(super) fn decoded(bytes: &[u8], plus: Plus) -> String {
     String::from_utf8_lossy(&plain).into_owned()
 }
 
+/// `text` so that it may stand as one value of a query.
+pub(super) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        // The unreserved characters of RFC 3986 §2.3.
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
 fn digit(byte: Option<&u8>) -> Option<u8> {
     char::from(*byte?).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
@@ -90,5 +109,13 @@ mod tests {
     fn in_a_path_a_plus_is_a_plus() {
         assert_eq!(decoded(b"a+b%20c", Plus::Itself), "a+b c");
         assert_eq!(decoded(b"a+b%20c", Plus::Space), "a b c");
+    }
+
+    #[test]
+    fn what_is_encoded_is_read_back() {
+        for text in ["", "plain", "from:\"Ada L\" & é=+%/?#", "\r\n\0"] {
+            assert_eq!(decoded(encoded(text).as_bytes(), Plus::Space), text);
+        }
+        assert_eq!(encoded("a b&c"), "a%20b%26c");
     }
 }

@@ -28,8 +28,21 @@ pub(super) enum Place {
     Server,
     /// The mail.
     Inbox,
+    /// The kept SMTP sessions.
+    Sessions,
     /// The JSON API.
     Reference,
+}
+
+impl Place {
+    /// Where a path belongs.
+    pub(super) fn of(path: &str) -> Self {
+        match path.split('/').nth(1) {
+            Some("inbox") => Self::Inbox,
+            Some("sessions") => Self::Sessions,
+            _ => Self::Server,
+        }
+    }
 }
 
 impl Page<'_> {
@@ -75,6 +88,7 @@ fn bar(place: Place, reload: Option<u32>) -> Markup {
             nav aria-label="Pages" {
                 (entry(Place::Server, "/", "Server"))
                 (entry(Place::Inbox, "/inbox", "Inbox"))
+                (entry(Place::Sessions, "/sessions", "Sessions"))
                 (entry(Place::Reference, "/api", "API"))
             }
             span.live {

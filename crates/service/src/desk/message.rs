@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use sportello_store::MessageRow;
 
 use super::format;
-use super::inbox::sender;
+use super::inbox::{address, sender};
 use super::layout::{Page, Place, moment};
 use super::linked::linked;
 use super::route::View;
@@ -24,6 +24,8 @@ pub(super) struct Opened<'a> {
     pub source: &'a str,
     /// How its HTML refers to other hosts.
     pub remote: Remote,
+    /// The connection of the session in which it came, if that is kept.
+    pub session: Option<u64>,
 }
 
 /// Things on other hosts that a mail's HTML wants loaded.
@@ -44,18 +46,20 @@ pub(super) fn answer(opened: &Opened<'_>, view: View) -> Answer {
         article.message {
             p.back { a href="/inbox" { "← Inbox" } }
             h1 { bdi { (subject) } }
-            (envelope(row))
+            (envelope(opened))
+            (tags(row))
             (tabs(opened, view))
             @if opened.letter.cut { p.note { "This message is larger or deeper than what is shown here. " a href=(format!("/inbox/{}/raw", row.id)) { "Save it whole" } "." } }
             (body(opened, view))
             (actions(row))
         }
     };
-    Page { title: &subject, place: Place::Inbox, style: Some("mail.css"), script: "page.js", reload: None, content }
+    Page { title: &subject, place: Place::Inbox, style: Some("mail.css"), script: "message.js", reload: None, content }
         .answer(200)
 }
 
-fn envelope(row: &MessageRow) -> Markup {
+fn envelope(opened: &Opened<'_>) -> Markup {
+    let row = opened.row;
     let recipients = &row.envelope.recipients;
     let reverse = if row.envelope.sender.is_empty() { "<>".to_owned() } else { shown(&row.envelope.sender, 320) };
     html! {
@@ -72,6 +76,24 @@ fn envelope(row: &MessageRow) -> Markup {
             dd {
                 (moment(row.received_ms, &format::minute(row.received_ms)))
                 small { " " (format::bytes(row.size)) " · from " (row.origin.peer) " (" bdi { (shown(&row.origin.helo, 100)) } ") · id " (row.id) }
+                @if let Some(session) = opened.session { small { " · " a href=(format!("/sessions/{session}")) { "its SMTP session" } } }
+            }
+        }
+    }
+}
+
+/// Its tags, each a search, and the form that changes them.
+fn tags(row: &MessageRow) -> Markup {
+    let all: Vec<String> = row.tags.iter().map(ToString::to_string).collect();
+    html! {
+        div.labels {
+            @for tag in &all { a.label href=(address(0, Some(&format!("tag:\"{tag}\"")))) { bdi { (shown(tag, 100)) } } }
+            details.tag-editor {
+                summary { @if all.is_empty() { "Add tags" } @else { "Edit" } }
+                form method="post" action=(format!("/inbox/{}/tags", row.id)) {
+                    input type="text" name="tags" value=(all.join(", ")) placeholder="invoice, to pay" aria-label="Tags, parted by commas" autocomplete="off";
+                    button type="submit" { "Save" }
+                }
             }
         }
     }

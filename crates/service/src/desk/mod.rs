@@ -5,6 +5,7 @@
 //! is escaped (maud), bounded (`mailbox::Limits`) and, where it is HTML, shut in a frame that can do nothing.
 //! Bounded by: 64 watchers, 200 messages of a list, and what `mailbox` bounds. It asks for no password: it belongs on loopback.
 
+mod actions;
 mod assets;
 mod counter;
 mod events;
@@ -21,6 +22,8 @@ mod neutral;
 mod reference;
 mod route;
 mod saved;
+mod sessions;
+mod syntax;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +31,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sportello_store::{ListPage, MailboxId, MessageId, Seen, Selection, Store, StoredBody, Uid};
+use sportello_store::{MailboxId, MessageId, Page as Rows, Query, Start, Store, StoredBody, Window};
 
 use self::events::{Events, Wants};
 use self::form::query;
@@ -37,6 +40,7 @@ use self::layout::{Place, sorry};
 use self::mailpit::{Excerpts, NO_MESSAGE, json, refused};
 use self::message::{MOST_SOURCE, Opened, Remote};
 use self::route::{Route, View};
+use crate::conversations::Conversations;
 use crate::failure::{Class, Failure};
 use crate::mailbox::{self, Letter, Limits};
 use crate::picture::{Observer, Picture};
@@ -50,13 +54,14 @@ pub struct Desk {
     observer: Observer,
     events: Events,
     excerpts: Excerpts,
+    conversations: Conversations,
 }
 
 impl Desk {
-    /// A desk that shows this store and this server.
-    pub fn new(store: Store, observer: Observer) -> Self {
+    /// A desk that shows this store, this server and the sessions that it keeps.
+    pub fn new(store: Store, observer: Observer, conversations: Conversations) -> Self {
         let events = Events::new(store.clone(), observer.clone());
-        Self { store, observer, events, excerpts: Excerpts::default() }
+        Self { store, observer, events, excerpts: Excerpts::default(), conversations }
     }
 
     /// Answers one request. Dropping the future leaves nothing half done: each change is one operation of the store.
@@ -82,7 +87,13 @@ impl Desk {
             Route::Raw { id } => self.raw(id).await,
             Route::Part { id, number } => self.part(id, number).await,
             Route::Frame { id } => self.frame(request, id).await,
-            Route::Delete { .. } | Route::Unread { .. } | Route::DeleteAll => self.form(route).await.map(guarded),
+            Route::Delete { .. }
+            | Route::Unread { .. }
+            | Route::SetTags { .. }
+            | Route::Selected
+            | Route::ReadAll
+            | Route::DeleteAll
+            | Route::Keep => self.form(request, route).await.map(guarded),
             Route::ApiStatus => Ok(guarded(json(200, &self.picture().await))),
             Route::ApiEvents => self.watch(request).map(guarded),
             Route::Metrics => self.metrics().await.map(guarded),
@@ -94,22 +105,13 @@ impl Desk {
         match route {
             Route::First => Ok(counter::answer(&self.picture().await)),
             Route::Reference => Ok(reference::answer(&self.picture().await)),
-            Route::Inbox { before } => self.inbox(before).await,
+            Route::Inbox => self.inbox(request).await,
+            Route::Sessions => Ok(sessions::list(&self.conversations)),
+            Route::Session { connection } => Ok(sessions::one(&self.conversations.find(connection).ok_or(NO_SESSION)?)),
             Route::Message { id, view } => self.message(request, id, view).await,
             Route::Asset { version, name } => assets::answer(request, &version, &name).ok_or(NOTHING_HERE),
             _ => Err(NOTHING_HERE),
         }
-    }
-
-    /// What a form asks for; RFC 9110 §15.4.4: the answer sends the browser to a page it may load again.
-    async fn form(&self, route: Route) -> Result<Answer, Failure> {
-        match route {
-            Route::Delete { id } => self.store.delete(&[id]).await.map(|_| ())?,
-            Route::Unread { id } => self.store.set_seen(id, Seen::No).await.map(|_| ())?,
-            Route::DeleteAll => self.store.delete_all(Selection::Mailbox(MailboxId::INBOX)).await.map(|_| ())?,
-            _ => return Err(NOTHING_HERE),
-        }
-        Ok(Answer { status: 303, fields: Vec::new(), body: Body::Empty }.with("location", "/inbox"))
     }
 
     fn watch(&self, request: &Request) -> Result<Answer, Failure> {
@@ -136,26 +138,35 @@ impl Desk {
         Ok(metrics::answer(&picture))
     }
 
-    async fn inbox(&self, before: Option<u64>) -> Result<Answer, Failure> {
-        let before = before.and_then(|uid| u32::try_from(uid).ok());
-        let listing = self.listing(before, PAGE).await?;
-        let picture = if listing.messages == 0 { self.picture().await } else { Picture::default() };
+    async fn inbox(&self, request: &Request) -> Result<Answer, Failure> {
+        let start = query(request, "start").unwrap_or(0);
+        let window = Window { start: Start::At(start), limit: PAGE };
+        let asked = form::text(request, "query").filter(|text| !text.trim().is_empty());
+        let (mut trouble, mut pending) = (None, 0);
+        let page = match asked.as_deref().map(Query::parse) {
+            None => self.store.page(MailboxId::INBOX, window).await?,
+            Some(Ok(understood)) => {
+                let found = self.found(&understood, window).await?;
+                pending = found.pending;
+                found.page
+            }
+            Some(Err(error)) => {
+                trouble = Some(error.to_string());
+                Rows::default()
+            }
+        };
+        let mailbox = self.mailbox().await?;
+        let picture = if mailbox.messages == 0 { self.picture().await } else { Picture::default() };
+        let listing = inbox::Listing {
+            page,
+            mailbox: (mailbox.messages, mailbox.unread),
+            start,
+            query: asked,
+            trouble,
+            pending,
+            tags: self.store.tags().await?,
+        };
         Ok(inbox::answer(&listing, &picture))
-    }
-
-    async fn listing(&self, before: Option<u32>, limit: usize) -> Result<inbox::Listing, Failure> {
-        let limit = limit.clamp(1, ListPage::MOST);
-        let page = ListPage { mailbox: MailboxId::INBOX, before: before.map(Uid), limit };
-        let rows = self.store.list(page).await?;
-        let mailboxes = self.store.mailboxes().await?;
-        let inbox = mailboxes.iter().find(|mailbox| mailbox.id == MailboxId::INBOX);
-        Ok(inbox::Listing {
-            messages: inbox.map_or(0, |inbox| inbox.messages),
-            unread: inbox.map_or(0, |inbox| inbox.unseen),
-            next: rows.last().filter(|last| rows.len() == limit && last.uid.0 > 1).map(|last| last.uid.0),
-            at: if before.is_some() { inbox::At::Older } else { inbox::At::Newest },
-            rows,
-        })
     }
 
     async fn message(&self, request: &Request, id: MessageId, view: View) -> Result<Answer, Failure> {
@@ -173,7 +184,9 @@ impl Desk {
             Pictures::Inline => Remote::Blocked(remote),
             Pictures::Remote => Remote::Loaded,
         };
-        Ok(message::answer(&Opened { row: &row, letter: &letter, source: &source, remote }, view))
+        let session = self.conversations.of_message(row.origin.connection, sessions::at(row.received_ms));
+        let session = session.map(|kept| kept.connection);
+        Ok(message::answer(&Opened { row: &row, letter: &letter, source: &source, remote, session }, view))
     }
 
     async fn frame(&self, request: &Request, id: MessageId) -> Result<Answer, Failure> {
@@ -223,11 +236,14 @@ fn refusal(path: &str, failure: &Failure) -> Answer {
         return refused(failure);
     }
     let status = said(failure.class).http;
-    sorry(status, if path.starts_with("/inbox") { Place::Inbox } else { Place::Server }, &failure.public)
+    sorry(status, Place::of(path), &failure.public)
 }
 
 const NOTHING_HERE: Failure =
     Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("There is nothing here."), source: None };
+
+const NO_SESSION: Failure =
+    Failure { class: Class::NotFound, public: std::borrow::Cow::Borrowed("This session is not kept."), source: None };
 
 /// Messages on one page of the list.
 const PAGE: usize = 50;

@@ -1,6 +1,5 @@
 //! Which thing of the desk a request names. Paths of its pages need no percent-encoding, so one that has any names nothing.
 
-use super::form::query;
 use super::mailpit::Call;
 use crate::mailbox::MessageId;
 use crate::web::Request;
@@ -10,8 +9,8 @@ use crate::web::Request;
 pub(super) enum Route {
     /// The picture of the server.
     First,
-    /// The list of messages, from the one after `before`.
-    Inbox { before: Option<u64> },
+    /// The list of messages, or of those that a search finds.
+    Inbox,
     /// A message, seen one way.
     Message { id: MessageId, view: View },
     /// The document in the frame that shows a message's HTML.
@@ -24,8 +23,20 @@ pub(super) enum Route {
     Delete { id: MessageId },
     /// The form that marks a message unread.
     Unread { id: MessageId },
+    /// The form that gives a message its tags.
+    SetTags { id: MessageId },
+    /// The form that does something to chosen messages.
+    Selected,
+    /// The form that marks all messages read.
+    ReadAll,
     /// The form that deletes all messages.
     DeleteAll,
+    /// The kept SMTP sessions.
+    Sessions,
+    /// One of them, by its connection.
+    Session { connection: u64 },
+    /// The form that keeps or forgets them.
+    Keep,
     /// The page about the JSON API.
     Reference,
     /// A file of ours, its name and the version asked for.
@@ -66,8 +77,13 @@ impl Route {
             ["api"] => Self::Reference,
             ["favicon.ico"] => Self::Asset { version: String::new(), name: "icon.svg".to_owned() },
             ["assets", version, name] => Self::Asset { version: (*version).to_owned(), name: (*name).to_owned() },
-            ["inbox"] => Self::Inbox { before: query(request, "before") },
+            ["inbox"] => Self::Inbox,
+            ["inbox", "selected"] => Self::Selected,
+            ["inbox", "read-all"] => Self::ReadAll,
             ["inbox", "delete-all"] => Self::DeleteAll,
+            ["sessions"] => Self::Sessions,
+            ["sessions", "keep"] => Self::Keep,
+            ["sessions", connection] => Self::Session { connection: connection.parse().ok()? },
             ["inbox", id] => Self::Message { id: message_id(id)?, view: View::Main },
             ["inbox", id, "text"] => Self::Message { id: message_id(id)?, view: View::Text },
             ["inbox", id, "headers"] => Self::Message { id: message_id(id)?, view: View::Headers },
@@ -78,6 +94,7 @@ impl Route {
             ["inbox", id, "raw"] => Self::Raw { id: message_id(id)? },
             ["inbox", id, "part", number] => Self::Part { id: message_id(id)?, number: number.parse().ok()? },
             ["inbox", id, "delete"] => Self::Delete { id: message_id(id)? },
+            ["inbox", id, "tags"] => Self::SetTags { id: message_id(id)? },
             ["inbox", id, "unread"] => Self::Unread { id: message_id(id)? },
             ["api", "v1", "status"] => Self::ApiStatus,
             ["api", "v1", "events"] => Self::ApiEvents,
@@ -89,7 +106,8 @@ impl Route {
     /// The methods it answers, as the `Allow` field lists them (RFC 9110 §10.2.1).
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Delete { .. } | Self::Unread { .. } | Self::DeleteAll => "POST",
+            Self::Delete { .. } | Self::Unread { .. } | Self::SetTags { .. } => "POST",
+            Self::Selected | Self::ReadAll | Self::DeleteAll | Self::Keep => "POST",
             Self::Mailpit(call) => call.allow(),
             _ => "GET, HEAD",
         }

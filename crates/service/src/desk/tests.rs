@@ -25,7 +25,7 @@ pub(super) fn house() -> House {
     let folder = std::env::temp_dir().join(format!("sportello-desk-{}-{number}", std::process::id()));
     let store = Store::open(Settings::new(&folder)).unwrap();
     let observer: Observer = Arc::new(|| Box::pin(async { picture() }));
-    House { desk: Desk::new(store, observer), folder }
+    House { desk: Desk::new(store, observer, Conversations::default()), folder }
 }
 
 fn picture() -> Picture {
@@ -116,8 +116,15 @@ async fn routes() {
         ("GET", "/", 200),
         ("HEAD", "/", 200),
         ("GET", "/inbox", 200),
-        ("GET", "/inbox?before=7", 200),
-        ("GET", "/inbox?before=x", 200),
+        ("GET", "/inbox?start=7", 200),
+        ("GET", "/inbox?start=x", 200),
+        ("GET", "/inbox?query=is:unread", 200),
+        ("GET", "/inbox?query=+", 200),
+        ("GET", "/inbox?query=is:odd", 400),
+        ("GET", "/sessions", 200),
+        ("GET", "/sessions/1", 404),
+        ("GET", "/sessions/keep", 405),
+        ("GET", "/inbox/selected", 405),
         ("GET", "/inbox/ID", 200),
         ("GET", "/inbox/ID/text", 200),
         ("GET", "/inbox/ID/headers", 200),
@@ -166,7 +173,18 @@ async fn routes() {
 async fn every_page_says_what_it_may_do() {
     let house = house();
     let id = house.mail("Subject: Hello\nContent-Type: text/html\n\n<b>x</b>").await;
-    let pages = ["/", "/inbox", "/api", "/nothing", "/api/v1/status", "/inbox/ID", "/inbox/ID/tree", "/inbox/999999"];
+    let pages = [
+        "/",
+        "/inbox",
+        "/inbox?query=is:unread",
+        "/sessions",
+        "/api",
+        "/nothing",
+        "/api/v1/status",
+        "/inbox/ID",
+        "/inbox/ID/tree",
+        "/inbox/999999",
+    ];
     for target in pages.map(|target| target.replace("ID", &id.to_string())) {
         let reply = house.ask("GET", &target, &[]).await;
         for (name, value) in [
@@ -236,7 +254,10 @@ async fn requests_of_other_sites_change_nothing() {
             assert_eq!(reply.0.status == 403, refused, "{method} {fields:?}: {}", reply.0.status);
         }
         if refused {
-            assert_eq!(house.ask("POST", "/inbox/delete-all", &fields).await.0.status, 403);
+            for target in ["/inbox/delete-all", "/inbox/read-all", "/inbox/selected", "/inbox/1/tags", "/sessions/keep"]
+            {
+                assert_eq!(house.ask("POST", target, &fields).await.0.status, 403, "{target}");
+            }
             assert_eq!(house.ask("DELETE", "/api/v1/messages", &fields).await.0.status, 403);
         }
     }
@@ -300,6 +321,110 @@ async fn opening_marks_as_read_and_unread_undoes_it() {
     assert!(seen().await);
     house.ask("POST", &format!("/inbox/{id}/unread"), &[]).await;
     assert!(!seen().await);
+}
+
+impl House {
+    /// Sends a form; where it sends the browser.
+    async fn form(&self, target: &str, body: &str) -> Result<String, u16> {
+        let reply = self.send("POST", target, &[], body).await;
+        if reply.0.status == 303 { Ok(reply.field("location").unwrap().to_owned()) } else { Err(reply.0.status) }
+    }
+}
+
+#[tokio::test]
+async fn chosen_messages_are_marked_tagged_and_deleted() {
+    let house = house();
+    let ids =
+        [house.mail("Subject: 1\n\na").await, house.mail("Subject: 2\n\na").await, house.mail("Subject: 3\n\na").await];
+    let row = async |id: MessageId| house.desk.store.message(id).await.unwrap();
+    let both = format!("id={}&id={}", ids[0], ids[1]);
+    let next = house.form("/inbox/selected", &format!("start=50&query=is%3Aunread&{both}&do=read")).await;
+    assert_eq!(next.as_deref(), Ok("/inbox?query=is%3Aunread&start=50"));
+    assert!(row(ids[0]).await.unwrap().flags.seen() && !row(ids[2]).await.unwrap().flags.seen());
+    house.form("/inbox/selected", &format!("id={}&do=unread", ids[0])).await.unwrap();
+    assert!(!row(ids[0]).await.unwrap().flags.seen());
+    house.form(&format!("/inbox/{}/tags", ids[0]), "tags=one%2C+to+pay,").await.unwrap();
+    house.form("/inbox/selected", &format!("{both}&do=tag&tag=new")).await.unwrap();
+    let tags = async |id| row(id).await.unwrap().tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        (tags(ids[0]).await, tags(ids[1]).await),
+        (vec!["new".into(), "one".into(), "to pay".into()], vec!["new".to_owned()])
+    );
+    house.form(&format!("/inbox/{}/tags", ids[0]), "tags=").await.unwrap();
+    assert!(tags(ids[0]).await.is_empty());
+    house.form("/inbox/selected", "do=delete").await.unwrap();
+    assert!(row(ids[2]).await.is_some(), "nothing chosen, nothing done");
+    assert_eq!(house.form("/inbox/selected", &both).await, Err(400));
+    for (number, expect) in [(200, Ok("/inbox".to_owned())), (201, Err(413))] {
+        assert_eq!(house.form("/inbox/selected", &format!("do=read{}", "&id=999999".repeat(number))).await, expect);
+    }
+    house.form("/inbox/selected", &format!("{both}&do=delete")).await.unwrap();
+    assert!(row(ids[0]).await.is_none() && row(ids[2]).await.is_some());
+    house.form("/inbox/read-all", "").await.unwrap();
+    assert!(row(ids[2]).await.unwrap().flags.seen());
+}
+
+#[tokio::test]
+async fn the_inbox_is_searched_and_turned_page_by_page() {
+    let house = house();
+    for number in 0..=PAGE {
+        house.mail(&format!("Subject: mail {number}\n\nx")).await;
+    }
+    let first = house.page("/inbox").await;
+    assert!(first.contains("1–50 of 51") && first.contains("href=\"/inbox?start=50\"") && !first.contains("mail 0<"));
+    let second = house.page("/inbox?start=50").await;
+    assert!(second.contains("mail 0<") && second.contains("href=\"/inbox\"") && !second.contains("Older"));
+    assert!(house.page("/inbox?start=51").await.contains("There are no older messages."));
+    let found = house.page("/inbox?query=subject:%2217%22").await;
+    assert!(found.contains("mail 17<") && !found.contains("mail 18<") && found.contains("<b>1</b> found"), "{found}");
+    assert!(found.contains("value=\"subject:&quot;17&quot;\""), "the box holds what was searched for");
+    assert!(house.page("/inbox?query=nowhere").await.contains("Nothing is found."));
+    let odd = house.ask("GET", "/inbox?query=is:%3Cb%3E", &[]).await;
+    assert!(
+        odd.0.status == 400 && odd.text().contains("This search is not understood") && !odd.text().contains("is:<b>")
+    );
+}
+
+#[tokio::test]
+async fn tags_are_shown_escaped_and_lead_to_their_search() {
+    let house = house();
+    let id = house.mail("Subject: x\n\ny").await;
+    house.form(&format!("/inbox/{id}/tags"), "tags=%3Cb%3E+%26").await.unwrap();
+    for target in ["/inbox".to_owned(), format!("/inbox/{id}")] {
+        let page = house.page(&target).await;
+        assert!(page.contains("&lt;b&gt; &amp;") && !page.contains("<b> &"), "{target}");
+        assert!(page.contains("href=\"/inbox?query=tag%3A%22%3Cb%3E%20%26%22\""), "{target}");
+    }
+    let found = house.page("/inbox?query=tag%3A%22%3Cb%3E%20%26%22").await;
+    assert!(found.contains("aria-current=\"page\"><bdi>&lt;b&gt;"));
+}
+
+#[tokio::test]
+async fn sessions_are_kept_shown_and_forgotten() {
+    let house = house();
+    assert!(house.page("/sessions").await.contains("Sessions are not kept."));
+    assert_eq!(house.form("/sessions/keep", "minutes=10").await.as_deref(), Ok("/sessions"));
+    let keeper = house.desk.conversations.clone();
+    let mut kept = keeper.begin(1, ([127, 0, 0, 1], 4000).into(), "mail").unwrap();
+    kept.server(b"220 ready\r\n");
+    kept.client(b"EHLO <script>\r\n");
+    kept.elide(1234);
+    let page = house.page("/sessions").await;
+    assert!(page.contains("Sessions that begin are kept") && page.contains("href=\"/sessions/1\""), "{page}");
+    let page = house.page("/sessions/1").await;
+    assert!(page.contains("still going on") && page.contains("EHLO &lt;script&gt;") && !page.contains("<script>"));
+    drop(kept);
+    assert!(house.page("/sessions/1").await.contains("… 1,234 bytes"));
+    let id = house.mail("Subject: x\n\ny").await;
+    assert!(
+        house.page(&format!("/inbox/{id}")).await.contains("href=\"/sessions/1\""),
+        "a message leads to its session"
+    );
+    house.form("/sessions/keep", "minutes=0").await.unwrap();
+    assert!(keeper.begin(2, ([127, 0, 0, 1], 4000).into(), "mail").is_none());
+    house.form("/sessions/keep", "do=forget").await.unwrap();
+    assert_eq!(house.ask("GET", "/sessions/1", &[]).await.0.status, 404);
+    assert!(!house.page(&format!("/inbox/{id}")).await.contains("/sessions/1"));
 }
 
 #[tokio::test]

@@ -21,10 +21,12 @@ mod tests;
 use sportello_store::{MailboxId, MessageRow, Page, Seen, Start, Window};
 
 pub(super) use self::answer::{json, refused, sorry};
-pub(super) use self::call::{Call, Which};
+pub(super) use self::call::Call;
+pub(super) use self::change::tags;
 pub(super) use self::excerpt::Excerpts;
 
 use self::answer::ok;
+use self::call::Which;
 use super::guard::{guarded, is_cross_site, locked};
 use super::{Desk, NOTHING_HERE, saved};
 use crate::failure::{Class, Failure};
@@ -89,7 +91,7 @@ impl Desk {
             (Call::Tag(tag), _) => self.delete_tag(&tag).await,
             (Call::Send, _) => {
                 let sent: shape::SendRequest = answer::read(request)?;
-                let tags = change::tags(&sent.tags);
+                let tags = tags(&sent.tags);
                 let id = send::store(&self.store, request, sent).await?;
                 self.store_tags(&[id], &tags).await?;
                 Ok(json(200, &shape::Sent { id: id.to_string() }))
