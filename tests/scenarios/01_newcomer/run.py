@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 from browser import Browser, colours
 from inbox import inbox, raw
-from sportello import (BINARY, Server, _die_with_parent, check, contains, finish, folder, program, resident, run, same, step,
+from sportello import (BINARY, Http, Server, _die_with_parent, check, contains, finish, folder, program, resident, run, same, step,
                        until, write)
 
 web = folder("sportello-web-")
@@ -97,15 +97,21 @@ with step("a message with HTML, an attachment and a remote picture, for the desk
     message.add_alternative('<h1 style="color:#b00">The HTML</h1><img src="http://tracker.invalid/pixel.png">'
                             '<script>document.title="owned";fetch("/api/v1/messages",{method:"DELETE"})</script>', subtype="html")
     message.add_attachment(b"a,b\n1,2\n", maintype="text", subtype="csv", filename="figures.csv")
+    with Http(server.desk) as http:
+        same(http.ask("POST", "/sessions/keep", body=b"minutes=1")[0], 303, "sessions are kept from now on")
     with smtplib.SMTP("127.0.0.1", server.mail, timeout=20) as client:
         client.send_message(message)
     letter = inbox(server)[0]
     same(letter["subject"], "Perché no? ☕")
+    with Http(server.desk) as http:
+        page = http.ask("GET", f"/inbox/{letter['id']}")[2].decode()
+    session = re.search(r'href="/sessions/(\d+)"', page).group(1)
 
 DESK = f"http://127.0.0.1:{server.desk}"
 PAGES = {"picture": "/", "inbox": "/inbox", "message": f"/inbox/{letter['id']}", "text": f"/inbox/{letter['id']}/text",
          "headers": f"/inbox/{letter['id']}/headers", "tree": f"/inbox/{letter['id']}/tree",
-         "attachments": f"/inbox/{letter['id']}/attachments", "source": f"/inbox/{letter['id']}/source", "api": "/api"}
+         "attachments": f"/inbox/{letter['id']}/attachments", "source": f"/inbox/{letter['id']}/source", "api": "/api",
+         "search": "/inbox?query=text+has:attachment", "sessions": "/sessions", "session": f"/sessions/{session}"}
 
 with Browser() as browser:
     for theme in ("light", "dark"):
@@ -138,6 +144,30 @@ with Browser() as browser:
         same([url for url in page.requests if "tracker.invalid" in url], [])
         page.close()
         check(any(message["id"] == letter["id"] for message in inbox(server)), "still there")
+
+    with step("the inbox by keyboard: down, choose, mark as unread, search, and a tag by its form"):
+        def press(page, *keys):
+            for key in keys:
+                page.evaluate(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))")
+
+        page = browser.page().open(f"{DESK}/inbox")
+        unread = server.api("/api/v1/messages")["unread"]
+        press(page, "j", "x")
+        same(page.evaluate("document.querySelectorAll('.pick input:checked').length"), 1, "one is chosen")
+        press(page, "u")
+        until(lambda: server.api("/api/v1/messages")["unread"] == unread + 1, "it is unread")
+        until(lambda: page.evaluate("document.readyState === 'complete' && document.title.startsWith('Inbox (')"), "the title says so")
+        page.evaluate("document.querySelector('.pick input').click()")
+        page.evaluate("""document.querySelector('input[name=tag]').value = 'by hand',
+                         document.querySelector('button[value=tag]').click()""")
+        until(lambda: server.api("/api/v1/tags") == ["by hand"], "it has its tag")
+        until(lambda: page.evaluate("document.readyState === 'complete' && !!document.querySelector('nav.labels a')"), "it is offered")
+        press(page, "/")
+        same(page.evaluate("document.activeElement.id"), "search")
+        press(page, "x")
+        same(page.evaluate("document.querySelectorAll('.pick input:checked').length"), 0, "in a field keys are letters")
+        same(page.problems, [], "what the console says")
+        page.close()
 
     with step("reading works without JavaScript"):
         for path, text in (("/", "worker-0"), ("/inbox", "Perché no?"), (f"/inbox/{letter['id']}/text", "The text.")):

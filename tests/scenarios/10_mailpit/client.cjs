@@ -125,7 +125,7 @@ step("searchMessages and waitForMessage", async () => {
   assert.deepEqual([found.total, found.messages_count, found.count, found.start], [7, 5, 2, 1]);
   for (const [query, count] of [
     ["from:ada@example.org", 7], ["from:nobody", 0], ["subject:\"number 4\"", 1], ["to:grace -subject:number", 1],
-    ["!is:tagged", 4], ["tag:sent", 1], ["is:read after:2020-01-01", 2], ["larger:5k", 0],
+    ["!is:tagged", 4], ["tag:sent", 1], ["is:read after:2020-01-01", 2], ["larger:5k", 0], ["has:attachment", 2], ["body:\"text of number 3\"", 1], ["dear grace", 1],
   ]) {
     assert.equal((await mailpit.searchMessages({ query })).messages_count, count, query);
   }
@@ -136,7 +136,9 @@ step("searchMessages and waitForMessage", async () => {
 step("setReadStatus and deleteMessagesBySearch", async () => {
   await mailpit.setReadStatus({ Search: "tag:Paid", Read: true });
   assert.equal((await mailpit.searchMessages({ query: "tag:Paid is:unread" })).messages_count, 0);
-  assert.equal(await mailpit.deleteMessagesBySearch({ query: "tag:sent" }), "ok");
+  await mailpit.setReadStatus({ Search: "body:number", Read: true });
+  assert.equal((await mailpit.searchMessages({ query: "subject:number is:unread" })).messages_count, 0);
+  assert.equal(await mailpit.deleteMessagesBySearch({ query: "tag:sent subject:client" }), "ok");
   assert.equal((await mailpit.waitForMessages({ query: "tag:sent", count: 0 })).messages_count, 0);
   assert.equal((await mailpit.listMessages()).total, 6);
 });

@@ -41,7 +41,7 @@ pub(super) fn answer(listing: &Listing, picture: &Picture) -> Answer {
         }
         (labels(listing))
         div #inbox {
-            @if let Some(trouble) = &listing.trouble { p.note.remote { "This search is not understood: " (trouble) "." } }
+            @if let Some(trouble) = &listing.trouble { p.note.remote.trouble { "This search is not understood: " (trouble) "." } }
             (heading(listing))
             @if messages == 0 { (empty(picture)) }
             @else if listing.page.rows.is_empty() { p.hint { (nothing(listing)) } }

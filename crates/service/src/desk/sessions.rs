@@ -60,14 +60,14 @@ fn table(kept: &[Conversation]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label="Kept sessions" {
             table {
-                thead { tr { th { "began" } th.wide { "channel" } th { "client" } th { "latest line" } th.number { "lines" } } }
+                thead { tr { th { "began" } th.wide { "channel" } th { "client" } th { "says" } th.number { "lines" } } }
                 tbody {
                     @for one in kept {
                         tr {
                             td.time { a href=(format!("/sessions/{}", one.connection)) { (began(one)) } }
                             td.wide { (one.channel) }
                             td { (one.peer) }
-                            td.what { @if let Some(line) = one.lines.last() { (mark(line.from)) " " (line.text) } }
+                            td.what { @if let Some(line) = telling(&one.lines) { (mark(line.from)) " " (line.text) } }
                             td.number { (one.lines.len()) @if !one.over { " …" } }
                         }
                     }
@@ -75,6 +75,14 @@ fn table(kept: &[Conversation]) -> Markup {
             }
         }
     }
+}
+
+/// The line by which a session is known again: its first MAIL, else its latest.
+fn telling(lines: &[Line]) -> Option<&Line> {
+    let is_mail = |line: &&Line| {
+        line.from == Speaker::Client && line.text.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case("mail "))
+    };
+    lines.iter().find(is_mail).or(lines.last())
 }
 
 /// One session.

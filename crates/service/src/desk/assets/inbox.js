@@ -90,7 +90,8 @@ keys({
 
 for (const hint of document.querySelectorAll(".keys")) hint.hidden = false;
 prepare();
-listen("/api/v1/events?only=mail", {
+// A search that is not understood has nothing to renew.
+if (!document.querySelector(".trouble")) listen("/api/v1/events?only=mail", {
   mail: (state) => {
     if (known !== state.change + "/" + state.messages) {
       known = state.change + "/" + state.messages;

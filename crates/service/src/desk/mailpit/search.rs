@@ -1,5 +1,7 @@
 //! Searching: Mailpit's `query` and `tz`, understood by the store.
 
+use std::time::Duration;
+
 use sportello_store::{Found, MailboxId, Page, Query, Selection, Start, Window};
 
 use super::answer::ok;
@@ -30,8 +32,14 @@ impl Desk {
         Ok(ok())
     }
 
-    /// One page of what a query finds.
+    /// One page of what a query finds. Mail that came a moment ago is waited for, a little, until its text can be searched.
     pub(in crate::desk) async fn found(&self, query: &Query, window: Window) -> Result<Found, Failure> {
+        let found = self.store.search(MailboxId::INBOX, query.clone(), window).await?;
+        if found.pending == 0 {
+            return Ok(found);
+        }
+        // Not in time, or not at all: then what is known of the rest is searched, and how much that is will be said.
+        let _ = tokio::time::timeout(INDEXING, self.store.indexed()).await;
         Ok(self.store.search(MailboxId::INBOX, query.clone(), window).await?)
     }
 
@@ -79,6 +87,9 @@ pub(super) fn understood(text: &str, request: &Request) -> Result<Query, Failure
     }
     Ok(query)
 }
+
+/// How long a search waits for the index.
+const INDEXING: Duration = Duration::from_millis(500);
 
 /// The names of the one zone that is known.
 const UTC: &[&str] = &["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z"];
