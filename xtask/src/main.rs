@@ -114,7 +114,9 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
     let mut binary = Err("not run: the server was not built".to_owned());
     if wanted("build") {
         report.run("build", || {
-            binary = server(root).and_then(|binary| Ok((binary, Tools::build(root)?)));
+            let seam = scenario.map_or(only != Some("documents"), scenarios::Scenario::uses_the_seam);
+            let tools = || if seam { Tools::build(root).map(Some) } else { Ok(None) };
+            binary = server(root).and_then(|binary| Ok((binary, tools()?)));
             binary.as_ref().map(|_| Note::none()).map_err(Clone::clone)
         });
     }
@@ -126,7 +128,7 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
         if named || (scenario.is_none() && wanted("scenarios")) {
             report.run(&each.name, || {
                 let (binary, tools) = binary.as_ref()?;
-                each.run(root, binary, tools)
+                each.run(root, binary, tools.as_ref())
             });
         }
     }
@@ -172,8 +174,9 @@ fn scenario(root: &Path, name: &str, environment: &[(&str, String)]) -> Result<E
         return Err(format!("there is no scenario `{name}`; there are: {}", names.join(" ")));
     };
     install::everything(root)?;
-    let (binary, tools) = (server(root)?, Tools::build(root)?);
-    scenario.run_shown(root, &binary, &tools, environment)?;
+    let binary = server(root)?;
+    let tools = if scenario.uses_the_seam() { Some(Tools::build(root)?) } else { None };
+    scenario.run_shown(root, &binary, tools.as_ref(), environment)?;
     Ok(ExitCode::SUCCESS)
 }
 

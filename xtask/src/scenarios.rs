@@ -53,8 +53,13 @@ impl Scenario {
         self.name == word || self.name.split('_').next() == Some(word)
     }
 
+    /// Whether it makes the kernel fail, and so needs what is built for that.
+    pub(crate) fn uses_the_seam(&self) -> bool {
+        fs::read_to_string(self.folder.join("run.py")).is_ok_and(|text| text.contains("from seam import"))
+    }
+
     /// Runs it quietly; its output is kept beside the build and shown when it fails.
-    pub(crate) fn run(&self, root: &Path, binary: &Path, tools: &Tools) -> Result<Note, String> {
+    pub(crate) fn run(&self, root: &Path, binary: &Path, tools: Option<&Tools>) -> Result<Note, String> {
         let result = self.child(root, binary, tools, &[]).run(self.ceiling);
         let folder = tree::target(root).join("scenarios");
         let log = folder.join(format!("{}.log", self.name));
@@ -72,7 +77,7 @@ impl Scenario {
         &self,
         root: &Path,
         binary: &Path,
-        tools: &Tools,
+        tools: Option<&Tools>,
         environment: &[(&str, String)],
     ) -> Result<String, String> {
         self.child(root, binary, tools, environment).run(self.ceiling.saturating_mul(LONG))
@@ -83,13 +88,13 @@ impl Scenario {
         &self,
         root: &Path,
         binary: &Path,
-        tools: &Tools,
+        tools: Option<&Tools>,
         environment: &[(&str, String)],
     ) -> Result<(), String> {
         self.child(root, binary, tools, environment).run_shown(self.ceiling.saturating_mul(LONG))
     }
 
-    fn child(&self, root: &Path, binary: &Path, tools: &Tools, environment: &[(&str, String)]) -> Child {
+    fn child(&self, root: &Path, binary: &Path, tools: Option<&Tools>, environment: &[(&str, String)]) -> Child {
         let mut child = Child::new(install::python(root))
             .arguments(&["-u", "-B"])
             .arguments(&[self.folder.join("run.py")])
@@ -99,7 +104,7 @@ impl Scenario {
             .variable("PYTHONPATH", root.join("tests/scenarios"))
             .variable("NODE_PATH", install::node_path(root))
             .with_own_group();
-        for (name, path) in tools.variables() {
+        for (name, path) in tools.iter().flat_map(|tools| tools.variables()) {
             child = child.variable(name, path);
         }
         for (name, value) in environment {

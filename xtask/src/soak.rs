@@ -61,8 +61,12 @@ pub(crate) fn soak(root: &Path, options: &[&str]) -> Result<std::process::ExitCo
         let scenario = named(scenario)?;
         let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         report.run(&format!("{} {}", scenario.name, words.join(" ")), || {
-            let run =
-                one(scenario, seed, |environment| scenario.run_long(root, &binary, &tools, environment), &variables);
+            let run = one(
+                scenario,
+                seed,
+                |environment| scenario.run_long(root, &binary, Some(&tools), environment),
+                &variables,
+            );
             let (failed, said) = (run.failed, run.said.join("\n"));
             runs.push(run);
             // Written each time: a soak that is ended early leaves what it found.
