@@ -7,7 +7,8 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use sportello_store::{
-    Accept, Envelope, ListPage, MailboxId, MessageRow, Origin, Settings, Store, StoredBody, Summary, Verdict,
+    Accept, Envelope, ListPage, MailboxId, MessageRow, Origin, Query, Settings, Start, Store, StoredBody, Summary,
+    Verdict, Window,
 };
 
 use crate::promise::{Due, Mark, Text};
@@ -66,6 +67,7 @@ async fn look(store: &Store, state: &Path, due: &HashMap<&str, Due>, last_id: u6
     }
     counters(store, &rows).await?;
     files(state, rows.len())?;
+    searched(store, rows.len() as u64).await?;
     goes_on(store, last_id).await?;
     Ok(found)
 }
@@ -130,6 +132,20 @@ fn files(state: &Path, messages: usize) -> Result<(), String> {
         (0, blobs) if blobs <= messages => Ok(()),
         (spool, blobs) => Err(format!("{spool} files in spool, {blobs} in blobs for {messages} messages")),
     }
+}
+
+/// A search finds what is there and nothing else, whatever became of the index.
+async fn searched(store: &Store, messages: u64) -> Result<(), String> {
+    store.indexed().await.map_err(|why| format!("the index does not follow: {}", chain(&why)))?;
+    // Every load sends from there.
+    let query = Query::parse("from:s@example.org").map_err(|why| why.to_string())?;
+    let window = Window { start: Start::Newest, limit: 1 };
+    let found =
+        store.search(MailboxId::INBOX, query, window).await.map_err(|why| format!("search: {}", chain(&why)))?;
+    if (found.page.messages, found.pending) == (messages, 0) {
+        return Ok(());
+    }
+    Err(format!("a search finds {} of {messages} messages; {} are not indexed", found.page.messages, found.pending))
 }
 
 /// It takes mail again, under a number that nobody was told before.
