@@ -11,6 +11,7 @@ mod child;
 mod documents;
 mod expectation;
 mod faults;
+mod fuzz;
 mod install;
 mod licences;
 mod links;
@@ -34,11 +35,12 @@ cargo xtask test [--only STEP]           everything a change must pass; installs
 cargo xtask scenario NAME                one folder of tests/scenarios, its output shown as it comes
 cargo xtask crash [--seed N --rounds N]  kill -9 under load: every 250 that was read is there afterwards, whole, once
 cargo xtask soak [--seed N --rounds N --points N]  every fault for long: kills, cuts of the power, a disk that is full or fails
+cargo xtask fuzz [TARGET…] [--seconds N]  search for inputs by coverage, 300 s for each target; keeps the corpus and the table
 cargo xtask bench [ARGUMENTS]            the figures: peers side by side (the bench crate)
 cargo xtask help                         this text
 
 The steps of `test`, in order:
-  install format style links licences clippy unit build documents scenarios
+  install format style links licences clippy unit fuzz build documents scenarios
 `--only` also takes the name of one scenario, like 03_http, or its number.
 With SPORTELLO=PATH that binary is driven, and none is built.";
 
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["scenario", name] => scenario(&root, name, &[]),
         ["crash", options @ ..] => crash(&root, options),
         ["soak", options @ ..] => soak::soak(&root, options),
+        ["fuzz", rest @ ..] => fuzz::long(&root, rest).map(|()| ExitCode::SUCCESS),
         ["bench", rest @ ..] => bench(&root, rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -111,6 +114,9 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
     if wanted("unit") {
         report.run("unit", || unit(root));
     }
+    if wanted("fuzz") {
+        report.run("fuzz", || fuzz::short(root));
+    }
     let mut binary = Err("not run: the server was not built".to_owned());
     if wanted("build") {
         report.run("build", || {
@@ -135,8 +141,8 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
     Ok(report.conclude())
 }
 
-const STEPS: [&str; 10] =
-    ["install", "format", "style", "links", "licences", "clippy", "unit", "build", "documents", "scenarios"];
+const STEPS: [&str; 11] =
+    ["install", "format", "style", "links", "licences", "clippy", "unit", "fuzz", "build", "documents", "scenarios"];
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn cargo(root: &Path, words: &[&str], ceiling: Duration) -> Result<Note, String> {
@@ -146,7 +152,7 @@ fn cargo(root: &Path, words: &[&str], ceiling: Duration) -> Result<Note, String>
 
 /// Unit tests, transcripts and the examples in the documentation of every crate.
 fn unit(root: &Path) -> Result<Note, String> {
-    let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
+    let words = ["test", "--workspace", "--exclude", "sportello-fuzz", "--locked", "--no-fail-fast"];
     let output = Child::new(tree::cargo()).arguments(&words).folder(root).run(MINUTE * 25)?;
     let (mut passed, mut failed) = (0_u64, 0_u64);
     for line in output.lines().filter_map(|line| line.trim().strip_prefix("test result: ")) {

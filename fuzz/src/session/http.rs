@@ -1,0 +1,123 @@
+//! HTTP sessions: a small folder, and the desk over a store.
+
+use std::mem::ManuallyDrop;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sportello::protocol::http::{self, Served, Sites};
+use sportello_net::Speaker;
+use sportello_service::desk::Desk;
+use sportello_service::files::{self, Files, Root};
+use sportello_store::{Settings, Store};
+use sportello_wire::http1::body::Decoder;
+use sportello_wire::http1::client::{Asked, Head, Limits};
+use sportello_wire::http1::{Limits as RequestLimits, Method, head};
+
+use super::{Loop, Pace, Step, folder, sent, steps};
+
+struct House {
+    events: Loop,
+    served: Rc<Served>,
+}
+
+thread_local! {
+    // Never dropped: what they are made of does not like to end with its thread.
+    static FOLDER: ManuallyDrop<House> = ManuallyDrop::new(House::with_folder());
+    static DESK: ManuallyDrop<House> = ManuallyDrop::new(House::with_desk());
+}
+
+impl House {
+    fn with_folder() -> Self {
+        let folder = folder("www");
+        std::fs::create_dir_all(folder.join("sub")).unwrap();
+        std::fs::write(folder.join("a"), "first").unwrap();
+        std::fs::write(folder.join("sub").join("b.html"), "<p>second").unwrap();
+        std::fs::write(folder.join("medium"), vec![b'm'; 20_000]).unwrap();
+        std::fs::write(folder.join("large"), vec![b'l'; 300_000]).unwrap();
+        let files = Files::new(Arc::new(Root::open(&folder).unwrap()), files::Settings::default());
+        Self { events: Loop::new(Speaker::Client), served: Rc::new(Served::Sites(Sites::only(files))) }
+    }
+
+    fn with_desk() -> Self {
+        let store = Store::open(Settings::new(folder("desk"))).unwrap();
+        let desk = Desk::new(store, Arc::new(|| Box::pin(async { Default::default() })), Default::default());
+        Self { events: Loop::new(Speaker::Client), served: Rc::new(Served::Desk(desk)) }
+    }
+
+    /// The answers to the requests, without that to what is none.
+    fn play(&self, data: &[u8], pace: Pace) -> Vec<(u16, Vec<u8>)> {
+        let served = Rc::clone(&self.served);
+        let heard = self.events.play(data, pace, |connection| http::serve(connection, served));
+        answers(&heard, &asked(&sent(data)))
+    }
+}
+
+/// A folder is served.
+pub(crate) fn folder_session(data: &[u8]) {
+    FOLDER.with(|house| {
+        let answers = house.play(data, Pace::AtOnce);
+        // Where time passes or the client leaves, it matters how much was read by then.
+        if steps(data).iter().all(|step| matches!(step, Step::Send(_))) {
+            assert_eq!(house.play(data, Pace::ByteByByte), answers);
+        }
+    });
+}
+
+/// The desk is served.
+pub(crate) fn desk(data: &[u8]) {
+    DESK.with(|house| drop(house.play(data, Pace::AtOnce)));
+}
+
+/// What the requests in these bytes ask for, as the server's own parser tells it; more than there are is none's.
+fn asked(mut bytes: &[u8]) -> Vec<Asked> {
+    let mut asked = Vec::new();
+    while let Ok(Some(head)) = head::parse(bytes, &RequestLimits::default()) {
+        asked.push(if head.method == Method::Head { Asked::ForHead } else { Asked::ForBody });
+        bytes = &bytes[head.length..];
+        let Ok(mut decoder) = Decoder::new(head.framing, u64::MAX) else { break };
+        while !decoder.is_done() && !bytes.is_empty() {
+            let Ok(step) = decoder.decode(bytes) else { return asked };
+            bytes = &bytes[step.consumed..];
+        }
+    }
+    asked
+}
+
+/// Reads the answers: each whole but perhaps the last, no more than were asked for and a refusal. Statuses and bodies.
+fn answers(mut heard: &[u8], asked: &[Asked]) -> Vec<(u16, Vec<u8>)> {
+    let mut answers = Vec::new();
+    let mut requests = asked.iter();
+    let mut refused = false;
+    while !heard.is_empty() {
+        let Some((head, used)) = Head::parse(heard, &Limits::default()).unwrap() else { break };
+        heard = &heard[used..];
+        if head.status == 100 {
+            continue;
+        }
+        assert!(!refused, "there are more answers than requests");
+        let for_head = match requests.next() {
+            Some(asked) => matches!(asked, Asked::ForHead),
+            None => {
+                refused = true;
+                assert!(head.status >= 400, "{} was not asked for", head.status);
+                false
+            }
+        };
+        assert!(head.field("date").is_some() || head.status >= 400, "{head:?}");
+        let mut body = head.body(if for_head { Asked::ForHead } else { Asked::ForBody }).unwrap();
+        let mut whole = Vec::new();
+        while !heard.is_empty() && !body.is_done() {
+            let step = body.step(heard).unwrap();
+            whole.extend_from_slice(&heard[step.data.clone()]);
+            heard = &heard[step.used..];
+        }
+        if head.field("content-type").is_some_and(|kind| kind.starts_with("multipart/byteranges")) {
+            // Its boundary is never the same.
+            whole.retain(|byte| !byte.is_ascii_hexdigit());
+        }
+        if !refused {
+            answers.push((head.status, whole));
+        }
+    }
+    answers
+}
