@@ -4,7 +4,7 @@ import socket
 import threading
 
 from inbox import inbox, raw
-from sportello import (Lines, Server, check, contains, exchange, finish, folder, resident, run, same, step,
+from sportello import (BINARY, Lines, Server, check, contains, exchange, finish, folder, resident, run, same, step,
                        until, write)
 
 server = Server(folder("sportello-web-"))
@@ -358,6 +358,13 @@ with step("swaks, as people use it, delivers with attachments"):
                  "Subject: swaks", "--body", "Hello", "--attach", f"@{attachment}")
     same(result.returncode, 0, result.stdout + result.stderr)
     same(count(), before + 1)
+
+with step("sportello send: in one chunk, with an address outside ASCII, and a text of dots and long lines"):
+    text = ".\n..\n" + "z" * 5_000 + "\n.\n"
+    result = run(BINARY, "send", "--server", f"127.0.0.1:{PORT}", "--from", "s@example.org", "--to", "\u7528\u6237@example.org", "--subject", "chunk",
+                 stdin=text)
+    same(result.returncode, 0, result.stdout + result.stderr)
+    contains(raw(server, inbox(server)[0]), "for <\u7528\u6237@example.org>".encode())
 
 with step("smtplib: several recipients, a refused one among them"):
     with smtplib.SMTP("127.0.0.1", PORT, timeout=20) as client:

@@ -42,8 +42,9 @@ pub(super) fn answer(listing: &Listing, picture: &Picture) -> Answer {
         (labels(listing))
         div #inbox {
             @if let Some(trouble) = &listing.trouble { p.note.remote.trouble { "This search is not understood: " (trouble) "." } }
-            (heading(listing))
+            @else { (heading(listing)) }
             @if messages == 0 { (empty(picture)) }
+            @else if listing.trouble.is_some() {}
             @else if listing.page.rows.is_empty() { p.hint { (nothing(listing)) } }
             @else { (selection(listing)) }
             (turning(listing))

@@ -3,7 +3,8 @@
 //! A service behind an ordinary HTTP channel: it is given requests and gives answers, and holds no connection. It knows the
 //! server only as a [`Picture`](crate::picture::Picture) and mail only through the store. Everything that came from a stranger
 //! is escaped (maud), bounded (`mailbox::Limits`) and, where it is HTML, shut in a frame that can do nothing.
-//! Bounded by: 64 watchers, 200 messages of a list, and what `mailbox` bounds. It asks for no password: it belongs on loopback.
+//! Bounded by: 64 watchers, 50 messages of a page, 1000 of a list, and what `mailbox` bounds. It asks for no password: it
+//! belongs on loopback.
 
 mod actions;
 mod assets;

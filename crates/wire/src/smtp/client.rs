@@ -106,6 +106,8 @@ pub struct Extensions {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub utf8: bool,
+    /// CHUNKING (RFC 3030): a message may come by BDAT.
+    pub chunking: bool,
     /// SIZE (RFC 1870): offered, and the largest message if the server named it.
     pub size: Option<Option<u64>>,
 }
@@ -123,6 +125,8 @@ impl Extensions {
                 offered.eight_bit = true;
             } else if keyword.eq_ignore_ascii_case(b"SMTPUTF8") {
                 offered.utf8 = true;
+            } else if keyword.eq_ignore_ascii_case(b"CHUNKING") {
+                offered.chunking = true;
             } else if keyword.eq_ignore_ascii_case(b"SIZE") {
                 let largest = words.next().and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
                 // RFC 1870 §4: zero means that there is no fixed maximum.
@@ -169,6 +173,8 @@ pub struct Announcement {
     pub size: u64,
     /// Whether it has bytes above 127.
     pub eight_bit: bool,
+    /// Whether an address of its envelope has characters outside ASCII.
+    pub beyond_ascii: bool,
 }
 
 /// Writes `MAIL FROM`, with the parameters that the server offered.
@@ -183,7 +189,7 @@ pub fn write_mail(sender: &Path, message: Announcement, offered: &Extensions, ou
     if message.eight_bit && offered.eight_bit {
         out.extend_from_slice(b" BODY=8BITMIME");
     }
-    if !sender.is_ascii() && offered.utf8 {
+    if message.beyond_ascii && offered.utf8 {
         out.extend_from_slice(b" SMTPUTF8");
     }
     out.extend_from_slice(b"\r\n");
@@ -194,6 +200,13 @@ pub fn write_rcpt(recipient: &Path, out: &mut Vec<u8>) {
     out.extend_from_slice(b"RCPT TO:<");
     out.extend_from_slice(recipient.0.as_bytes());
     out.extend_from_slice(b">\r\n");
+}
+
+/// Writes `BDAT` for a message of one chunk, whose bytes follow at once, with no dot doubled and no end of their own (RFC 3030 §2).
+pub fn write_only_chunk(octets: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"BDAT ");
+    out.extend_from_slice(itoa::Buffer::new().format(octets).as_bytes());
+    out.extend_from_slice(b" LAST\r\n");
 }
 
 /// Makes every line of a message end in CR LF, whatever ended it before (CR LF, LF or CR); a last line without an end gets

@@ -1,7 +1,7 @@
 //! One message handed to a mail server.
 
 use sportello_wire::smtp::client::{
-    self, Announcement, Extensions, Limits, Path, Reply, Stuffing, write_mail, write_rcpt,
+    self, Announcement, Extensions, Limits, Path, Reply, Stuffing, write_mail, write_only_chunk, write_rcpt,
 };
 use thiserror::Error;
 
@@ -82,13 +82,18 @@ impl Mail {
         if beyond_ascii && !self.offered.utf8 {
             return Err(Error::Missing("SMTPUTF8"));
         }
-        self.envelope(sender, recipients, Announcement { size, eight_bit })?;
-        let reply = self.command("DATA\r\n")?;
-        if !reply.is_intermediate() {
-            return Err(Error::Refused("DATA".to_owned(), visible(&reply.text())));
-        }
+        self.envelope(sender, recipients, Announcement { size, eight_bit, beyond_ascii })?;
+        // Every recipient is accepted. Without dots to double the message is one chunk, and no 354 is waited for.
+        let sent = if self.offered.chunking {
+            self.chunk(message)
+        } else {
+            let reply = self.command("DATA\r\n")?;
+            if !reply.is_intermediate() {
+                return Err(Error::Refused("DATA".to_owned(), visible(&reply.text())));
+            }
+            self.data(message)
+        };
         // A server that has had enough answers and closes before it has read it all: its reply says more than ours.
-        let sent = self.data(message);
         match self.reply() {
             Ok(reply) => accepted("the message", reply),
             Err(error) => Err(sent.err().unwrap_or(error)),
@@ -121,6 +126,13 @@ impl Mail {
             outcome?;
         }
         Ok(())
+    }
+
+    fn chunk(&mut self, message: &[u8]) -> Result<(), Error> {
+        let mut command = Vec::new();
+        write_only_chunk(message.len(), &mut command);
+        self.conversation.send(&command)?;
+        Ok(self.conversation.send(message)?)
     }
 
     fn data(&mut self, message: &[u8]) -> Result<(), Error> {

@@ -15,9 +15,10 @@ fn server(replies: &'static [&'static str]) -> (Place, JoinHandle<Vec<String>>) 
         let mut heard = Vec::new();
         for reply in replies {
             stream.write_all(reply.as_bytes()).unwrap();
-            // After 354 the whole message is one thing said, otherwise a line is.
-            let until_dot = reply.starts_with("354");
+            // After 354 or BDAT the whole message is one thing said, otherwise a line is.
+            let mut until_dot = reply.starts_with("354");
             while let Some(Ok(line)) = lines.next() {
+                until_dot |= line.starts_with("BDAT");
                 let end = !until_dot || line == ".";
                 heard.push(line);
                 if end {
@@ -50,6 +51,23 @@ fn a_message_is_handed_over() {
     assert_eq!(deliver(&place, &["c@d"], b"x: y\r\n\r\n.\r\n"), Ok("250 2.0.0 ok: queued as 17".to_owned()));
     let heard = thread.join().unwrap();
     assert_eq!(heard, ["EHLO [127.0.0.1]", "MAIL FROM:<a@b> SIZE=11", "RCPT TO:<c@d>", "DATA", "x: y", "", "..", "."]);
+}
+
+#[test]
+fn a_message_goes_in_one_chunk_where_that_is_offered() {
+    let (place, thread) = server(&[
+        "220 hello\r\n",
+        "250-host\r\n250-SMTPUTF8\r\n250 CHUNKING\r\n",
+        "250 ok\r\n",
+        "250 ok\r\n",
+        "250 2.0.0 ok: queued as 17\r\n",
+    ]);
+    assert_eq!(deliver(&place, &["\u{fc}@d"], b"x: y\r\n\r\n.\r\n"), Ok("250 2.0.0 ok: queued as 17".to_owned()));
+    let heard = thread.join().unwrap();
+    assert_eq!(
+        heard,
+        ["EHLO [127.0.0.1]", "MAIL FROM:<a@b> SMTPUTF8", "RCPT TO:<\u{fc}@d>", "BDAT 11 LAST", "x: y", "", "."]
+    );
 }
 
 #[test]

@@ -71,11 +71,11 @@ fn extensions_are_read_in_any_case_and_the_greeting_is_none() {
     check("250 PIPELINING\r\n", Extensions::default());
     check(
         "250-host\r\n250-Pipelining\r\n250-8bitmime\r\n250-SIZE 1000\r\n250 XYZ\r\n",
-        Extensions { pipelining: true, eight_bit: true, utf8: false, size: Some(Some(1_000)) },
+        Extensions { pipelining: true, eight_bit: true, size: Some(Some(1_000)), ..Extensions::default() },
     );
     check(
-        "250-host\r\n250-SIZE\r\n250 SMTPUTF8\r\n",
-        Extensions { size: Some(None), utf8: true, ..Extensions::default() },
+        "250-host\r\n250-SIZE\r\n250-chunking\r\n250 SMTPUTF8\r\n",
+        Extensions { size: Some(None), utf8: true, chunking: true, ..Extensions::default() },
     );
     check("250-host\r\n250 SIZE 0\r\n", Extensions { size: Some(None), ..Extensions::default() });
     check("250-host\r\n250 SIZE x\r\n", Extensions { size: Some(None), ..Extensions::default() });
@@ -94,19 +94,25 @@ fn a_path_cannot_end_its_command() {
 
 #[test]
 fn commands_carry_what_was_offered() {
-    let check = |offered: Extensions, sender: &str, expect: &str| {
+    let check = |offered: Extensions, sender: &str, beyond_ascii: bool, expect: &str| {
         let mut out = Vec::new();
-        let message = Announcement { size: 77, eight_bit: true };
+        let message = Announcement { size: 77, eight_bit: true, beyond_ascii };
         write_mail(&Path::parse(sender).unwrap(), message, &offered, &mut out);
         assert_eq!(String::from_utf8(out).unwrap(), expect);
     };
-    check(Extensions::default(), "a@b", "MAIL FROM:<a@b>\r\n");
-    let all = Extensions { pipelining: true, eight_bit: true, utf8: true, size: Some(None) };
-    check(all, "a@b", "MAIL FROM:<a@b> SIZE=77 BODY=8BITMIME\r\n");
-    check(all, "ü@b", "MAIL FROM:<ü@b> SIZE=77 BODY=8BITMIME SMTPUTF8\r\n");
+    check(Extensions::default(), "a@b", false, "MAIL FROM:<a@b>\r\n");
+    let all = Extensions { pipelining: true, eight_bit: true, utf8: true, chunking: true, size: Some(None) };
+    check(all, "a@b", false, "MAIL FROM:<a@b> SIZE=77 BODY=8BITMIME\r\n");
+    // RFC 6531 §3.4: MAIL says it also where only a recipient needs it.
+    check(all, "a@b", true, "MAIL FROM:<a@b> SIZE=77 BODY=8BITMIME SMTPUTF8\r\n");
+    check(all, "ü@b", true, "MAIL FROM:<ü@b> SIZE=77 BODY=8BITMIME SMTPUTF8\r\n");
     let mut out = Vec::new();
     write_rcpt(&Path::parse("x@y").unwrap(), &mut out);
     assert_eq!(out, b"RCPT TO:<x@y>\r\n");
+    out.clear();
+    write_only_chunk(0, &mut out);
+    write_only_chunk(1_234, &mut out);
+    assert_eq!(out, b"BDAT 0 LAST\r\nBDAT 1234 LAST\r\n");
 }
 
 #[test]
