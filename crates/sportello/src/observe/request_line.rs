@@ -28,6 +28,9 @@ pub(super) struct RequestLines {
     bytes: u64,
     /// From behind the object to the end: the outcome, its bytes, the time taken.
     closing: Vec<u8>,
+    object: Vec<u8>,
+    /// From behind the request's number to the end, while all of it is the same.
+    rest: Vec<u8>,
 }
 
 /// Who asked.
@@ -53,6 +56,8 @@ impl RequestLines {
             outcome: String::new(),
             bytes: 0,
             closing: Vec::new(),
+            object: Vec::new(),
+            rest: Vec::new(),
         }
     }
 
@@ -63,23 +68,38 @@ impl RequestLines {
 
     /// Appends one line.
     pub(super) fn write(&mut self, into: &mut Vec<u8>, asker: Asker<'_>, done: &Done<'_>, object: &[u8]) {
+        let mut same = self.object == object;
         if self.span != Some((done.started, done.ended)) {
             self.tell_time(done);
             self.close(done);
+            same = false;
         } else if self.bytes != done.bytes || self.outcome != done.outcome {
             self.close(done);
+            same = false;
         }
         if self.connection != Some(asker.connection) {
             self.open(asker);
             self.name(asker, done.verb);
+            same = false;
         } else if self.verb != done.verb {
             self.name(asker, done.verb);
+            same = false;
+        }
+        if !same {
+            self.gather(object);
         }
         into.extend_from_slice(&self.opening);
         self.writer.id_end(into, asker.request);
-        into.extend_from_slice(&self.client);
-        self.writer.value(into, object);
-        into.extend_from_slice(&self.closing);
+        into.extend_from_slice(&self.rest);
+    }
+
+    fn gather(&mut self, object: &[u8]) {
+        self.object.clear();
+        self.object.extend_from_slice(object);
+        self.rest.clear();
+        self.rest.extend_from_slice(&self.client);
+        self.writer.value(&mut self.rest, object);
+        self.rest.extend_from_slice(&self.closing);
     }
 
     fn open(&mut self, asker: Asker<'_>) {
@@ -161,13 +181,16 @@ mod tests {
                 let (started, ended) = (later(from), later(to));
                 let done = Done { verb, object: b"/x", outcome, bytes: request / 3, started, ended, failed: false };
                 let mut into = Vec::new();
-                lines.write(&mut into, asker, &done, b"/x y");
+                lines.write(&mut into, asker, &done, if request < 4 { b"/x y" } else { b"/z" });
                 String::from_utf8(into).unwrap()
             };
-            let requests: [(u64, u64, &[u8], u64, u64); 8] = [
+            let requests: [(u64, u64, &[u8], u64, u64); 11] = [
                 (1, 1, b"GET", 0, 1),
                 (1, 2, b"GET", 0, 1),
                 (1, 3, b"HEAD", 0, 1),
+                (1, 3, b"HEAD", 0, 1),
+                (1, 4, b"HEAD", 0, 1),
+                (1, 5, b"HEAD", 0, 1),
                 (2, 1, b"HEAD", 0, 1),
                 (2, 2, b"HEAD", 1, 1),
                 (2, 3, b"HEAD", 1, 9),

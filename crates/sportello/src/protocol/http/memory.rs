@@ -4,18 +4,19 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection};
-use sportello_service::files::{Batch, HotFile};
+use sportello_service::files::{Batch, Files, HotFile};
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::body::Framing;
-use sportello_wire::http1::field::Known;
+use sportello_wire::http1::field::{Known, Present};
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 use tokio::time::Instant;
 
+use super::clock::Second;
 use super::guard::{self, Reach};
 use super::outbox::Outbox;
-use super::representation::{Content, begin_hot};
+use super::representation::{Content, begin_hot, write_whole};
 use super::sites::Sites;
 use super::{COPY_BELOW, FLUSH_AT, Served};
 use crate::observe::{self, Done};
@@ -62,10 +63,7 @@ pub(super) fn answer(
     outbox: &mut Outbox,
     arrival: Arrival,
 ) -> Halt {
-    let second = super::clock::second();
-    let reach = reach(connection);
-    // One look at the clock tells the time of all: they are answered within microseconds, and written together.
-    let mut ended = None;
+    let mut run = Run { connection, reach: reach(connection), second: super::clock::second(), arrival, ended: None };
     loop {
         let filled = input.filled();
         if filled.is_empty() {
@@ -74,58 +72,134 @@ pub(super) fn answer(
         if outbox.bytes().len() >= FLUSH_AT {
             return Halt::Full;
         }
-        let head = match parse(filled, &Limits::default()) {
-            Ok(Some(head)) => head,
-            Ok(None) if filled == b"\r\n" => {
+        let ready = match served {
+            Served::Sites(sites) => run.request(sites, filled, outbox.open()),
+            Served::Desk(_) => run.parse(filled).and(Err(Halt::Ask)),
+        };
+        match ready {
+            Ok(ready) => {
+                input.consume(ready.length);
+                if !ready.rest.is_empty() {
+                    return Halt::Body(ready.file, ready.rest, ready.persistence);
+                }
+                if ready.persistence == Persistence::Close {
+                    return Halt::Last;
+                }
+            }
+            Err(Halt::Empty) => {
                 // RFC 9112 §2.2: an empty line before a request is ignored, so it begins none.
-                input.consume(2);
+                input.consume(EMPTY_LINE.len());
                 return Halt::Empty;
             }
-            Ok(None) => {
-                if ended.is_some() {
-                    connection.next_request(filled.len());
-                }
-                return Halt::Partial(filled.len());
-            }
-            Err(refusal) => return Halt::Refused(refusal),
-        };
-        let Served::Sites(sites) = served else { return Halt::Ask };
-        let Some(file) = hot(sites, &head, reach, arrival) else { return Halt::Ask };
-        let persistence = persistence(connection, &head);
-        let out = outbox.open();
-        let before = out.len();
-        let decided = begin_hot(out, &head, &file, Said::to(head.version, persistence), &second);
-        let Content::One(body) = decided.content else {
-            // Several parts are put together where there is time.
-            out.truncate(before);
-            return Halt::Ask;
-        };
-        // A body in memory is addressable.
-        let body = body.start as usize..body.end as usize;
-        let sent = (out.len() - before + body.len()) as u64;
-        if body.len() < COPY_BELOW {
-            out.extend_from_slice(file.part(body.clone()));
-        }
-        let ended = *ended.get_or_insert_with(Instant::now);
-        told(connection, &head, decided.status, sent, (arrival.at, ended));
-        let length = head.length;
-        input.consume(length);
-        if body.len() >= COPY_BELOW {
-            return Halt::Body(file, body, persistence);
-        }
-        if persistence == Persistence::Close {
-            return Halt::Last;
+            Err(halt) => return halt,
         }
     }
 }
 
-/// The file in memory that answers this request, if it is as plain as that.
-fn hot(sites: &Sites, head: &Head<'_>, reach: Reach, arrival: Arrival) -> Option<Rc<HotFile>> {
-    let Target::Path { path, .. } = head.target else { return None };
+const EMPTY_LINE: &[u8] = b"\r\n";
+
+/// What holds for one run over what has arrived.
+struct Run<'r> {
+    connection: &'r Connection,
+    reach: Reach,
+    second: Second,
+    arrival: Arrival,
+    /// One look at the clock tells the time of all: they are answered within microseconds, and written together.
+    ended: Option<Instant>,
+}
+
+/// A request that was answered, but for what of its body is to be written from where it is.
+struct Ready {
+    file: Rc<HotFile>,
+    rest: Range<usize>,
+    persistence: Persistence,
+    /// Bytes of the request.
+    length: usize,
+}
+
+impl Run<'_> {
+    /// Answers the request at the beginning of `input`.
+    fn request(&mut self, sites: &Sites, input: &[u8], out: &mut Vec<u8>) -> Result<Ready, Halt> {
+        let mut recent = sites.recent();
+        if let Some(plain) = recent.find(input, self.reach) {
+            let file = plain.files.hot(plain.path(), self.arrival.batch).ok_or(Halt::Ask)?;
+            let persistence = self.persistence(plain.persistence);
+            let before = out.len();
+            let rest = write_whole(out, &file, plain.method, Said::to(plain.version, persistence), &self.second);
+            self.tell((plain.verb(), plain.object()), 200, out.len() - before + rest.len());
+            return Ok(Ready { file, rest, persistence, length: plain.length() });
+        }
+        let head = self.parse(input)?;
+        let files = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
+        let Target::Path { path, .. } = head.target else { return Err(Halt::Ask) };
+        let file = files.hot(path, self.arrival.batch).ok_or(Halt::Ask)?;
+        let persistence = self.persistence(head.persistence);
+        let said = Said::to(head.version, persistence);
+        let before = out.len();
+        let (status, rest) = if head.present.has_any(Present::SELECTING) {
+            write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
+        } else {
+            recent.keep(input, &head, &files, self.reach);
+            (200, write_whole(out, &file, head.method, said, &self.second))
+        };
+        self.tell((head.verb, head.raw_target), status, out.len() - before + rest.len());
+        Ok(Ready { file, rest, persistence, length: head.length })
+    }
+
+    fn parse<'i>(&self, input: &'i [u8]) -> Result<Head<'i>, Halt> {
+        match parse(input, &Limits::default()) {
+            Ok(Some(head)) => Ok(head),
+            Ok(None) if input == EMPTY_LINE => Err(Halt::Empty),
+            Ok(None) => {
+                if self.ended.is_some() {
+                    self.connection.next_request(input.len());
+                }
+                Err(Halt::Partial(input.len()))
+            }
+            Err(refusal) => Err(Halt::Refused(refusal)),
+        }
+    }
+
+    fn persistence(&self, wanted: Persistence) -> Persistence {
+        if self.connection.is_stopping() { Persistence::Close } else { wanted }
+    }
+
+    fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) {
+        let ended = *self.ended.get_or_insert_with(Instant::now);
+        told(self.connection, asked, status, bytes as u64, (self.arrival.at, ended));
+    }
+}
+
+/// The site of a request that may be answered from memory, if it is as plain as that.
+fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<Rc<Files>> {
     let plain = matches!(head.method, Method::Get | Method::Head)
         && head.framing == Framing::Length(0)
         && !head.present.has(Known::Expect);
-    if plain { guard::site(head, reach, sites).ok()?.hot(path, arrival.batch) } else { None }
+    if plain { guard::site(head, reach, sites).ok() } else { None }
+}
+
+/// Writes what conditions and a range leave of a file, a small body with it; `None`, and nothing, where several parts are to be put
+/// together.
+fn write_selected(
+    out: &mut Vec<u8>,
+    head: &Head<'_>,
+    file: &HotFile,
+    said: Said,
+    second: &Second,
+) -> Option<(u16, Range<usize>)> {
+    let before = out.len();
+    let decided = begin_hot(out, head, file, said, second);
+    let Content::One(part) = decided.content else {
+        out.truncate(before);
+        return None;
+    };
+    // A body in memory is addressable.
+    let part = part.start as usize..part.end as usize;
+    if part.len() >= COPY_BELOW {
+        return Some((decided.status, part));
+    }
+    out.extend_from_slice(file.part(part));
+    Some((decided.status, 0..0))
 }
 
 /// What this channel answers to.
@@ -140,19 +214,18 @@ pub(super) fn persistence(connection: &Connection, head: &Head<'_>) -> Persisten
 
 /// Notes one answered request.
 pub(super) fn answered(connection: &Connection, head: &Head<'_>, status: u16, bytes: u64, started: Instant) {
-    told(connection, head, status, bytes, (started, Instant::now()));
+    told(connection, (head.verb, head.raw_target), status, bytes, (started, Instant::now()));
 }
 
-fn told(connection: &Connection, head: &Head<'_>, status: u16, bytes: u64, (started, ended): (Instant, Instant)) {
+fn told(
+    connection: &Connection,
+    (verb, object): (&[u8], &[u8]),
+    status: u16,
+    bytes: u64,
+    (started, ended): (Instant, Instant),
+) {
     let mut digits = itoa::Buffer::new();
-    let done = Done {
-        verb: head.verb,
-        object: head.raw_target,
-        outcome: digits.format(status),
-        bytes,
-        started,
-        ended,
-        failed: status >= 400,
-    };
+    let outcome = if status == 200 { "200" } else { digits.format(status) };
+    let done = Done { verb, object, outcome, bytes, started, ended, failed: status >= 400 };
     observe::answered(connection, done);
 }

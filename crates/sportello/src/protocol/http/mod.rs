@@ -8,6 +8,7 @@
 //! Bounded by: `http1::Limits` for heads, [`BODY_MOST`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
 //! to be written, the channel's deadlines for every wait.
 
+mod again;
 mod ask;
 mod clock;
 mod fault;

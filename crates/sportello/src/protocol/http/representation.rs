@@ -12,6 +12,7 @@ use sportello_wire::http1::multipart::{Boundary, Multipart};
 use sportello_wire::http1::range::Selected;
 use sportello_wire::http1::{Head, Method};
 
+use super::COPY_BELOW;
 use super::clock::Second;
 
 /// What was decided: the status, and what follows the head.
@@ -40,6 +41,36 @@ impl Content {
     }
 }
 
+/// Writes a 200 with the whole of a file in memory: a small one in one piece. Returns which part of the body is left to be written
+/// from where it is.
+pub(super) fn write_whole(
+    out: &mut Vec<u8>,
+    file: &HotFile,
+    method: Method,
+    said: Said,
+    second: &Second,
+) -> Range<usize> {
+    let length = file.body().len();
+    let date = out.len() + DATE_OF_OK;
+    let copied = method != Method::Head && length < COPY_BELOW;
+    if said == Said::Nothing {
+        out.extend_from_slice(if copied { file.message() } else { file.head() });
+    } else {
+        out.extend_from_slice(file.open_head());
+        out.extend_from_slice(said.line().as_bytes());
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(if copied { file.body() } else { b"" });
+    }
+    patch(out, date, second);
+    if copied || method == Method::Head { 0..0 } else { 0..length }
+}
+
+fn patch(out: &mut [u8], date: usize, second: &Second) {
+    if let Some(place) = out.get_mut(date..date + second.date.len()) {
+        place.copy_from_slice(&second.date);
+    }
+}
+
 /// Writes the head for a file in memory: the prebuilt one where the whole is to be sent.
 pub(super) fn begin_hot(out: &mut Vec<u8>, head: &Head<'_>, file: &HotFile, said: Said, second: &Second) -> Decided {
     let outcome = evaluate(head, &file.description().validators(), second.unix);
@@ -54,9 +85,7 @@ pub(super) fn begin_hot(out: &mut Vec<u8>, head: &Head<'_>, file: &HotFile, said
         out.extend_from_slice(said.line().as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    if let Some(place) = out.get_mut(date..date + second.date.len()) {
-        place.copy_from_slice(&second.date);
-    }
+    patch(out, date, second);
     Decided { status: 200, content: Content::One(body(head, 0, file.body().len() as u64)) }
 }
 

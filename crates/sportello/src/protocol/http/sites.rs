@@ -4,7 +4,7 @@
 //! `example.org`, and the longest that fits wins. What no site names goes to the default, where there is one; else it was
 //! misdirected (421). Bounded by the sites that were configured; a request for the site of the latest one costs a comparison.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -12,6 +12,8 @@ use std::rc::Rc;
 use sportello_service::files::Files;
 use sportello_wire::http1::target::Host;
 use thiserror::Error;
+
+use super::again::Recent;
 
 /// The name of a site, or of all sites below one: checked, in lower case, without port and last dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,6 +87,7 @@ pub struct Sites {
     names: HashMap<SiteName, Rc<Files>>,
     default: Option<Rc<Files>>,
     latest: RefCell<Latest>,
+    recent: RefCell<Recent>,
 }
 
 /// The latest authority and what it led to.
@@ -122,6 +125,7 @@ impl Sites {
     /// When a name is taken; the names before it are then added already.
     pub fn add(&mut self, names: &[SiteName], files: &Rc<Files>) -> Result<(), TakenName> {
         self.latest.take();
+        self.recent.take();
         for name in names {
             if self.names.insert(name.clone(), Rc::clone(files)).is_some() {
                 return Err(TakenName(name.clone()));
@@ -133,7 +137,13 @@ impl Sites {
     /// Makes a site answer to names that no site bears, and to requests that name no host (HTTP/1.0).
     pub fn set_default(&mut self, files: Rc<Files>) {
         self.latest.take();
+        self.recent.take();
         self.default = Some(files);
+    }
+
+    /// The requests that were read lately. Not to be held across a wait.
+    pub(super) fn recent(&self) -> RefMut<'_, Recent> {
+        self.recent.borrow_mut()
     }
 
     /// The site for the authority `written`, in which `named` was found; `None` where none was written.

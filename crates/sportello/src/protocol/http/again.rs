@@ -1,0 +1,105 @@
+//! Requests that were read lately. Clients say the same again, byte for byte, and a program that pipelines says it many times in
+//! one read: then to read it, to check its host and to choose its site would come to what it came to before.
+//!
+//! Holds only what depends on nothing but these bytes and the channel's reach: GET and HEAD without body, condition, range and
+//! expectation that were admitted. Whether the file is still the same is asked each time. Bounded by [`KEPT`] heads of at most
+//! [`HEAD_MOST`] bytes for each worker and channel.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use sportello_service::files::Files;
+use sportello_wire::http1::target::Target;
+use sportello_wire::http1::{Head, Method, Persistence, Version};
+
+use super::guard::Reach;
+
+/// Heads that are kept; each is compared with what arrives, so a few.
+const KEPT: usize = 4;
+/// Longer heads are not kept.
+const HEAD_MOST: usize = 1024;
+
+/// The requests that were read lately.
+#[derive(Default)]
+pub(super) struct Recent {
+    heads: Vec<Plain>,
+    /// The one that was found last.
+    latest: usize,
+    /// The one that makes room for the next.
+    oldest: usize,
+}
+
+/// A request that asks for a file and nothing else.
+pub(super) struct Plain {
+    bytes: Box<[u8]>,
+    verb: Range<usize>,
+    object: Range<usize>,
+    path: Range<usize>,
+    reach: Reach,
+    pub(super) files: Rc<Files>,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) persistence: Persistence,
+}
+
+impl Recent {
+    /// The request that `input` begins with, if it was read lately over a channel of this reach.
+    pub(super) fn find(&mut self, input: &[u8], reach: Reach) -> Option<&Plain> {
+        let fits = |plain: &Plain| plain.reach == reach && input.starts_with(&plain.bytes);
+        if !self.heads.get(self.latest).is_some_and(fits) {
+            self.latest = self.heads.iter().position(fits)?;
+        }
+        self.heads.get(self.latest)
+    }
+
+    /// Keeps the request that `input` began with and `head` was read from.
+    pub(super) fn keep(&mut self, input: &[u8], head: &Head<'_>, files: &Rc<Files>, reach: Reach) {
+        let Some(plain) = Plain::of(input, head, files, reach) else { return };
+        match self.heads.get_mut(self.oldest) {
+            Some(place) => *place = plain,
+            None => self.heads.push(plain),
+        }
+        self.latest = self.oldest;
+        self.oldest = (self.oldest + 1) % KEPT;
+    }
+}
+
+impl Plain {
+    fn of(input: &[u8], head: &Head<'_>, files: &Rc<Files>, reach: Reach) -> Option<Self> {
+        let bytes = input.get(..head.length).filter(|bytes| bytes.len() <= HEAD_MOST)?;
+        let Target::Path { path, .. } = head.target else { return None };
+        let place = |part: &[u8]| {
+            let start = (part.as_ptr() as usize).checked_sub(bytes.as_ptr() as usize)?;
+            let range = start..start.checked_add(part.len())?;
+            (bytes.get(range.clone()) == Some(part)).then_some(range)
+        };
+        Some(Self {
+            verb: place(head.verb)?,
+            object: place(head.raw_target)?,
+            path: place(path)?,
+            bytes: bytes.into(),
+            reach,
+            files: Rc::clone(files),
+            method: head.method,
+            version: head.version,
+            persistence: head.persistence,
+        })
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn verb(&self) -> &[u8] {
+        self.bytes.get(self.verb.clone()).unwrap_or_default()
+    }
+
+    /// The target as it was sent.
+    pub(super) fn object(&self) -> &[u8] {
+        self.bytes.get(self.object.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn path(&self) -> &[u8] {
+        self.bytes.get(self.path.clone()).unwrap_or_default()
+    }
+}
