@@ -103,3 +103,66 @@ impl Plain {
         self.bytes.get(self.path.clone()).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sportello_service::files::{Root, Settings};
+    use sportello_wire::http1::Limits;
+    use sportello_wire::http1::head::parse;
+
+    use super::*;
+
+    fn files() -> Rc<Files> {
+        Rc::new(Files::new(Arc::new(Root::open(&std::env::temp_dir()).unwrap()), Settings::default()))
+    }
+
+    fn keep(recent: &mut Recent, input: &[u8], files: &Rc<Files>) {
+        let head = parse(input, &Limits::default()).unwrap().unwrap();
+        recent.keep(input, &head, files, Reach::Network);
+    }
+
+    fn request(target: &str) -> Vec<u8> {
+        format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes()
+    }
+
+    #[test]
+    fn the_same_bytes_are_known_again_and_no_others() {
+        let (mut recent, files) = (Recent::default(), files());
+        let input = request("/a%20b?c");
+        keep(&mut recent, &[&input[..], b"GET /more"].concat(), &files);
+        for rest in [&b""[..], b"GET", b"\r\n", b"\0"] {
+            let plain = recent.find(&[&input[..], rest].concat(), Reach::Network);
+            let plain = plain.unwrap();
+            assert_eq!((plain.verb(), plain.object(), plain.path()), (&b"GET"[..], &b"/a%20b?c"[..], &b"/a%20b"[..]));
+            assert_eq!((plain.length(), plain.method), (input.len(), Method::Get));
+            assert_eq!((plain.version, plain.persistence), (Version::Http11, Persistence::Close));
+            assert!(Rc::ptr_eq(&plain.files, &files));
+        }
+        assert!(recent.find(&input, Reach::Loopback).is_none());
+        for at in 0..input.len() {
+            assert!(recent.find(&input[..at], Reach::Network).is_none(), "cut at {at}");
+            let mut other = input.clone();
+            other[at] ^= 0x20;
+            assert!(recent.find(&other, Reach::Network).is_none(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn a_few_are_kept_and_none_that_is_long() {
+        let (mut recent, files) = (Recent::default(), files());
+        for number in 0..=KEPT {
+            keep(&mut recent, &request(&format!("/{number}")), &files);
+        }
+        assert!(recent.find(&request("/0"), Reach::Network).is_none());
+        for number in 1..=KEPT {
+            assert!(recent.find(&request(&format!("/{number}")), Reach::Network).is_some(), "{number}");
+        }
+        let long = |length: usize| request(&"/".repeat(length - request("").len()));
+        for (length, kept) in [(HEAD_MOST, true), (HEAD_MOST + 1, false)] {
+            keep(&mut recent, &long(length), &files);
+            assert_eq!(recent.find(&long(length), Reach::Network).is_some(), kept);
+        }
+    }
+}
