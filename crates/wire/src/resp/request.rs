@@ -13,6 +13,8 @@ use super::line;
 #[derive(Debug, Default)]
 pub struct Parser {
     limits: Limits,
+    /// Bytes of the requests that were taken.
+    taken: u64,
     spans: Vec<Span>,
     text: Vec<u8>,
 }
@@ -52,11 +54,21 @@ pub struct Limits {
     pub request: usize,
     /// Bytes of a text line without its end.
     pub line: usize,
+    /// Bytes of all requests together.
+    pub in_all: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { arguments: 1024, argument: 512 << 10, request: 1 << 20, line: 64 << 10 }
+        Self { arguments: 1024, argument: 512 << 10, request: 1 << 20, line: 64 << 10, in_all: u64::MAX }
+    }
+}
+
+impl Limits {
+    /// For a client that has yet to say who it is, on a channel that asks: as Redis has them, 10 arguments of 16 KiB each, and
+    /// 1 MiB in all. [`Parser::admit`] lifts them.
+    pub fn unauthenticated() -> Self {
+        Self { arguments: 10, argument: 16 << 10, request: 1 << 20, line: 16 << 10, in_all: 1 << 20 }
     }
 }
 
@@ -81,6 +93,9 @@ pub enum Refused {
     /// Above [`Limits::line`].
     #[error("Protocol error: too big inline request")]
     LineLength,
+    /// Above [`Limits::in_all`].
+    #[error("Protocol error: too many bytes without authentication")]
+    InAll,
     /// More words than [`Limits::arguments`].
     #[error("Protocol error: too many words in a line")]
     Words,
@@ -165,10 +180,18 @@ pub(super) struct Span {
 impl Parser {
     /// A parser with these bounds.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, spans: Vec::new(), text: Vec::new() }
+        Self { limits, taken: 0, spans: Vec::new(), text: Vec::new() }
+    }
+
+    /// The client has said who it is: from its next request on these bounds hold.
+    pub fn admit(&mut self, limits: Limits) {
+        self.limits = limits;
+        self.taken = 0;
     }
 
     /// The first request of `input`.
+    ///
+    /// What was given as a request or as nothing is to be consumed, and not asked for again.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> Next<'a> {
         self.spans.clear();
         let found = match input.first() {
@@ -182,6 +205,11 @@ impl Parser {
             Ok(Found::Incomplete { needed }) => return Next::Incomplete { needed },
             Err(refused) => return Next::Refused(refused),
         };
+        self.taken = self.taken.saturating_add(consumed as u64);
+        if self.taken > self.limits.in_all {
+            self.spans.clear();
+            return Next::Refused(Refused::InAll);
+        }
         if self.spans.is_empty() {
             return Next::Nothing { consumed };
         }

@@ -12,7 +12,7 @@ use crate::cli::paper::{Ink, Style, byte_size, grouped, visible, visible_bytes};
 pub struct Moment {
     /// The server.
     pub picture: Picture,
-    /// The requests that took longest, the newest first.
+    /// The latest slow requests, the slowest first.
     pub slow: Vec<Slow>,
 }
 
@@ -35,7 +35,9 @@ impl Slow {
     /// From the answer to SLOWLOG GET; what has another shape is left out.
     pub fn read(answer: Value) -> Vec<Self> {
         let Value::Array(entries) = answer else { return Vec::new() };
-        entries.into_iter().filter_map(Self::entry).collect()
+        let mut slow: Vec<Self> = entries.into_iter().filter_map(Self::entry).collect();
+        slow.sort_by_key(|one| std::cmp::Reverse(one.took_us));
+        slow
     }
 
     fn entry(entry: Value) -> Option<Self> {
@@ -106,8 +108,10 @@ pub fn lines(now: &Moment, before: Option<&Moment>, room: Room, ink: Ink) -> Vec
             (rate(thread.cpu_ms, past.map(|past| past.cpu_ms), seconds) / 10.0, past, thread)
         })
         .collect();
-    // The busiest first; among equals as the server lists them.
-    threads.sort_by(|one, other| other.0.total_cmp(&one.0));
+    // The busiest first; among equals the workers, then as the server lists them.
+    threads.sort_by(|one, other| {
+        other.0.total_cmp(&one.0).then(other.2.requests.is_some().cmp(&one.2.requests.is_some()))
+    });
     threads.truncate(if room.rows < 100 { THREADS } else { usize::MAX });
     lines.extend(threads.into_iter().map(|(share, past, thread)| thread_line(thread, past, share, seconds)));
 

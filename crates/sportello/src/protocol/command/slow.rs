@@ -13,6 +13,7 @@ use sportello_wire::resp::{Arguments, Reply};
 use super::builtin::Builtin;
 use super::dispatch::{unknown_subcommand, visible, wrong_number};
 use super::help;
+use super::session::address;
 
 /// What is kept of slow requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ impl SlowLog {
 
     /// Keeps one that [`SlowLog::wants`] says is slow.
     pub(super) fn keep(&self, connection: &Connection, took: Duration, words: Vec<Box<[u8]>>) {
-        self.keep_of(connection.peer().to_string(), connection.name(), took, words);
+        self.keep_of(address(connection.peer()), connection.name(), took, words);
     }
 
     fn keep_of(&self, peer: String, name: String, took: Duration, words: Vec<Box<[u8]>>) {
