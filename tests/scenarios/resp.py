@@ -27,6 +27,12 @@ class Resp(Connection):
         self.socket.sendall(text.encode() + b"\r\n")
         return self.read()
 
+    def exactly(self, count):
+        """So many bytes of answers, whatever they are."""
+        data = self.file.read(count)
+        check(len(data) == count, f"{len(data)} bytes of {count}")
+        return data
+
     def read(self):
         line = self.file.readline()
         check(line.endswith(b"\r\n"), f"an answer, not {line!r}")
