@@ -5,7 +5,7 @@ use sportello_wire::resp::{Limits, Next, Parser, Refused, Reply, Version};
 
 use crate::pieces::{Cut, cuts, pieces};
 
-const LIMITS: Limits = Limits { arguments: 20, argument: 200, request: 600, line: 150 };
+const LIMITS: Limits = Limits { arguments: 20, argument: 200, request: 600, line: 150, in_all: u64::MAX };
 
 type Requests = (Vec<Vec<Vec<u8>>>, Option<Refused>);
 
