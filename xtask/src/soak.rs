@@ -121,9 +121,14 @@ fn one(
     let result = run(variables);
     let (failed, said) = match result {
         Ok(text) => (false, text.lines().filter_map(|line| line.strip_prefix("sum: ")).map(str::to_owned).collect()),
-        Err(text) => (true, text.lines().filter(|line| line.contains("FAIL")).map(str::to_owned).collect()),
+        Err(text) => (true, text.lines().filter(|line| told(line)).map(str::to_owned).collect()),
     };
     Run { scenario: scenario.name.clone(), seed, took: began.elapsed(), said, failed }
+}
+
+/// A line that says what failed, or where: `faults cut` names seed and point.
+fn told(line: &str) -> bool {
+    line.starts_with("FAIL") || line.trim_start().starts_with("seed ")
 }
 
 fn page(root: &Path, binary: &Path, length: Length, runs: &[Run]) -> String {

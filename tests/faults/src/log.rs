@@ -63,8 +63,17 @@ const MAGIC: u64 = 0x3130_4d41_4553;
 /// Words of a record before its paths and its data.
 const WORDS: usize = 13;
 
-/// Reads the log. A call that had not returned when the server was killed is left out: it may have done nothing.
-pub(crate) fn read(path: &Path) -> Result<Vec<Op>, Error> {
+/// The calls of a log.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// In the order in which they began.
+    pub(crate) ops: Vec<Op>,
+    /// The files of calls that had not returned when the server was killed: they may have done something, or nothing.
+    pub(crate) doubtful: Vec<PathBuf>,
+}
+
+/// Reads the log.
+pub(crate) fn read(path: &Path) -> Result<Log, Error> {
     let io = |error| Error::Io(path.to_owned(), error);
     let mut file = File::open(path).map_err(io)?;
     let mut header = [0; HEADER];
@@ -78,7 +87,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Op>, Error> {
     }
     let mut bytes = Vec::new();
     file.take(word(&header, 2).unwrap_or_default()).read_to_end(&mut bytes).map_err(io)?;
-    let mut ops = Vec::new();
+    let mut log = Log::default();
     let mut at = 0;
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let broken = || Error::Broken(path.to_owned(), at);
@@ -89,14 +98,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Op>, Error> {
                 let length = usize::try_from(length).map_err(|_| broken())?;
                 let record = rest.get(..length).ok_or_else(broken)?;
                 if word(record, 1) == Some(1) {
-                    ops.push(op(record).ok_or_else(broken)?);
+                    log.ops.push(op(record).ok_or_else(broken)?);
+                } else {
+                    // Its words may not all be written; before they are, nothing was done.
+                    log.doubtful.extend(op(record).map(|op| op.path));
                 }
                 at += length;
             }
         }
     }
-    ops.sort_by_key(|op: &Op| op.begin);
-    Ok(ops)
+    log.ops.sort_by_key(|op| op.begin);
+    Ok(log)
 }
 
 fn op(record: &[u8]) -> Option<Op> {
