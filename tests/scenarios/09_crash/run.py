@@ -17,10 +17,11 @@ ROUNDS = int(os.environ.get("CRASH_ROUNDS", "6"))
 FRESH = 20  # rounds upon one state folder
 SENDERS = 8
 LARGEST_ROW = 64 << 10
+LARGE = 2 << 20
 web = folder("sportello-web-")
 (web / "hello.txt").write_bytes(b"hello")
 with open(web / "large.bin", "wb") as file:
-    file.truncate(8 << 20)
+    file.truncate(LARGE)
 bin_ = folder("sportello-bin-")
 marks = folder("sportello-marks-")
 # A program, a child of it, and a descendant in a session of its own.
@@ -86,7 +87,7 @@ class Ledger:
 
 def body(choice, token):
     """A message of a size that takes each way: a row, the spool, a file."""
-    size = choice.choice([200, 4_000, 4_000, 30_000, 64 << 10, 70_000, 400_000, 2_000_000])
+    size = choice.choice([200, 4_000, 4_000, 30_000, 64 << 10, 70_000, 400_000, 1_000_000])
     block = bytes(choice.choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=70)) + b"\r\n"
     return b"From: <s@example.org>\r\nSubject: %s\r\n\r\n" % token.encode() + block * (size // len(block) + 1)
 
@@ -146,7 +147,7 @@ def reader(server, _ledger, name, stopping):
     choice = random.Random(f"{SEED}/{name}")
     with Http(server.web, 20) as http:
         while not stopping.is_set():
-            path, size = choice.choice([("/hello.txt", 5), ("/hello.txt", 5), ("/large.bin", 8 << 20)])
+            path, size = choice.choice([("/hello.txt", 5), ("/hello.txt", 5), ("/large.bin", LARGE)])
             status, _, content = http.ask("GET", path)
             same((status, len(content)), (200, size), path)
 
@@ -196,7 +197,7 @@ def round_of(turn, ledger, moments):
     if turn % 5 == 0:
         refused(ledger.state)
     stopping = threading.Event()
-    at_least = len(ledger.promised) + moments.randrange(5, 80)
+    at_least = len(ledger.promised) + moments.randrange(3, 50)
     threads, wrong = load(server, ledger, turn, stopping)
     until(lambda: len(ledger.promised) >= at_least or wrong, "enough messages are accepted", 40)
     time.sleep(moments.random() * 0.05)  # not a wait for anything: the seeded moment of death
