@@ -165,15 +165,14 @@ def resident(pid):
 # --- the server -------------------------------------------------------------------------------------------------------
 
 class Server:
-    """One running Sportello on free ports, with a state folder of its own."""
+    """One running Sportello on free ports, with a state folder of its own; or what a configuration says."""
 
-    def __init__(self, root, *flags, state=None, env=None, prefix=(), config=None):
+    def __init__(self, root=".", *flags, state=None, env=None, prefix=(), config=None):
         self.root = Path(root)
-        self.state = Path(state) if state else folder("sportello-state-")
-        self.words = [*map(str, prefix), BINARY, "serve", str(self.root), "--json", "--state", str(self.state),
-                      "--web", "0", "--mail", "0", "--commands", "0", "--desk", "0", *map(str, flags)]
-        if config:  # which governs all of that; it names a state folder of its own
-            self.words = [*map(str, prefix), BINARY, "serve", "--config", str(config), "--json", *map(str, flags)]
+        self.state = Path(state) if state else None if config else folder("sportello-state-")
+        what = ["--config", str(config)] if config else [
+            str(self.root), "--state", str(self.state), "--web", "0", "--mail", "0", "--commands", "0", "--desk", "0"]
+        self.words = [*map(str, prefix), BINARY, "serve", *what, "--json", *map(str, flags)]
         self._errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(self.words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=self._errors, env=env, preexec_fn=_die_with_parent)
@@ -190,6 +189,7 @@ class Server:
             self.kill()
             raise
         self.address = self.ready["address"]
+        self.state = Path(self.ready["state"]) if config else self.state
         self.ports = {channel["name"]: channel["port"] for channel in self.ready["channels"]}
         self.web, self.mail, self.commands, self.desk = (self.ports.get(n) for n in ("web", "mail", "commands", "desk"))
 

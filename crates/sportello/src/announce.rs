@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Door, Role, Settings};
+use crate::protocol::smtp;
 
 /// The ready line. Also the content of [`Ready::FILE`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +111,13 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
             [site] => format!("serving {}", site.root.display()),
             sites => format!("serving {} sites", sites.len()),
         },
-        Role::Smtp(_) => "every message is caught, none leaves this machine".to_owned(),
+        Role::Smtp(mail) => match &mail.domains {
+            smtp::Domains::All => "every message is caught, none leaves this machine".to_owned(),
+            smtp::Domains::These(names) => match &**names {
+                [name] => format!("mail for {name} is caught, none leaves this machine"),
+                names => format!("mail for {} domains is caught, none leaves this machine", names.len()),
+            },
+        },
         // Not HELP: redis-cli would answer that by itself.
         Role::Command(_) => format!("try: redis-cli -p {port} STATUS   or: nc {} {port}", address.ip()),
         Role::Desk => "what is happening, inbox".to_owned(),

@@ -135,8 +135,8 @@ fn unknown(basis: &Basis, what: &str) -> Failed {
     let commands = basis.settings.programs.iter().map(|program| program.name());
     let names = commands.chain(table::ROWS.iter().map(|row| row.name));
     let near = nearest(what, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-    let kinds = "a URL (http://…), a mail address (name@domain), a command, or a directive";
-    Failed::new(format!("{} is no command and no directive here{near} Give {kinds}", visible(what)))
+    let kinds = "a URL (http://…), a mail address (name@domain), a command or a directive can be explained";
+    Failed::new(format!("{} is no command and no directive{near}; {kinds}", visible(what)))
 }
 
 fn show(explain: &Explain, told: &Told<'_>, basis: Option<&Basis>) -> Result<(), Failed> {
