@@ -36,6 +36,7 @@ cargo xtask scenario NAME                one folder of tests/scenarios, its outp
 cargo xtask crash [--seed N --rounds N]  kill -9 under load: every 250 that was read is there afterwards, whole, once
 cargo xtask soak [--seed N --rounds N --points N]  every fault for long: kills, cuts of the power, a disk that is full or fails
 cargo xtask fuzz [TARGET…] [--seconds N]  search for inputs by coverage, 300 s for each target; keeps the corpus and the table
+cargo xtask reference                    writes docs/reference.md from the table of directives
 cargo xtask bench [ARGUMENTS]            the figures: peers side by side (the bench crate)
 cargo xtask help                         this text
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         ["crash", options @ ..] => crash(&root, options),
         ["soak", options @ ..] => soak::soak(&root, options),
         ["fuzz", rest @ ..] => fuzz::long(&root, rest).map(|()| ExitCode::SUCCESS),
+        ["reference"] => reference(&root),
         ["bench", rest @ ..] => bench(&root, rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{HELP}");
@@ -220,6 +222,14 @@ fn numbers(options: &[&str], known: &[&str]) -> Result<Vec<(String, u64)>, Strin
         [name] => Err(format!("{name} needs a number after it")),
         _ => Ok(found),
     }
+}
+
+/// The page is made where the table is; the unit tests fail when it is stale.
+fn reference(root: &Path) -> Result<ExitCode, String> {
+    let words =
+        ["test", "--quiet", "--package", "sportello", "--lib", "--locked", "the_reference_is_made_from_the_table"];
+    Child::new(tree::cargo()).arguments(&words).folder(root).variable("BLESS", "1").run_shown(MINUTE * 10)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn bench(root: &Path, rest: &[&str]) -> Result<ExitCode, String> {

@@ -133,7 +133,7 @@ fn basis(explain: &Explain) -> Result<Option<Basis>, Failed> {
 
 fn unknown(basis: &Basis, what: &str) -> Failed {
     let commands = basis.settings.programs.iter().map(|program| program.name());
-    let names = commands.chain(table::ROWS.iter().map(|row| row.name));
+    let names = commands.chain(table::rows().map(|row| row.name));
     let near = nearest(what, names).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
     let kinds = "a URL (http://…), a mail address (name@domain), a command or a directive can be explained";
     Failed::new(format!("{} is no command and no directive{near}; {kinds}", visible(what)))

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::table::{self, Argument, Count, Need, Property, ROWS, Row, Times, What};
+use super::table::{self, Argument, Count, Need, Property, Row, Times, What, rows};
 
 /// The whole page.
 pub fn page() -> String {
@@ -100,7 +100,7 @@ fn property(property: &Property) -> String {
 
 /// What a person reads who asks for a directive by its name, or by its path (`channel/idle`); `None` when there is none.
 pub fn entry(name: &str) -> Option<String> {
-    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.name == name || row.path() == name).collect();
+    let rows: Vec<&Row> = rows().filter(|row| row.name == name || row.path() == name).collect();
     let absent = table::ABSENT.iter().filter(|absent| match absent.what {
         What::Directive(its) | What::Property(its) => its == name,
         What::Value(its, value) => value == name || format!("{its}={value}") == name,

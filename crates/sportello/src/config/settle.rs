@@ -12,6 +12,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use sportello_service::run::Program;
+use sportello_store::Retention;
 use tracing::metadata::LevelFilter;
 
 use super::as_written::{Directive, Value, Written};
@@ -105,6 +106,7 @@ fn store(written: &Written, faults: &mut Vec<Fault>) -> Option<sportello_store::
         faults.push(fault.help("name a folder; it is made when it is missing"));
     }
     let mut store = sportello_store::Settings::new(folder);
+    store.retention = retention(written, faults);
     let Some(directive) = directive else { return Some(store) };
     let memory = directive.first("memory");
     set(&mut store.memory_budget, one(memory).and_then(Value::number));
@@ -118,6 +120,20 @@ fn store(written: &Written, faults: &mut Vec<Fault>) -> Option<sportello_store::
     }
     set(&mut store.disk_reserve, one(directive.first("keep-free")).and_then(Value::number));
     Some(store)
+}
+
+fn retention(written: &Written, faults: &mut Vec<Fault>) -> Retention {
+    let Some(keep) = written.first("inbox").and_then(|inbox| inbox.first("keep")) else { return Retention::default() };
+    // What was written wrongly is told already.
+    if keep.span == keep.name {
+        let fault = Fault::error(keep.name, "keep says nothing").label("count=, age= or bytes= is missing");
+        faults.push(fault.help("write for example: keep count=10000 age=\"90d\""));
+    }
+    Retention {
+        most_messages: keep.property("count").and_then(Value::number),
+        oldest: keep.property("age").and_then(Value::time),
+        most_bytes: keep.property("bytes").and_then(Value::number),
+    }
 }
 
 fn log(written: &Written) -> Logging {

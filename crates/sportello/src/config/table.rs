@@ -9,7 +9,7 @@ mod rows;
 use std::time::Duration;
 
 pub use absent::ABSENT;
-pub use rows::ROWS;
+pub use rows::rows;
 
 /// A directive.
 #[derive(Debug)]
@@ -177,7 +177,7 @@ impl Row {
 
 /// The directives that may stand within `path`.
 pub fn children(path: &str) -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().filter(move |row| row.within == path)
+    rows().filter(move |row| row.within == path)
 }
 
 /// What is absent within `path`.

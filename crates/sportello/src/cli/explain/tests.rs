@@ -1,1 +1,72 @@
+use std::path::Path;
 
+use super::*;
+use crate::config::source::Source;
+
+fn basis(text: &str) -> Basis {
+    let mut faults = Vec::new();
+    let source = Source::new(Path::new("/tmp/a.kdl"), text.as_bytes(), &mut faults);
+    let checked = Checked::new(source, faults);
+    assert!(checked.faults.is_empty(), "{:?}", checked.faults);
+    Basis { settings: checked.settings.unwrap(), written: checked.written }
+}
+
+const FILE: &str = r#"address "127.0.0.1"
+channel web port=8080 protocol=http
+channel all port=8081 protocol=http address="0.0.0.0"
+channel mail port=1025 protocol=smtp
+channel desk port=8025 protocol=http {
+    desk
+}
+domain example.org {
+    site www.example.org {
+        root "/bin"
+    }
+    mail {
+        capture
+    }
+}
+"#;
+
+fn check(told: Result<(Told<'_>, u8), Failed>, basis: &Basis, expect: (&str, &[usize], u8)) {
+    let (told, code) = told.unwrap_or_else(|failed| panic!("{}", failed.message));
+    let (sentence, numbers, exit) = expect;
+    let all = told.happens.join("\n");
+    assert!(all.contains(sentence), "{all}");
+    let lines: Vec<usize> = lines(basis.written.as_ref().unwrap(), &told).iter().map(|line| line.line).collect();
+    assert_eq!((lines.as_slice(), code), (numbers, exit), "{all}");
+}
+
+#[test]
+fn a_url_is_followed_to_its_file() {
+    let basis = basis(FILE);
+    let check = |url: &str, expect| check(url::explain(&basis, url), &basis, expect);
+    check("http://www.example.org:8080/sh", ("200: the file /", &[1, 2, 8, 9, 10, 11], 0));
+    check("http://www.example.org:8080/no", ("404", &[1, 2, 8, 9, 10, 11], 1));
+    check("http://www.example.org:8080/", ("200: a listing", &[1, 2, 8, 9, 10, 11], 0));
+    check("http://www.example.org:8080/%2e%2e/x", ("400", &[1, 2, 8, 9, 10, 11], 1));
+    check("http://other.example:8080/", ("loopback answers only", &[1, 2, 9], 1));
+    check("http://other.example:8081/", ("no site bears", &[3, 9], 1));
+    check("http://127.0.0.1:8025/", ("the desk answers", &[1, 5, 6, 7], 0));
+    check("http://127.0.0.2:8025/", ("no channel speaks http", &[2, 3, 4, 5], 1));
+    check("http://127.0.0.1/", ("no channel speaks http", &[2, 3, 4, 5], 1));
+    assert!(url::explain(&basis, "https://www.example.org/").is_err());
+}
+
+#[test]
+fn an_address_is_followed_to_its_mailbox() {
+    let basis = basis(FILE);
+    let check = |address: &str, expect| check(mail::explain(&basis, address), &basis, expect);
+    check("ada@EXAMPLE.org", ("is taken on channel mail", &[4, 8, 12, 13, 14], 0));
+    check("ada@example.net", ("refused at RCPT (550)", &[8], 1));
+    check("ada@[127.0.0.1]", ("refused at RCPT (550)", &[8], 1));
+    assert!(mail::explain(&basis, "ada@@b").is_err());
+}
+
+#[test]
+fn a_command_without_a_channel_is_out_of_reach() {
+    let basis = basis(FILE);
+    assert!(command::is_known(&basis, "ping") && !command::is_known(&basis, "greet"));
+    assert!(command::explain(&basis, "ping").happens.join("\n").contains("no channel speaks command"));
+    assert!(unknown(&basis, "domian").message.contains("did you mean domain?"));
+}

@@ -79,7 +79,7 @@ impl Shape<'_> {
         }
         let names = || table::children(path).map(|row| row.name);
         let fault = Fault::error(at, format!("there is no directive {written} {place}"));
-        let elsewhere = table::ROWS.iter().find(|row| row.name == written);
+        let elsewhere = table::rows().find(|row| row.name == written);
         let fault = match (nearest(written, names()), elsewhere) {
             (Some(near), _) => fault.label("unknown").help(format!("did you mean {near}?")),
             (None, Some(row)) => {

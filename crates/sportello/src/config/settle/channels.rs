@@ -14,6 +14,8 @@ use crate::config::settings::{Door, Origin, Role};
 use crate::config::usual;
 use crate::protocol::{command, smtp};
 
+/// The Unix socket in the state folder, which every server has.
+const OWN: &str = "socket";
 /// The most channels; each costs a socket for each worker.
 const MOST: usize = 256;
 
@@ -40,6 +42,10 @@ fn door(
     faults: &mut Vec<Fault>,
 ) -> Option<Door> {
     let name = one(Some(directive))?.text()?.to_owned();
+    if let Some(value) = directive.value().filter(|_| name == OWN) {
+        let fault = Fault::error(value.span, format!("the channel of the command line is named {OWN}")).label("taken");
+        faults.push(fault.help("choose another name"));
+    }
     let port: u16 = directive.property("port")?.number()?;
     let protocol = directive.property("protocol")?.text()?;
     belongs(directive, protocol, faults);
@@ -95,6 +101,8 @@ fn mail(directive: &Directive) -> smtp::Settings {
     let limits = &mut settings.limits;
     set(&mut limits.message, value("message-size").and_then(Value::number));
     set(&mut limits.recipients, value("recipients").and_then(Value::number));
+    set(&mut limits.recipient_domains, value("recipient-domains").and_then(Value::number));
+    set(&mut limits.messages, value("messages").and_then(Value::number));
     set(&mut limits.errors, value("errors").and_then(Value::number));
     set(&mut limits.idle_commands, value("idle-commands").and_then(Value::number));
     set(&mut limits.received, value("received").and_then(Value::number));

@@ -22,6 +22,7 @@ const ALL: &str = r#"
 address "0.0.0.0"
 hostname mail.example.org
 state "state" { memory "1MiB" body="2KiB"; keep-free "3MiB" }
+inbox { keep count=47 age="48d" bytes="49MiB" }
 workers 3
 grace "4s"
 log debug form=json
@@ -40,6 +41,8 @@ channel web port=8080 protocol=http {
 channel mail port=1025 protocol=smtp address="::1" {
     message-size "15MiB"
     recipients 116
+    recipient-domains 45
+    messages 46
     errors 17
     idle-commands 18
     received 119
@@ -89,6 +92,11 @@ fn every_directive_reaches_its_setting() {
     let store = &settings.store;
     assert_eq!(store.folder, Path::new("/tmp/state"));
     assert_eq!((store.memory_budget, store.memory_body, store.disk_reserve), (1 << 20, 2 << 10, 3 << 20));
+    let kept = store.retention;
+    assert_eq!(
+        (kept.most_messages, kept.oldest, kept.most_bytes),
+        (Some(47), Some(seconds(48 * 86_400)), Some(49 << 20))
+    );
     assert_eq!((settings.workers, settings.grace), (3, seconds(4)));
     assert_eq!(settings.log, Logging { level: LevelFilter::DEBUG, form: Form::Json });
     assert_eq!((settings.slow_log.slower_than.as_millis(), settings.slow_log.length), (43, 44));
@@ -109,6 +117,7 @@ fn every_directive_reaches_its_setting() {
         (l.message, l.recipients, l.errors, l.idle_commands, l.received, l.text_line),
         (15 << 20, 116, 17, 18, 119, 20 << 10)
     );
+    assert_eq!((l.recipient_domains, l.messages), (45, 46));
     let rates = [smtp.connections, smtp.messages, smtp.recipients, smtp.failures];
     assert_eq!(rates.map(|rate| rate.map_or(0, |often| often.per_minute.get())), [21, 22, 23, 0]);
     assert_eq!((smtp.greet_delay, smtp.unfinished, smtp.local), (seconds(24), 25 << 20, smtp::Local::LikeOthers));
@@ -169,6 +178,8 @@ channel mail port=2 protocol=smtp {
     minimum-rate "64B" after="3min"
     message-size "100MiB"
     recipients 1000
+    recipient-domains 1000
+    messages 100000
     errors 20
     idle-commands 1000
     received 100
@@ -225,10 +236,15 @@ fn what_the_table_calls_the_default_is_the_default() {
     };
     assert_eq!(debug(DEFAULTS), debug(least));
     // And what is written above is what the table says, word for word.
-    for row in crate::config::table::ROWS {
+    for row in crate::config::table::rows() {
         let defaults = row.properties.iter().map(|property| property.default).chain([row.default]);
         for default in defaults.flat_map(|default| default.split('"').skip(1).step_by(2)) {
             assert!(DEFAULTS.contains(&format!("\"{default}\"")), "{}: {default}", row.path());
+        }
+        for property in row.properties.iter().filter(|property| !property.default.contains(' ')) {
+            let written = format!(" {}={}", property.name, property.default);
+            let elsewhere = property.default.is_empty() || property.default == "address";
+            assert!(elsewhere || DEFAULTS.contains(&written), "{}:{written}", row.path());
         }
     }
 }
