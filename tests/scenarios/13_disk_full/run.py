@@ -6,7 +6,7 @@ from pathlib import Path
 from inbox import inbox, raw
 from resp import Error, Resp
 from seam import FROM_THEN_ON, GROWING, ONCE, OPEN, SYNC, WRITE, Notes, Seam, send, text
-from sportello import Http, Lines, Server, check, contains, finish, folder, same, step, until
+from sportello import Http, Lines, Server, check, contains, finish, folder, run, same, step, until
 
 SEED = int(os.environ.get("FAULTS_SEED", "4711"))
 choice = random.Random(SEED)
@@ -250,46 +250,54 @@ for found in ("nothing", "what a kill left"):
         print(f"     {number - 1} calls, {refusals} starts refused")
         check(refusals > 8, f"only {refusals} starts were refused")
 
+def fill_and_empty(server, state):
+    """Mail fills the disk of a server, then another program does; each time all goes on when there is room."""
+    inside = Path(f"/proc/{server.pid}/root{state}")
+
+    notes = Notes()
+    client = Client(server, notes, "disk")
+    taken = []
+    while True:
+        token, code, line = client.send(400_000)
+        if code != 250:
+            break
+        taken.append(token)
+        check(len(taken) < 100, "the disk is never full")
+    contains(line, "452 4.3.1")
+    check(len(taken) >= 5, f"only {len(taken)} messages fit")
+    same({each["subject"] for each in inbox(server)}, set(taken), "what was taken is there, and nothing else")
+    same(list((inside / "state" / "spool").iterdir()), [], "nothing by halves")
+    # What is kept back is for this: to delete.
+    with Resp(server.commands) as commands:
+        same(commands.ask("MAIL", "DELETE", *[notes.accepted[token] for token in taken]), len(taken))
+    until(lambda: client.send(400_000)[1] == 250, "deleting made room")
+    filler = inside / "filler"
+    with open(filler, "wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+        except OSError as error:
+            same(error.errno, errno.ENOSPC)
+    for size in (500, 400_000):
+        contains(client.send(size)[2], "452 4.3.1", "filled by another program")
+    check(len(raw(server, inbox(server)[0])) > 400_000, "reads go on")
+    with Resp(server.commands) as commands:
+        same(commands.ask("PING"), "PONG")
+    filler.unlink()
+    until(lambda: client.send(500)[1] == 250, "mail is taken again")
+    same(client.send(400_000)[1], 250)
+    same(server.api("/api/v1/status")["store"].get("failed"), None)
+
+
 with step("a real disk of 72 MiB, of which 64 are kept back: filled by mail, then by another program; no restart"):
     state = folder("sportello-disk-")
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     mount = ["sh", "-c", f"mount -t tmpfs -o size=72m,mode=700 sportello-test {state} && exec \"$@\"", "sh"]
-    with Server(web, state=state / "state", prefix=[*unshare, *mount]) as server:
-        inside = Path(f"/proc/{server.pid}/root{state}")
-
-        notes = Notes()
-        client = Client(server, notes, "disk")
-        taken = []
-        while True:
-            token, code, line = client.send(400_000)
-            if code != 250:
-                break
-            taken.append(token)
-            check(len(taken) < 100, "the disk is never full")
-        contains(line, "452 4.3.1")
-        check(len(taken) >= 5, f"only {len(taken)} messages fit")
-        same({each["subject"] for each in inbox(server)}, set(taken), "what was taken is there, and nothing else")
-        same(list((inside / "state" / "spool").iterdir()), [], "nothing by halves")
-        # What is kept back is for this: to delete.
-        with Resp(server.commands) as commands:
-            same(commands.ask("MAIL", "DELETE", *[notes.accepted[token] for token in taken]), len(taken))
-        until(lambda: client.send(400_000)[1] == 250, "deleting made room")
-        filler = inside / "filler"
-        with open(filler, "wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(1 << 16))
-            except OSError as error:
-                same(error.errno, errno.ENOSPC)
-        for size in (500, 400_000):
-            contains(client.send(size)[2], "452 4.3.1", "filled by another program")
-        check(len(raw(server, inbox(server)[0])) > 400_000, "reads go on")
-        with Resp(server.commands) as commands:
-            same(commands.ask("PING"), "PONG")
-        filler.unlink()
-        until(lambda: client.send(500)[1] == 250, "mail is taken again")
-        same(client.send(400_000)[1], 250)
-        same(server.api("/api/v1/status")["store"].get("failed"), None)
+    if run(*unshare, *mount, "true").returncode == 0:
+        with Server(web, state=state / "state", prefix=[*unshare, *mount]) as server:
+            fill_and_empty(server, state)
+    else:
+        print("     no right to mount here: the calls that were refused one by one, above, stand for it")
 
 with step("a log that cannot be written (its disk is full) stops nothing"):
     with Server(web, prefix=["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"]) as server:
