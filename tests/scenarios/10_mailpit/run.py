@@ -111,7 +111,8 @@ with step("/metrics is read by a Prometheus parser, and counts"):
                        ("process_start_time_seconds", "gauge"), ("sportello_build_info", "gauge")):
         same((families[name].type, bool(families[name].documentation)), (kind, True), name)
     same(families["sportello_store_messages"].samples[0].value, len(inbox(server)))
-    same({each.labels["channel"] for each in families["sportello_requests"].samples}, set(server.ports))
+    same({each.labels["channel"] for each in families["sportello_requests"].samples},
+         {channel["name"] for channel in server.api("/api/v1/status")["channels"]})
     check(families["process_resident_memory_bytes"].samples[0].value > 1e6, "bytes")
     with Http(server.web) as http:
         http.ask("GET", "/a-name-of-mine")

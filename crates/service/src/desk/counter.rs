@@ -40,7 +40,8 @@ pub(super) fn hue(picture: &Picture, channel: &str) -> String {
 fn stage(picture: &Picture) -> Markup {
     let workers: Vec<&ThreadView> = picture.threads.iter().filter(|thread| is_worker(thread)).collect();
     let shown = workers.len().min(MOST_WORKERS);
-    let windows = picture.channels.len();
+    let channels = picture.channels.len();
+    let windows = picture.channels.iter().filter(|channel| channel.address.is_some()).count();
     let address = picture.address.map_or_else(|| "this server".to_owned(), |address| address.to_string());
     html! {
         section.stage #stage aria-label="The picture of the server" {
@@ -57,11 +58,11 @@ fn stage(picture: &Picture) -> Markup {
                         li class=(hue(picture, &channel.name)) data-client=(channel.name) { (crowd(channel)) }
                     }
                 }
-                (wires("wires-in", windows, windows, |from, to| from == to))
+                (wires("wires-in", channels, channels, |from, to| from == to))
                 ol.col.windows aria-label="Channels" {
                     @for channel in &picture.channels { (window(picture, channel)) }
                 }
-                (wires("wires-work", windows, shown, |_, _| true))
+                (wires("wires-work", channels, shown, |_, _| true))
                 ol.col.workers #workers aria-label="Worker threads" data-all=(workers.len()) {
                     @for worker in workers.iter().take(shown) { (clerk(worker)) }
                 }
@@ -93,7 +94,8 @@ fn crowd(channel: &ChannelView) -> Markup {
 }
 
 fn window(picture: &Picture, channel: &ChannelView) -> Markup {
-    let port = channel.address.map_or_else(String::new, |address| format!(":{}", address.port()));
+    // A channel without an address is a Unix socket, which has no port.
+    let port = channel.address.map_or_else(|| "unix".to_owned(), |address| format!(":{}", address.port()));
     html! {
         li class=(hue(picture, &channel.name)) data-window=(channel.name) {
             div.card.window {
@@ -328,7 +330,7 @@ fn connection_row(picture: &Picture, connection: &ConnectionView) -> Markup {
         tr {
             td.number { (connection.id) }
             td { span class={ "tag " (hue(picture, &connection.channel)) } { (connection.channel) } }
-            td { (connection.peer.map_or_else(String::new, |peer| peer.to_string())) @if !connection.name.is_empty() { " " i { (connection.name) } } }
+            td { (connection.peer.map_or_else(|| "this machine".to_owned(), |peer| peer.to_string())) @if !connection.name.is_empty() { " " i { (connection.name) } } }
             td.what { (connection.doing) }
             td.wide { (connection.worker) }
             td.number { (format::milliseconds(connection.age_ms)) }

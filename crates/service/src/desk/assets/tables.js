@@ -67,7 +67,7 @@ export class Tables {
     this.connections = new Rows(body("connections"), (one) => one.id, (one) => {
       const tcp = one.tcp;
       return [
-        [one.id, "number"], [one.channel, "", hue(one.channel)], [one.name ? `${one.peer} ${one.name}` : one.peer ?? ""],
+        [one.id, "number"], [one.channel, "", hue(one.channel)], [`${one.peer ?? "this machine"} ${one.name}`.trim()],
         [one.doing, "what"], [one.worker, "wide"], [milliseconds(one.age_ms), "number"], [grouped(one.requests), "number"],
         [bytes(one.bytes_in), "number wide"], [bytes(one.bytes_out), "number wide"],
         [tcp ? microseconds(tcp.rtt_us) : "–", "number"], [tcp ? tcp.retransmits : "–", "number"],
