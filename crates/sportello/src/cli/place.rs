@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{IpAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -155,8 +155,8 @@ impl Whereabouts {
         let ready = self.listening()?;
         if let Some(ready) = &ready {
             let socket = socket::path(Path::new(&ready.state));
-            // One that we may not open is not ours to use: the channel then says what it is.
-            if UnixStream::connect(&socket).is_ok() {
+            // In another user's state folder it cannot be seen; then the channel is the way.
+            if socket.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
                 return Ok(Way::Socket(socket));
             }
             return Ok(Way::Tcp(reach(ready, Wanted::Commands)?));

@@ -183,7 +183,8 @@ fn server_facts(picture: &Picture, own: bool) -> ServerFacts {
         channels: picture
             .channels
             .iter()
-            .map(|channel| (channel.name.clone(), channel.address.map_or(0, port)))
+            // The command line's own socket has no port, and nothing to show here.
+            .filter_map(|channel| Some((channel.name.clone(), port(channel.address?))))
             .collect(),
         threads: picture.threads.iter().map(|thread| thread.name.clone()).collect(),
     }

@@ -91,7 +91,7 @@ fn channel(view: &ChannelView) -> String {
 }
 
 fn connection(view: &ConnectionView) -> String {
-    let peer = view.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let peer = view.peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
     let name = if view.name.is_empty() { String::new() } else { format!(" '{}'", view.name) };
     let trip =
         view.tcp.map(|tcp| format!(", rtt {} us, {} retransmits", tcp.rtt_us, tcp.retransmits)).unwrap_or_default();
