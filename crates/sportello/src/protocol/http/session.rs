@@ -153,7 +153,8 @@ impl Session {
         }
         let written = self.connection.try_write(waiting)?;
         if let Some(rest) = waiting.get(written..).filter(|rest| !rest.is_empty()) {
-            self.connection.write_all(rest).await?;
+            // Rare, and its future is large: an idle connection shall not pay for it.
+            Box::pin(self.connection.write_all(rest)).await?;
         }
         self.outbox.clear();
         Ok(())
@@ -161,7 +162,7 @@ impl Session {
 
     /// Writes what waits and a part of a file behind it, in one go.
     async fn write_body(&mut self, file: &HotFile, body: Range<usize>) -> Result<(), Ended> {
-        self.connection.write_parts(&[self.outbox.bytes(), file.part(body)]).await?;
+        Box::pin(self.connection.write_parts(&[self.outbox.bytes(), file.part(body)])).await?;
         self.outbox.clear();
         Ok(())
     }

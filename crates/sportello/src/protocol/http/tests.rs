@@ -19,7 +19,7 @@ use super::*;
 struct Folder(Rc<Served>);
 
 /// What the task of one connection may take; the buffers are the worker's while it idles.
-const FUTURE_MOST: usize = 1536;
+const FUTURE_MOST: usize = 1024;
 
 impl Serve for Folder {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
