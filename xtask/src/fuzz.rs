@@ -19,7 +19,7 @@ const SECONDS: u64 = 300;
 /// What makes stable rustc put libFuzzer's counters into every crate.
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions";
+    -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions -Ccodegen-units=4";
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
 /// What was asked for.
