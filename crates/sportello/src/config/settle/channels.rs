@@ -13,9 +13,8 @@ use crate::config::fault::Fault;
 use crate::config::settings::{Door, Origin, Role};
 use crate::config::usual;
 use crate::protocol::{command, smtp};
+use crate::socket::NAME as OWN;
 
-/// The Unix socket in the state folder, which every server has.
-const OWN: &str = "socket";
 /// The most channels; each costs a socket for each worker.
 const MOST: usize = 256;
 
