@@ -91,11 +91,12 @@ enum Service {
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let service = self.channels.get(connection.channel().index).cloned();
+        // The future is as large as its largest part: an idle HTTP connection, of which there are most, shall not pay for the others.
         async move {
             match service {
                 Some(Service::Http(site)) => http::serve(connection, site).await,
-                Some(Service::Smtp(service)) => smtp::serve(connection, service).await,
-                Some(Service::Command(service)) => command::serve(connection, service).await,
+                Some(Service::Smtp(service)) => Box::pin(smtp::serve(connection, service)).await,
+                Some(Service::Command(service)) => Box::pin(command::serve(connection, service)).await,
                 None => {}
             }
         }
