@@ -20,7 +20,7 @@ pub(super) fn list(conversations: &Conversations) -> Answer {
                 "What clients and this server say to each other, kept when you ask for it: every line but the text of messages and what follows AUTH. "
                 "The newest " (Conversations::MOST) " sessions are kept, in memory only."
             }
-            (switch(conversations.keeping(), !kept.is_empty()))
+            (switch(conversations.keeping(), kept.len()))
             @if kept.is_empty() { p.note { "No session is kept." } }
             @else { (table(&kept)) }
         }
@@ -37,7 +37,7 @@ pub(super) fn list(conversations: &Conversations) -> Answer {
 }
 
 /// On for some time, off, forgotten.
-fn switch(keeping: Keeping, any: bool) -> Markup {
+fn switch(keeping: Keeping, kept: usize) -> Markup {
     html! {
         form.switch method="post" action="/sessions/keep" {
             @match keeping {
@@ -50,7 +50,7 @@ fn switch(keeping: Keeping, any: bool) -> Markup {
                     button type="submit" name="minutes" value=(minutes) { "Keep for " (minutes) " min" } " "
                 }
                 @if keeping != Keeping::Off { button type="submit" name="minutes" value="0" { "Stop" } " " }
-                @if any { button.danger type="submit" name="do" value="forget" { "Forget all" } }
+                @if kept > 0 { button.danger type="submit" name="do" value="forget" { "Forget all" } }
             }
         }
     }

@@ -106,9 +106,10 @@ fn build(stamp: &Stamp, sent: SendRequest) -> Result<(Bytes, Summary), Failure> 
         let is_id = name.eq_ignore_ascii_case("Message-ID");
         let name = if is_id { "Message-ID" } else { name.as_str() };
         has_id |= is_id;
-        builder = match is_list_of_ids(name) && value.is_ascii() {
-            true => builder.header(name, Raw::new(value.as_str())),
-            false => builder.header(name, Text::new(value.as_str())),
+        builder = if is_list_of_ids(name) && value.is_ascii() {
+            builder.header(name, Raw::new(value.as_str()))
+        } else {
+            builder.header(name, Text::new(value.as_str()))
         };
     }
     if !has_id {
