@@ -17,7 +17,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sportello_store::{MessageId, Settings, Store, Verdict};
+use sportello_store::{MailboxId, MessageId, Query, Settings, Start, Store, Verdict, Window};
 use support::{Place, bytes, deliver, list, read};
 
 /// Set for the child: the state folder.
@@ -26,6 +26,8 @@ const FOLDER: &str = "SPORTELLO_STORE_CRASH_FOLDER";
 const SEED: &str = "SPORTELLO_STORE_CRASH_SEED";
 /// Kills in a row, each upon what the one before left.
 const KILLS: u64 = 5;
+/// Accepted messages that are searched for after each kill.
+const SEARCHED: usize = 50;
 /// Messages under way at once in the child.
 const AT_ONCE: u64 = 16;
 
@@ -100,6 +102,16 @@ async fn check(place: &Place, accepted: &HashMap<MessageId, (usize, u64)>) {
     for (id, (length, seed)) in accepted {
         assert_eq!(found.get(&seed.to_string()), Some(id), "accepted and not there");
         assert!(read(&store, *id).await == bytes(*length, *seed), "{id} is not what was accepted");
+    }
+    // The index is behind, ahead of nothing, or made anew: once it has followed, each message is found, once.
+    while store.indexed().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    for (id, (_, seed)) in accepted.iter().take(SEARCHED) {
+        let query = Query::parse(&format!("subject:\"{seed}\"")).unwrap();
+        let window = Window { start: Start::Newest, limit: 2 };
+        let found = store.search(MailboxId::INBOX, query, window).await.unwrap().page;
+        assert_eq!(found.rows.iter().map(|row| row.id).collect::<Vec<_>>(), [*id]);
     }
     let inbox = &store.mailboxes().await.unwrap()[0];
     assert_eq!(inbox.messages, found.len() as u64);

@@ -11,7 +11,7 @@ mod support;
 use std::fs;
 use std::process::Command;
 
-use sportello_store::{Error, Settings, Store};
+use sportello_store::{Error, MailboxId, Query, Settings, Start, Store, Window};
 use support::{Place, accept_of, bytes, deliver, list, read, write};
 
 const KIB: usize = 1 << 10;
@@ -198,6 +198,31 @@ async fn a_full_disk_refuses_and_all_goes_on_once_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_the_index_and_neither_mail_nor_searches() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("no right to mount");
+        return;
+    };
+    // Four megabytes are less than the indexer wants to see free, so it waits from the first message on.
+    let store = Store::open(Settings { disk_reserve: 0, ..disk.0.settings() }).unwrap();
+    let id = deliver(&store, b"x", "taken all the same").await.unwrap();
+    assert!(matches!(store.indexed().await, Err(Error::Busy)));
+    assert!(store.figures().index_waits.is_some());
+    let window = Window { start: Start::Newest, limit: 10 };
+    let found = store.search(MailboxId::INBOX, Query::parse("taken").unwrap(), window).await.unwrap();
+    assert_eq!((found.page.rows[0].id, found.pending), (id, 1));
+    assert_eq!(store.figures().failed, None);
+    store.close().await;
+    // With more room the next run indexes what this one left.
+    let roomy = Command::new("mount").args(["-o", "remount,size=64m"]).arg(disk.0.state()).output().unwrap();
+    assert!(roomy.status.success(), "{roomy:?}");
+    let store = Store::open(Settings { disk_reserve: 0, ..disk.0.settings() }).unwrap();
+    store.indexed().await.unwrap();
+    assert_eq!(store.figures().indexed, 1);
+    store.close().await;
+}
+
+#[tokio::test]
 async fn a_group_that_does_not_fit_is_taken_one_by_one() {
     let Some(disk) = SmallDisk::mount() else {
         eprintln!("no right to mount");
@@ -249,7 +274,7 @@ async fn a_read_that_is_over_its_time_is_stopped_and_the_next_goes_on() {
     for number in 0..150 {
         ids.push(deliver(&store, b"x", &number.to_string()).await.unwrap());
     }
-    let page = sportello_store::ListPage { mailbox: sportello_store::MailboxId::INBOX, before: None, limit: 200 };
+    let page = sportello_store::ListPage { mailbox: MailboxId::INBOX, before: None, limit: 200 };
     for _ in 0..4 {
         assert!(matches!(store.list(page).await, Err(Error::TimedOut)));
     }

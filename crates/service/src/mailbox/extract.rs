@@ -26,7 +26,7 @@ mod tests {
     fn text_html_and_names_are_read() {
         for (message, cc, text, attachments) in [
             ("Cc: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\n\r\nplain", "Jürgen <j@example.org>", "plain", &[][..]),
-            ("Content-Type: text/html\r\n\r\n<script>no</script><p>Ja</p><p>nein", "", "Ja\nnein", &[]),
+            ("Content-Type: text/html\r\n\r\n<script>no</script><b>Ja</b> oder<p>nein", "", "Ja oder\nnein", &[]),
             ("Content-Type: text/plain; charset=iso-8859-1\r\n\r\ncaf\u{e9}", "", "cafÃ©", &[]),
             (
                 "Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nhello\r\n--x\r\n\

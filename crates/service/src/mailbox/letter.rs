@@ -1,11 +1,10 @@
 //! A message as a person reads it: its header fields decoded, its text and HTML found, its attachments listed.
 
-use mail_parser::decoders::html::html_to_text;
 use mail_parser::{HeaderName, MessageParser};
 
-use super::decode;
 use super::name;
 use super::structure::{Disposition, Encoding, Kind, Limits, Part, Structure, header_end};
+use super::{decode, html};
 
 /// A message, read. All of its text is the sender's: decoded, bounded, and not to be trusted.
 #[derive(Clone, Debug)]
@@ -82,8 +81,8 @@ impl Letter {
         letter.cut |= text.cut || html.cut;
         letter.html = html.content();
         letter.text = text.content().or_else(|| {
-            let html = letter.html.as_ref()?;
-            Some(Content { text: html_to_text(&html.text), origin: Origin::MadeFromHtml })
+            let sent = letter.html.as_ref()?;
+            Some(Content { text: html::text(&sent.text), origin: Origin::MadeFromHtml })
         });
         letter
     }

@@ -5,6 +5,7 @@
 
 pub mod decode;
 mod extract;
+mod html;
 pub mod letter;
 pub mod name;
 mod plain;
