@@ -170,6 +170,10 @@ impl History {
     }
 
     fn sync(&mut self, op: &Op) {
+        if op.result == INTERRUPTED {
+            // It wrote nothing and spoiled nothing: what was to be written still is, and whoever asked asks again.
+            return;
+        }
         let sync = Sync { begin: op.begin, end: op.end, worked: op.result >= 0 };
         if let Some(folder) = self.folders.get_mut(&op.path) {
             folder.syncs.push(sync);
@@ -255,6 +259,8 @@ impl History {
 
 /// FALLOC_FL_KEEP_SIZE.
 const KEEP_SIZE: u64 = 1;
+/// -EINTR.
+const INTERRUPTED: i64 = -4;
 /// O_TRUNC.
 const TRUNCATE: u64 = 0o1000;
 
