@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a panic is what a target finds")]
 
+mod config;
 pub mod corpus;
 mod http;
 mod http_client;
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     target("resp_request", resp::request, 4096),
     target("resp_reply", resp::reply, 2048),
     target("resp_client", resp::client, 4096),
+    target("config", config::file, 2048),
     #[cfg(feature = "sessions")]
     target("session_http_folder", session::http::folder_session, 2048),
     #[cfg(feature = "sessions")]
