@@ -46,14 +46,19 @@ pub(crate) fn long(root: &Path, words: &[&str]) -> Result<(), String> {
         let names: Vec<_> = all.iter().map(|(name, _)| name.as_str()).collect();
         return Err(format!("there is no target `{name}`; there are: {}", names.join(" ")));
     }
+    let mut failed = Vec::new();
     for (name, longest) in all {
         if wanted.targets.is_empty() || wanted.targets.contains(&name) {
-            let row = search_one(root, &search, &name, &longest, wanted.seconds)?;
-            println!("{row}");
-            record(root, &name, &row)?;
+            match search_one(root, &search, &name, &longest, wanted.seconds) {
+                Ok(row) => {
+                    println!("{row}");
+                    record(root, &name, &row)?;
+                }
+                Err(sentence) => failed.push(format!("{name}: {sentence}")),
+            }
         }
     }
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n\n")) }
 }
 
 fn wanted(words: &[&str]) -> Result<Wanted, String> {
@@ -72,8 +77,12 @@ fn wanted(words: &[&str]) -> Result<Wanted, String> {
     Ok(wanted)
 }
 
-/// Builds the searching program, with counters, in a folder of its own.
+/// Builds the searching program, with counters, in a folder of its own. With `SPORTELLO_SEARCH=PATH` that one is driven, and none
+/// is built.
 fn build(root: &Path) -> Result<PathBuf, String> {
+    if let Some(path) = std::env::var_os("SPORTELLO_SEARCH") {
+        return std::path::absolute(&path).map_err(|error| format!("{}: {error}", path.display()));
+    }
     let folder = folder(root);
     let build = Child::new(tree::cargo())
         .arguments(&["build", "--release", "--locked", "--package", "sportello-fuzz", "--features", "libfuzzer"])
@@ -91,7 +100,11 @@ fn folder(root: &Path) -> PathBuf {
 /// The names of all targets and their longest inputs, as the program tells them.
 fn targets(search: &Path) -> Result<Vec<(String, String)>, String> {
     let output = Child::new(search).run(Duration::from_secs(60))?;
-    let pair = |line: &str| line.split_once(' ').map(|(name, longest)| (name.to_owned(), longest.to_owned()));
+    // Beside them libFuzzer says what it misses.
+    let pair = |line: &str| {
+        let (name, longest) = line.split_once(' ')?;
+        longest.parse::<usize>().is_ok().then(|| (name.to_owned(), longest.to_owned()))
+    };
     Ok(output.lines().filter_map(pair).collect())
 }
 
