@@ -34,6 +34,8 @@ impl House {
         std::fs::write(folder.join("sub").join("b.html"), "<p>second").unwrap();
         std::fs::write(folder.join("medium"), vec![b'm'; 20_000]).unwrap();
         std::fs::write(folder.join("large"), vec![b'l'; 300_000]).unwrap();
+        // A file that has just changed is waited for, and simulated time does not pass for that.
+        std::thread::sleep(std::time::Duration::from_millis(50));
         let files = Files::new(Arc::new(Root::open(&folder).unwrap()), files::Settings::default());
         Self { events: Loop::new(Speaker::Client), served: Rc::new(Served::Sites(Sites::only(files))) }
     }

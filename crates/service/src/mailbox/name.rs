@@ -37,7 +37,7 @@ pub fn shown_lines(text: &str) -> String {
     shown
 }
 
-/// A name that a file may be saved under: one path component, at most [`MOST_NAME`] characters, its extension kept.
+/// A name that a file may be saved under: one path component, at most [`MOST_NAME`] bytes, its extension kept.
 pub fn file_name(sent: Option<&str>, fallback: &str) -> String {
     let sent = sent.unwrap_or_default();
     let last = sent.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -54,22 +54,26 @@ pub fn file_name(sent: Option<&str>, fallback: &str) -> String {
     if clean.is_empty() {
         return fallback.to_owned();
     }
-    let letters = clean.chars().count();
-    if letters <= MOST_NAME {
+    if clean.len() <= MOST_NAME {
         return clean.to_owned();
     }
-    let extension = clean.rsplit_once('.').map(|(_, extension)| extension).filter(|text| text.chars().count() <= 12);
+    let extension = clean.rsplit_once('.').map(|(_, extension)| extension).filter(|text| text.len() <= 24);
     match extension {
         Some(extension) => {
-            let kept = MOST_NAME.saturating_sub(extension.chars().count()).saturating_sub(1);
-            format!("{}.{extension}", clean.chars().take(kept).collect::<String>())
+            let kept = MOST_NAME.saturating_sub(extension.len()).saturating_sub(1);
+            format!("{}.{extension}", front(clean, kept))
         }
-        None => clean.chars().take(MOST_NAME).collect(),
+        None => front(clean, MOST_NAME).to_owned(),
     }
 }
 
-/// The longest name a part is saved under, in characters.
-pub const MOST_NAME: usize = 120;
+/// As much of a text as has room in so many bytes, no character cut in two.
+fn front(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or_default()
+}
+
+/// The longest name a part is saved under, in bytes: a file system takes 255 at most, and whoever saves it may add to the name.
+pub const MOST_NAME: usize = 200;
 
 /// Characters that change how others look without being seen: the bidirectional controls (Unicode TR 36 §2.5 tells of the
 /// harm), zero-width ones, and the byte-order mark. The zero-width joiners stay: scripts and emoji need them.
@@ -126,5 +130,8 @@ mod tests {
         let long = format!("{}.txt", "n".repeat(MOST_NAME - 3));
         assert_eq!(file_name(Some(&long), "x"), fits);
         assert_eq!(file_name(Some(&"n".repeat(MOST_NAME + 1)), "x"), "n".repeat(MOST_NAME));
+        // Found by fuzzing: 120 characters of four bytes each are too long for any file system.
+        let wide = file_name(Some(&format!("{}.pdf", "\u{10ffff}".repeat(120))), "x");
+        assert_eq!(wide, format!("{}.pdf", "\u{10ffff}".repeat(49)));
     }
 }
