@@ -70,6 +70,8 @@ fn wrong_usage_ends_with_two_and_help_with_none() {
         "serve --config a.kdl --log debug",
         "explain",
         "check a b",
+        "mail search word --state a",
+        "mail search word -n 3",
     ] {
         assert_eq!(typed(words).err(), Some(2), "{words}");
     }

@@ -77,7 +77,7 @@ pub struct Read {
 pub struct Search {
     /// Words, "phrases", from:, to:, subject:, body:, tag:, is:unread, has:attachment, before:DATE, after:DATE, larger:SIZE; a
     /// `-` before one turns it round.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_parser = search_word)]
     pub query: Vec<String>,
     /// The most messages that are shown, 1 to 200.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=200))]
@@ -87,6 +87,14 @@ pub struct Search {
     pub json: bool,
     #[command(flatten)]
     pub whereabouts: Whereabouts,
+}
+
+/// One word of a search. An option among them would be looked for in the mail, and nothing be found.
+fn search_word(word: &str) -> Result<String, &'static str> {
+    if word.starts_with("--") || matches!(word, "-n" | "-h") {
+        return Err("options stand before the words of the search");
+    }
+    Ok(word.to_owned())
 }
 
 /// In which form messages are saved.
