@@ -105,7 +105,13 @@ fn a_text_that_has_begun_is_not_under_that_ceiling() {
 /// Runs `act` with a client of a folder in which `a` holds `first`.
 fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
     let folder = Folder::new();
-    std::fs::write(folder.0.join("a"), "first").unwrap();
+    let file = folder.0.join("a");
+    std::fs::write(&file, "first").unwrap();
+    // A file that has just changed is waited for by real time, which a simulation does not let pass.
+    let written = std::fs::metadata(&file).and_then(|metadata| metadata.modified()).unwrap();
+    while written.elapsed().unwrap_or_default() < Duration::from_millis(30) {
+        std::thread::yield_now();
+    }
     let root = Arc::new(Root::open(&folder.0).unwrap());
     simulation::run(channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());

@@ -43,6 +43,8 @@ async fn a_row_says_all_that_was_accepted() {
     let (envelope, mut summary) = (accept.envelope.clone(), accept.summary.clone());
     assert_eq!(store.accept(accept).await.unwrap().id, id, "the number is known before");
     summary.to.truncate(998);
+    // From then on the row shows what the index found as well.
+    store.indexed().await.unwrap();
     let row = store.message(id).await.unwrap().unwrap();
     assert_eq!((&row.envelope, &row.summary, &row.origin), (&envelope, &summary, &origin()));
     assert_eq!((row.uid, row.modseq, row.mailbox, row.size), (Uid(1), ModSeq(2), MailboxId::INBOX, 25));
