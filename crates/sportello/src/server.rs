@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -135,7 +135,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     }
     let parts = Parts {
         plans,
-        roots: settings.sites.iter().map(open_root).collect::<Result<_, _>>()?,
+        roots: settings.sites.iter().map(|site| open_root(site, &settings.store.folder)).collect::<Result<_, _>>()?,
         hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
         observatory: Arc::new(observatory),
@@ -238,8 +238,14 @@ impl Parts {
     }
 }
 
-fn open_root(site: &Site) -> Result<(Arc<Root>, Site), StartError> {
-    Ok((Arc::new(Root::open(&site.root)?), site.clone()))
+/// Nothing of the state folder is ever served, wherever it lies: it holds everybody's mail.
+fn open_root(site: &Site, state: &Path) -> Result<(Arc<Root>, Site), StartError> {
+    let root = Root::open(&site.root)?.keeping_back(state)?;
+    if root.keeps_back() {
+        let (state, root) = (state.display(), site.root.display());
+        tracing::warn!(%state, %root, "the state folder lies in a folder that is served: it is kept back");
+    }
+    Ok((Arc::new(root), site.clone()))
 }
 
 /// What the HTTP channels give that are not the desk, and the files of each site in the order of the settings.

@@ -2,11 +2,15 @@
 //!
 //! The kernel keeps it inside: `openat2` with `RESOLVE_BENEATH` refuses `..` and symbolic links that lead out, whatever is
 //! renamed meanwhile. Everything here may wait for the disk: blocking threads only, but for [`Root::identity`].
+//!
+//! A folder may be kept back ([`Root::keeping_back`]): nothing in it is opened, not even for a moment, because closing any
+//! descriptor of a database drops the POSIX locks that this process holds on it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
@@ -19,6 +23,7 @@ use crate::failure::{Class, Failure};
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
+    kept_back: Option<OwnedFd>,
 }
 
 /// The folder cannot be served.
@@ -69,7 +74,38 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(folder, flags, Mode::empty())
             .map_err(|error| OpenError { folder: folder.to_owned(), source: error.into() })?;
-        Ok(Self { folder: opened })
+        Ok(Self { folder: opened, kept_back: None })
+    }
+
+    /// With `folder` and all that is in it not there, as if it were not beneath this one. Where it is not beneath this one, or
+    /// nowhere, this costs nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told where it is.
+    pub fn keeping_back(self, folder: &Path) -> Result<Self, OpenError> {
+        let failed = |error: Errno| OpenError { folder: folder.to_owned(), source: error.into() };
+        let kept = match rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(kept) => kept,
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(self),
+            Err(error) => return Err(failed(error)),
+        };
+        let (root, place) = (real_path(&self.folder).map_err(failed)?, real_path(&kept).map_err(failed)?);
+        let apart = !place.starts_with(&root) && !root.starts_with(&place);
+        Ok(Self { kept_back: (!apart).then_some(kept), ..self })
+    }
+
+    /// Whether a folder beneath this one is kept back.
+    pub fn keeps_back(&self) -> bool {
+        self.kept_back.is_some()
+    }
+
+    /// Whether `name` in `folder` is the folder that is kept back.
+    pub(super) fn is_kept_back(&self, folder: BorrowedFd<'_>, name: &CStr) -> bool {
+        let Some(kept) = &self.kept_back else { return false };
+        match (rustix::fs::statat(folder, name, AtFlags::empty()), rustix::fs::fstat(kept)) {
+            (Ok(found), Ok(kept)) => (found.st_dev, found.st_ino) == (kept.st_dev, kept.st_ino),
+            _ => true,
+        }
     }
 
     /// Opens what `names` (joined by `/`, empty for the root itself) leads to, if it is a file or a folder.
@@ -77,9 +113,9 @@ impl Root {
         let path = c_path(names)?;
         // NONBLOCK so that a FIFO does not keep the thread; NOCTTY so that a terminal does not become ours.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let plain = self.openat2(&path, flags, ResolveFlags::NO_SYMLINKS);
+        let plain = self.open_allowed(&path, flags, ResolveFlags::NO_SYMLINKS);
         let (descriptor, way) = match plain {
-            Err(Errno::LOOP) => (self.openat2(&path, flags, ResolveFlags::empty()), Way::Links),
+            Err(Errno::LOOP) => (self.open_allowed(&path, flags, ResolveFlags::empty()), Way::Links),
             other => (other, Way::Plain),
         };
         let descriptor = descriptor.map_err(refused)?;
@@ -94,7 +130,7 @@ impl Root {
     /// Looks at what `names` leads to through symbolic links, without opening it; `None` where it leads out or nowhere.
     pub(super) fn look_beneath(&self, names: &[u8]) -> Option<Stat> {
         let path = c_path(names).ok()?;
-        let found = self.openat2(&path, OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::empty()).ok()?;
+        let found = self.open_allowed(&path, OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::empty()).ok()?;
         rustix::fs::fstat(found).ok()
     }
 
@@ -118,6 +154,22 @@ impl Root {
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
+    /// Opens what is not kept back. It is looked at through a descriptor that opens nothing (`O_PATH`), and then that very
+    /// file is opened, whatever was renamed meanwhile.
+    fn open_allowed(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let Some(kept) = &self.kept_back else { return self.openat2(path, flags, more) };
+        let found = self.openat2(path, OFlags::PATH | OFlags::CLOEXEC, more)?;
+        // Asked anew each time: a folder above both may be renamed.
+        if real_path(&found)?.starts_with(real_path(kept)?) {
+            return Err(Errno::NOENT);
+        }
+        if flags.contains(OFlags::PATH) {
+            Ok(found)
+        } else {
+            rustix::fs::open(by_descriptor(&found), flags, Mode::empty())
+        }
+    }
+
     fn openat2(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | more;
         let mut tries = 0;
@@ -129,6 +181,17 @@ impl Root {
             }
         }
     }
+}
+
+/// Where an open file or folder is now.
+fn real_path(of: &OwnedFd) -> Result<PathBuf, Errno> {
+    let path = rustix::fs::readlink(by_descriptor(of), Vec::new())?;
+    Ok(OsString::from_vec(path.into_bytes()).into())
+}
+
+/// The name that the kernel has for a descriptor (man 5 proc_pid_fd).
+fn by_descriptor(of: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", of.as_raw_fd())
 }
 
 /// How often a walk that a rename disturbed is begun again.

@@ -296,3 +296,74 @@ async fn tags_tell_versions_apart() {
     let Ok(Found::Large(file)) = find(&files, "/large").await else { panic!("not found") };
     assert!(!file.description.validators().etag.is_empty());
 }
+
+/// How many POSIX locks are held on a file, by whomever.
+fn locks(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", fs::metadata(path).unwrap().ino());
+    fs::read_to_string("/proc/locks").unwrap().lines().filter(|line| line.contains(&inode)).count()
+}
+
+#[tokio::test]
+async fn what_is_kept_back_is_not_there_and_not_opened() {
+    let folder = Folder::new("kept-back");
+    fs::create_dir_all(folder.path().join("sub/state/blobs")).unwrap();
+    fs::create_dir_all(folder.path().join("sub/state-of-mind")).unwrap();
+    for name in ["store.db", "store.db-wal", "blobs/1", "index.html"] {
+        folder.write(&format!("sub/state/{name}"), "secret");
+    }
+    folder.write("sub/state-of-mind/x", "served");
+    folder.write("x", "served");
+    symlink("sub/state/store.db", folder.path().join("link")).unwrap();
+    symlink("sub/state", folder.path().join("folder")).unwrap();
+    symlink("x", folder.path().join("other")).unwrap();
+    let database = folder.path().join("sub/state/store.db");
+    let held = fs::File::options().read(true).write(true).open(&database).unwrap();
+    rustix::fs::fcntl_lock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    assert_eq!(locks(&database), 1);
+    let root = Root::open(folder.path()).unwrap().keeping_back(&folder.path().join("sub/state")).unwrap();
+    assert!(root.keeps_back());
+    let files = Files::new(Arc::new(root), Settings { hot_file: 1, ..Settings::default() });
+    let check = async |files: &Files| {
+        for raw in [
+            "/sub/state",
+            "/sub/state/",
+            "/sub/state/store.db",
+            "/sub/state/store.db-wal",
+            "/sub/state/blobs/1",
+            "/sub/state/blobs/",
+            "/link",
+            "/folder/",
+            "/folder/store.db",
+        ] {
+            assert_eq!(find(files, raw).await.err(), Some(Class::NotFound), "{raw}");
+        }
+        for raw in ["/sub/state-of-mind/x", "/x", "/other"] {
+            assert!(matches!(find(files, raw).await, Ok(Found::Large(_))), "{raw}");
+        }
+        for (raw, there, not_there) in
+            [("/", "other", "link"), ("/", "sub", "folder"), ("/sub/", "state-of-mind", "state/")]
+        {
+            let Ok(Found::Answer(Answer { body: Body::Bytes(page), .. })) = find(files, raw).await else {
+                panic!("{raw}")
+            };
+            let page = String::from_utf8_lossy(&page).into_owned();
+            assert!(page.contains(there) && !page.contains(&format!("./{not_there}")), "{raw} {page}");
+        }
+        assert_eq!(locks(&database), 1, "a lock was lost");
+    };
+    check(&files).await;
+    // The folder that is served may lie in the one that is kept back, or be it.
+    for inner in ["sub/state", "sub/state/blobs"] {
+        let root = Root::open(&folder.path().join(inner)).unwrap();
+        let files =
+            Files::new(Arc::new(root.keeping_back(&folder.path().join("sub/state")).unwrap()), Settings::default());
+        for raw in ["/", "/1", "/store.db", "/blobs/1"] {
+            assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{inner} {raw}");
+        }
+    }
+    for apart in ["sub/state-of-mind", "nowhere"] {
+        let root = Root::open(&folder.path().join("sub/state")).unwrap();
+        assert!(!root.keeping_back(&folder.path().join(apart)).unwrap().keeps_back(), "{apart}");
+    }
+}

@@ -12,6 +12,7 @@ use thiserror::Error;
 use tracing::metadata::LevelFilter;
 
 use super::settings::{Door, Hosts, Logging, Origin, Others, Role, Settings, Site};
+use super::settle::state::resolved;
 use super::usual;
 use crate::cli::{LogLevel, Serve};
 use crate::observe::log::Form;
@@ -29,6 +30,11 @@ pub enum Error {
     /// It cannot be opened.
     #[error("the folder to serve, {0}, cannot be read")]
     Folder(PathBuf, #[source] io::Error),
+    /// All of it would be kept back.
+    #[error(
+        "{0} is in the state folder, {1}, where the mail is kept, so it is not served; serve another folder, or name another state folder: --state DIR"
+    )]
+    InState(PathBuf, PathBuf),
     /// Neither `--state` nor a home folder.
     #[error("there is no home folder to keep state in (HOME is not set); name a folder: --state DIR")]
     NoState,
@@ -59,6 +65,9 @@ impl Settings {
         let state = flags.state.clone().or_else(usual::default_state).ok_or(Error::NoState)?;
         let most_connections = usual::raise_descriptor_limit();
         let root = folder(&flags.folder)?;
+        if root.starts_with(resolved(&state)) {
+            return Err(Error::InState(root, state));
+        }
         Ok(Self {
             address: flags.address,
             hostname: usual::hostname(),

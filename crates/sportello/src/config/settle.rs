@@ -6,6 +6,7 @@
 mod channels;
 mod commands;
 mod domains;
+pub(super) mod state;
 
 use std::fs;
 use std::io;
@@ -31,6 +32,9 @@ impl Settings {
         let (most_connections, most_per_source) = connections(written, faults);
         let store = store(written, faults);
         let (sites, mail) = domains::settle(written, faults);
+        if let Some(store) = &store {
+            state::apart(written, &store.folder, faults);
+        }
         let mut channels = channels::settle(written, (address, most_connections), faults);
         take_mail(&mut channels, &mail);
         let programs = commands::settle(written, faults);

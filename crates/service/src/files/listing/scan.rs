@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
 use std::num::NonZeroU32;
+use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Stat, statat};
 use sportello_wire::http1::target::{TreePath, is_hidden_name};
@@ -222,6 +223,9 @@ impl Reading<'_> {
             _ => return None,
         };
         let kind = match stat.map_or(found.file_type(), |stat| FileType::from_raw_mode(stat.st_mode)) {
+            FileType::Directory if self.scan.root.is_kept_back(self.scan.folder.as_fd(), found.file_name()) => {
+                return None;
+            }
             FileType::Directory => Kind::Folder,
             FileType::RegularFile => Kind::File,
             _ => return None,

@@ -14,7 +14,7 @@ use sportello_wire::http1::{Head, Limits};
 use super::{Basis, Told};
 use crate::cli::get::url::Url;
 use crate::cli::paper::{Failed, visible};
-use crate::config::{Door, Role, Settings};
+use crate::config::{Door, Role, Settings, Site};
 use crate::protocol::http::{Foreign, Reach, site_of};
 use crate::server;
 
@@ -70,7 +70,8 @@ fn nobody(settings: &Settings, url: &Url) -> String {
 /// What the sites say; asked as the server would ask them.
 fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<'a>) -> Result<u8, Failed> {
     let settings = &basis.settings;
-    let roots = settings.sites.iter().map(|site| Ok((Arc::new(Root::open(&site.root)?), site.clone())));
+    let root = |site: &Site| Ok(Arc::new(Root::open(&site.root)?.keeping_back(&settings.store.folder)?));
+    let roots = settings.sites.iter().map(|site| Ok((root(site)?, site.clone())));
     let roots: Vec<_> = roots
         .collect::<Result<_, sportello_service::files::OpenError>>()
         .map_err(|error| Failed::new(super::super::chain(&error)))?;

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use crate::config::fault::Severity;
 use crate::config::source::Source;
 use crate::config::{Checked, Others};
 use crate::protocol::smtp;
@@ -69,7 +70,7 @@ domain example.org {
     }
     mail { capture }
 }
-domain "*" { site "*" { root "/tmp"; listing off } }
+domain "*" { site "*" { root "/usr"; listing off } }
 command greet {
     summary "greets"
     program "/bin/echo" "Hello" "{who}"
@@ -296,4 +297,43 @@ fn addresses_that_hold_each_other_are_one_place() {
     ] {
         assert_eq!(same_place(one.parse().unwrap(), other.parse().unwrap()), same, "{one} {other}");
     }
+}
+
+#[test]
+fn the_state_folder_is_not_served() {
+    let folder = std::env::temp_dir().join(format!("sportello-state-{}", std::process::id()));
+    fs::create_dir_all(folder.join("www/in")).unwrap();
+    std::os::unix::fs::symlink("www", folder.join("link")).unwrap();
+    for (state, root, expect) in [
+        ("state", "www", None),
+        ("www-state/new", "www", None),
+        ("www", "www", Some((Severity::Error, "is in the state folder"))),
+        ("www", "www/in", Some((Severity::Error, "is in the state folder"))),
+        ("link", "www/in", Some((Severity::Error, "is in the state folder"))),
+        ("www/new/state", "www", Some((Severity::Warning, "it is not served"))),
+        ("link/new", "www", Some((Severity::Warning, "it is not served"))),
+        ("www/in", "link", Some((Severity::Warning, "it is not served"))),
+    ] {
+        let text = format!(
+            "state {:?}\nchannel web port=0 protocol=http\ndomain \"*\" {{ site \"*\" {{ root {:?} }} }}\n",
+            folder.join(state),
+            folder.join(root)
+        );
+        let faults = checked(&text).faults;
+        let told = faults.first().map(|fault| (fault.severity, fault.message.as_str(), fault.also.len()));
+        match (told, expect) {
+            (None, None) => {}
+            (Some((severity, message, 1)), Some((expected, part)))
+                if severity == expected && message.contains(part) => {}
+            other => panic!("{state} {root}: {other:?}"),
+        }
+        let flags = crate::cli::Serve {
+            folder: folder.join(root),
+            state: Some(folder.join(state)),
+            ..crate::cli::Serve::default()
+        };
+        let refused = matches!(expect, Some((Severity::Error, _)));
+        assert_eq!(Settings::from_flags(&flags).is_err(), refused, "{state} {root}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }
