@@ -1,11 +1,12 @@
 //! What Mailpit's lists tell of a message beyond its row: everybody it names, how much is attached, how it begins.
 //!
-//! It is read from the message itself, once: a message never changes. Bounded by what `mailbox` opens, and by
-//! [`MOST_BYTES`] of excerpts kept in memory, the oldest of which go first.
+//! It is read from the message itself, once: a message never changes. Bounded by what `mailbox` opens, by [`MOST_PEOPLE`]
+//! of each field, and by [`MOST_BYTES`] of excerpts kept in memory, the oldest of which go first.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
 use sportello_store::{MessageRow, Store};
 
 use super::people::{People, Person};
@@ -15,11 +16,13 @@ use crate::mailbox::structure::{Disposition, Part};
 use crate::mailbox::{self, Letter, Limits, MessageId};
 
 /// One message's excerpt.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub(in crate::desk) struct Excerpt {
-    /// Whom it names.
+    /// Whom it names; of each field the first [`MOST_PEOPLE`].
+    #[serde(flatten)]
     pub people: People,
-    /// How many files are attached.
+    /// How many files are attached, those shown within the message not counted.
     pub attachments: usize,
     /// How its text begins, on one line.
     pub snippet: String,
@@ -31,7 +34,7 @@ impl Excerpt {
         let letter = Letter::of(message, &Limits { text_bytes: MOST_TEXT, ..Limits::default() });
         let attachments = letter.attachments.iter().filter_map(|&number| letter.part(number));
         Self {
-            people: People::of(message, &row.envelope),
+            people: People::of(message, &row.envelope).first(MOST_PEOPLE),
             attachments: attachments.filter(|part| is_attached(part)).count(),
             snippet: letter.text.map(|text| snippet(&text.text)).unwrap_or_default(),
         }
@@ -123,6 +126,9 @@ const SNIPPET: usize = 250;
 
 /// Bytes of decoded text that are looked at for it; the style sheet of an HTML mail comes before its first word.
 const MOST_TEXT: usize = 64 * 1024;
+
+/// People of one field that a list tells; a message by itself tells them all.
+const MOST_PEOPLE: usize = 50;
 
 /// Bytes of excerpts that are kept.
 const MOST_BYTES: usize = 4 * 1024 * 1024;

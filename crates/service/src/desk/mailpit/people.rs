@@ -59,6 +59,15 @@ impl People {
         people
     }
 
+    /// The first of each field only.
+    pub(in crate::desk) fn first(mut self, most: usize) -> Self {
+        for field in [&mut self.to, &mut self.cc, &mut self.bcc, &mut self.reply_to] {
+            field.truncate(most);
+            field.shrink_to_fit();
+        }
+        self
+    }
+
     fn names(&self, recipient: &str) -> bool {
         let mut named = self.to.iter().chain(&self.cc).chain(&self.bcc);
         named.any(|person| person.address.eq_ignore_ascii_case(recipient))

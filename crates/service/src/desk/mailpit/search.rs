@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sportello_store::{Found, MailboxId, Page, Query, Selection, Start, Window};
+use sportello_store::{Found, MailboxId, Query, Selection, Start, Window};
 
 use super::answer::ok;
-use super::list::Stretch;
+use super::list::{Listing, Stretch};
 use crate::desk::{Desk, form};
 use crate::failure::{Class, Failure};
 use crate::web::{Answer, Request};
@@ -15,15 +15,15 @@ impl Desk {
     pub(super) async fn search(&self, request: &Request) -> Result<Answer, Failure> {
         let query = asked(request)?;
         let stretch = Stretch::of(request);
-        let mut all = Page::default();
+        let mut listing = Listing::default();
         for window in stretch.windows() {
             let found = self.found(&query, window).await?;
-            if !all.join(found.page, window.limit) {
+            if !self.join(&mut listing, found.page, window.limit).await? {
                 break;
             }
         }
         let mailbox = self.mailbox().await?;
-        self.listed(all, stretch, (mailbox.messages, mailbox.unread)).await
+        self.listed(listing, stretch, (mailbox.messages, mailbox.unread)).await
     }
 
     /// `DELETE search`.
@@ -51,21 +51,6 @@ impl Desk {
             None => self.store.page(MailboxId::INBOX, window).await?,
         };
         Ok(page.rows.into_iter().next())
-    }
-}
-
-/// Pages that follow each other become one.
-pub(super) trait Join {
-    /// Takes the next page, which was asked for with this limit; whether there may be another.
-    fn join(&mut self, next: Page, limit: usize) -> bool;
-}
-
-impl Join for Page {
-    fn join(&mut self, next: Page, limit: usize) -> bool {
-        let is_full = next.rows.len() >= limit;
-        (self.messages, self.unread) = (next.messages, next.unread);
-        self.rows.extend(next.rows);
-        is_full
     }
 }
 

@@ -1,7 +1,10 @@
 //! The JSON of Mailpit's API v1: the names and types that its clients read.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::excerpt::Excerpt;
 use super::people::Person;
 
 /// `GET messages`, `GET search`.
@@ -35,8 +38,8 @@ pub(super) struct MessageSummary {
     pub message_id: String,
     #[serde(rename = "Read")]
     pub read: bool,
-    #[serde(flatten)]
-    pub people: super::people::People,
+    #[serde(flatten, serialize_with = "told")]
+    pub excerpt: Arc<Excerpt>,
     #[serde(rename = "Subject")]
     pub subject: String,
     /// When it was taken (RFC 3339).
@@ -46,12 +49,11 @@ pub(super) struct MessageSummary {
     pub tags: Vec<String>,
     #[serde(rename = "Size")]
     pub size: u64,
-    /// How many files are attached, those shown within the message not counted.
-    #[serde(rename = "Attachments")]
-    pub attachments: usize,
-    /// The beginning of its text.
-    #[serde(rename = "Snippet")]
-    pub snippet: String,
+}
+
+/// An excerpt is shared with all who read it, and so it is never copied.
+fn told<S: Serializer>(excerpt: &Arc<Excerpt>, serializer: S) -> Result<S::Ok, S::Error> {
+    excerpt.as_ref().serialize(serializer)
 }
 
 /// `GET message/{ID}`.

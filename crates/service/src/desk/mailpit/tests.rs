@@ -113,6 +113,25 @@ async fn a_list_is_paged_by_position() {
 }
 
 #[tokio::test]
+async fn a_list_names_the_first_of_a_crowd_and_a_message_names_all() {
+    let house = house();
+    for (number, named) in [(50, 50), (51, 50)] {
+        let crowd = (0..number).map(|index| format!("p{index}@example.org")).collect::<Vec<_>>().join(",\n ");
+        let fields = ["To", "Cc", "Bcc", "Reply-To"].map(|field| format!("{field}: {crowd}\n"));
+        let id = house.mail(&format!("{}Subject: crowd\n\nText", fields.concat())).await;
+        for target in ["/api/v1/messages?limit=1", "/api/v1/search?query=crowd&limit=1"] {
+            let list = house.told(target).await;
+            for field in ["To", "Cc", "Bcc", "ReplyTo"] {
+                assert_eq!(list["messages"][0][field].as_array().unwrap().len(), named, "{target} {field}");
+            }
+        }
+        let message = house.told(&format!("/api/v1/message/{id}")).await;
+        assert_eq!(message["To"].as_array().unwrap().len(), number);
+        assert_eq!(message["Bcc"].as_array().unwrap().len(), number + 1, "and the blind copy");
+    }
+}
+
+#[tokio::test]
 async fn a_message_has_mailpits_shape_and_is_read_once_it_is_told() {
     let house = house();
     let id = house
