@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::contract::Inner;
 use crate::error::Error;
 use crate::page::Selection;
-use crate::sqlite::search::Searcher;
+use crate::sqlite::search::{Reach, Searcher};
 use crate::sqlite::writer::Request;
 use crate::tag::Tag;
 use crate::types::{MailboxId, MessageId, Uid};
@@ -47,14 +47,16 @@ pub(crate) async fn each_step(
             }
         }
         Selection::Found(mailbox, query) => {
-            let mut before = end_of(inner, mailbox).await?;
+            let end = end_of(inner, mailbox).await?;
+            let mut before = end;
             if !query.needs_no_text() {
                 inner.indexed().await?;
             }
             let query = Arc::new(query);
             loop {
                 let query = Arc::clone(&query);
-                let find = move |searcher: &mut Searcher| searcher.ids(mailbox, &query, before, MOST_FOUND);
+                let find =
+                    move |searcher: &mut Searcher| searcher.ids(mailbox, &query, Reach { before, end }, MOST_FOUND);
                 let found = inner.searcher.run(find).await??;
                 for step_of in found.chunks(STEP) {
                     done += step(step_of.iter().map(|(_, id)| *id).collect()).await? as u64;

@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
 use sportello_store::{
     Error, Extract, Extractor, Found, MailboxId, MessageId, Preview, Query, Seen, Selection, Settings, Start, Store,
@@ -176,27 +177,64 @@ async fn a_lost_damaged_or_older_file_is_made_anew() {
     }
 }
 
+/// Overwrites the words in the open file, but not its first page with the schema and the version.
+fn damage(place: &Place) {
+    let file = place.state().join("search.db");
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).unwrap();
+    let length = fs::metadata(&file).unwrap().len() as usize;
+    let open = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    open.write_all_at(&vec![0x5a; length - 4096], 4096).unwrap();
+    // Closed only now: closing one of them lets go of the locks of all.
+    drop((connection, open));
+}
+
+async fn indexed(store: &Store) {
+    while store.indexed().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn damage_that_a_search_meets_is_mended_and_the_search_goes_well() {
     let place = Place::new();
     let store = open(&place);
     three(&store).await;
     store.close().await;
-    let file = place.state().join("search.db");
-    let mut bytes = fs::read(&file).unwrap();
-    // The first page, with the schema and the version, stays as it is.
-    let length = bytes.len();
-    bytes[4096..length].fill(0x5a);
-    fs::write(&file, bytes).unwrap();
-
-    let store = open(&place);
-    // Whoever meets it, the indexer or this search, finds rows all the same.
-    assert_eq!(found(&store, "subject:second").await, [2]);
-    let id = deliver(&store, b"another fox", "fourth").await.unwrap();
-    while store.indexed().await.is_err() {
-        tokio::task::yield_now().await;
+    for round in 0..2 {
+        let store = open(&place);
+        store.indexed().await.unwrap();
+        damage(&place);
+        // This search meets it, and finds rows all the same.
+        assert_eq!(found(&store, "subject:second").await, [2]);
+        indexed(&store).await;
+        assert_eq!(found(&store, "fox").await, [2], "round {round}: by the text again, without a restart");
+        store.close().await;
     }
-    assert_eq!(found(&store, "fox").await, [2, id.number()]);
+}
+
+#[tokio::test]
+async fn a_deletion_by_text_is_refused_when_the_index_turns_out_to_be_damaged() {
+    let place = Place::new();
+    let store = open(&place);
+    for number in 0..20 {
+        let text: &[u8] = if number % 2 == 0 { b"keepme please" } else { b"not needed" };
+        deliver(&store, text, "s").await.unwrap();
+    }
+    store.indexed().await.unwrap();
+    let others = || Selection::Found(MailboxId::INBOX, Query::parse("-body:keepme").unwrap());
+    damage(&place);
+    let marked = store.set_seen_all(others(), Seen::Yes).await;
+    assert!(matches!(marked, Err(Error::Busy)), "{marked:?}");
+    assert_eq!(search(&store, "is:unread").await.page.messages, 20);
+    indexed(&store).await;
+    damage(&place);
+    let deleted = store.delete_all(others()).await;
+    assert!(matches!(deleted, Err(Error::Busy)), "{deleted:?}");
+    assert_eq!(store.figures().messages, 20);
+    indexed(&store).await;
+    assert_eq!(store.delete_all(others()).await.unwrap(), 10);
+    assert_eq!(search(&store, "keepme").await.page.messages, 10);
     store.close().await;
 }
 

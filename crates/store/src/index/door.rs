@@ -5,11 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 
+use crate::index::indexer::Alarm;
 use crate::sqlite::time_limit::Timed;
 
 /// All doors to one file.
@@ -20,6 +21,8 @@ pub(crate) struct Doors {
     open: AtomicBool,
     /// A reader found the file damaged.
     damaged: AtomicBool,
+    /// Who is told of damage.
+    alarm: OnceLock<Alarm>,
     doors: Vec<Door>,
 }
 
@@ -36,7 +39,13 @@ impl Doors {
     /// `number` doors, all shut.
     pub(crate) fn new(file: PathBuf, number: usize) -> Arc<Self> {
         let doors = std::iter::repeat_with(|| Mutex::new(None)).take(number).collect();
-        Arc::new(Self { file, open: AtomicBool::new(false), damaged: AtomicBool::new(false), doors })
+        Arc::new(Self {
+            file,
+            open: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+            alarm: OnceLock::new(),
+            doors,
+        })
     }
 
     /// The key to one of them.
@@ -47,6 +56,11 @@ impl Doors {
     /// The file behind them.
     pub(crate) fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// From now on damage is told to the thread that mends it. Only the first one counts.
+    pub(crate) fn tell(&self, alarm: Alarm) {
+        let _ = self.alarm.set(alarm);
     }
 
     /// There is a whole file of our version.
@@ -107,6 +121,9 @@ impl Key {
         if let Some(DatabaseCorrupt | NotADatabase | CannotOpen | SystemIoFailure) = why.sqlite_error_code() {
             self.doors.damaged.store(true, Ordering::Release);
             self.doors.open.store(false, Ordering::Release);
+            if let Some(alarm) = self.doors.alarm.get() {
+                alarm.damaged();
+            }
         }
     }
 }

@@ -82,7 +82,7 @@ pub(crate) struct Follower {
     file: Opened,
     /// The log may still hold what was taken out.
     log: Log,
-    told: watch::Sender<Progress>,
+    told: Arc<watch::Sender<Progress>>,
     shared: Arc<Shared>,
 }
 
@@ -110,7 +110,7 @@ enum Fault {
 }
 
 impl Follower {
-    pub(crate) fn new(tools: Tools, told: watch::Sender<Progress>, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(tools: Tools, told: Arc<watch::Sender<Progress>>, shared: Arc<Shared>) -> Self {
         Self { tools: Some(tools), file: Opened::NotYet, log: Log::Clean, told, shared }
     }
 
@@ -154,7 +154,7 @@ impl Follower {
         let Some(tools) = &self.tools else { return Ok(()) };
         // Looked at before the mailboxes: what comes later has a later number.
         let change = *tools.changes.borrow();
-        if tools.doors.is_damaged() {
+        if matches!(self.file, Opened::Yes(_)) && tools.doors.is_damaged() {
             return Err(Fault::Damaged("a search met damage".to_owned()));
         }
         let file = match &mut self.file {
@@ -186,6 +186,10 @@ impl Follower {
         }
         if self.shared.phase() == Phase::Follow {
             self.told.send_if_modified(|progress| {
+                // Whoever finds damage says so first and takes the progress back then.
+                if tools.doors.is_damaged() {
+                    return false;
+                }
                 let now = Progress { change: Some(change), stalled: None, quiet: false };
                 let news = *progress != now;
                 *progress = now;

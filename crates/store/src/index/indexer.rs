@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
 
 use tokio::sync::watch;
@@ -28,8 +28,15 @@ pub(crate) struct Indexer {
 /// What the writer tells the thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Bell {
-    wake: SyncSender<()>,
+    wake: Arc<SyncSender<()>>,
     shared: Arc<Shared>,
+}
+
+/// How those that read the index tell the thread of damage. It keeps neither the thread nor its progress alive.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    wake: Weak<SyncSender<()>>,
+    told: Weak<watch::Sender<Progress>>,
 }
 
 /// What the threads share.
@@ -75,7 +82,9 @@ impl Indexer {
     pub(crate) fn start(tools: Tools) -> io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let (told, progress) = watch::channel(Progress::default());
-        let bell = Bell { wake, shared: Arc::default() };
+        let told = Arc::new(told);
+        let bell = Bell { wake: Arc::new(wake), shared: Arc::default() };
+        tools.doors.tell(Alarm { wake: Arc::downgrade(&bell.wake), told: Arc::downgrade(&told) });
         let follower = Follower::new(tools, told, Arc::clone(&bell.shared));
         let thread = Builder::new().name("indexer".to_owned()).spawn(move || follower.run(&woken))?;
         // The last run may have left something to do.
@@ -127,6 +136,18 @@ impl Bell {
     pub(crate) fn ring(&self) {
         // Full: it is already told.
         let _ = self.wake.try_send(());
+    }
+}
+
+impl Alarm {
+    /// The index is of no use any more: nothing is indexed until it is made anew, which begins at once.
+    pub(crate) fn damaged(&self) {
+        if let Some(told) = self.told.upgrade() {
+            told.send_modify(|progress| progress.change = None);
+        }
+        if let Some(wake) = self.wake.upgrade() {
+            let _ = wake.try_send(());
+        }
     }
 }
 

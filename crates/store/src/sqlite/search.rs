@@ -43,6 +43,15 @@ struct Hit {
     flags: Flags,
 }
 
+/// What an operation on all that is found may touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Only messages below it.
+    pub(crate) before: Uid,
+    /// What arrived from here on is not meant and need not be indexed; fixed when the operation began.
+    pub(crate) end: Uid,
+}
+
 /// Whether there is an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Index {
@@ -91,23 +100,28 @@ impl Searcher {
         })
     }
 
-    /// At most `most` messages that `query` finds below `before`, newest first.
+    /// At most `most` messages that `query` finds within `reach`, newest first: what is done to them cannot be undone,
+    /// so a query for text is answered from the whole index or not at all ([`Error::Busy`]).
     pub(crate) fn ids(
         &self,
         mailbox: MailboxId,
         query: &Query,
-        before: Uid,
+        reach: Reach,
         most: usize,
     ) -> Result<Vec<(Uid, MessageId)>, Error> {
-        self.read(|connection, index| {
+        let find = |connection: &Connection, index| {
             let search = Search::begin(connection, &self.latest, index, mailbox, query)?;
+            if !query.needs_no_text() && !search.is_indexed(reach.end)? {
+                return Ok(None);
+            }
             let mut found = Vec::new();
-            search.hits(Some(before), |hit| {
+            search.hits(Some(reach.before), |hit| {
                 found.push((hit.uid, hit.id));
                 if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
-            Ok(found)
-        })
+            Ok(Some(found))
+        };
+        self.read(find)?.ok_or(Error::Busy)
     }
 
     /// Runs a search with the index, or without where there is none or it turns out to be damaged.
@@ -168,6 +182,16 @@ impl<'a> Search<'a> {
         self.connection
             .prepare_cached("SELECT count(*) FROM entry WHERE mailbox = ?1 AND uid > ?2")?
             .query_row(params![self.mailbox.0, self.mark], |row| row.get(0))
+    }
+
+    /// Whether every message below `end` is indexed.
+    fn is_indexed(&self, end: Uid) -> rusqlite::Result<bool> {
+        if self.index == Index::None {
+            return Ok(false);
+        }
+        self.connection
+            .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM entry WHERE mailbox = ?1 AND uid > ?2 AND uid < ?3)")?
+            .query_row(params![self.mailbox.0, self.mark, end.0], |row| row.get(0))
     }
 
     /// Shows what is found, newest first: the messages that are not yet indexed are the newest.
