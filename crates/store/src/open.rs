@@ -131,7 +131,7 @@ fn start_searcher(folder: &Arc<Folder>, doors: &Arc<Doors>, time: Duration) -> R
 fn open_database(folder: &Folder) -> Result<Connection, OpenError> {
     let file = folder.database();
     let log = folder.log();
-    settle(&log).map_err(|source| OpenError::Io { doing: "writing again", path: log, source })?;
+    settle(&file, &log).map_err(|source| OpenError::Io { doing: "writing again", path: log, source })?;
     let mut connection = connect(&file, Role::Writer).map_err(database("opening the database"))?;
     let found = migrate::look(&connection, &file, STEPS)?;
     if found == Found::Empty && sweep::has_bodies(folder)? {

@@ -2,8 +2,9 @@
 //!
 //! The promises of POSIX and no more: a change of a file lasts when a sync of that file, begun after the change had
 //! ended, has ended; a name lasts when the folder that holds it was synced likewise, whatever was done to the file. A
-//! failed sync spoils: what it did not write is clean in the kernel's memory afterwards (as on Linux), and no later sync
-//! brings it to the disk.
+//! failed sync of a file spoils: what it did not write is clean in the kernel's memory afterwards (as on Linux), and no later
+//! sync brings it to the disk. That of a folder does not: names are in the file system's journal, and one that cannot write
+//! its journal takes no more changes (ext4 and XFS do so); so a later sync that works has written them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,6 +65,13 @@ struct Sync {
     worked: bool,
 }
 
+/// What becomes of that which a failed sync should have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FailedSync {
+    Spoils,
+    SpoilsNothing,
+}
+
 /// A file's life.
 pub(crate) type FileLife = Life<Vec<u8>, Change>;
 /// A folder's life.
@@ -103,12 +111,12 @@ impl<State, Event> Life<State, Event> {
     }
 
     /// Says of each change from when on it lasts.
-    fn settle(&mut self) {
+    fn settle(&mut self, failed: FailedSync) {
         for (span, _) in &mut self.events {
             let after = self.syncs.iter().filter(|sync| sync.begin > span.end && sync.worked);
             let Some(sync) = after.min_by_key(|sync| sync.end) else { continue };
             let spoils = |other: &Sync| !other.worked && other.end > span.begin && other.begin < sync.begin;
-            if !self.syncs.iter().any(spoils) {
+            if failed == FailedSync::SpoilsNothing || !self.syncs.iter().any(spoils) {
                 span.lasts = sync.end;
             }
         }
@@ -164,8 +172,8 @@ impl History {
                 self.apply(op)?;
             }
         }
-        self.files.iter_mut().for_each(Life::settle);
-        self.folders.values_mut().for_each(Life::settle);
+        self.files.iter_mut().for_each(|life| life.settle(FailedSync::Spoils));
+        self.folders.values_mut().for_each(|life| life.settle(FailedSync::SpoilsNothing));
         Ok(self)
     }
 

@@ -246,7 +246,7 @@ for found in ("nothing", "what a kill left"):
             same(client.send(size)[1], 250)
         server.kill()
         print("     " + seam.explains_all())
-        kept(seam, notes)
+        kept(seam, notes, 100)
         print(f"     {number - 1} calls, {refusals} starts refused")
         check(refusals > 8, f"only {refusals} starts were refused")
 
