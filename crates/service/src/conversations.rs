@@ -1,8 +1,9 @@
 //! Transcripts of sessions, kept while somebody asks for them.
 //!
 //! Off by default, and then it costs a session one load of an atomic. Turned on for some time or for some sessions, it keeps
-//! what client and server say, line by line, with the moment of each; never the text of a message, only its length, and
-//! never what follows AUTH. Knows no protocol beyond that word, and no connection. Bounded by: [`Conversations::MOST`]
+//! what client and server say, line by line, with the moment of each; never the text of a message, only its length,
+//! never what follows AUTH, and of a line that is no command only its first word: it may be text or a password that came where
+//! none was asked for. Knows no protocol beyond the names of SMTP's commands, and no connection. Bounded by: [`Conversations::MOST`]
 //! sessions, [`Conversations::MOST_BYTES`] of each; the oldest makes room for the newest. Nothing of it survives the process.
 
 use std::collections::VecDeque;
@@ -97,6 +98,8 @@ pub enum Speaker {
 pub struct Transcript {
     kept: Weak<Mutex<Conversation>>,
     elided: u64,
+    /// AUTH was said: what follows may be secret, until the next command.
+    is_secret: bool,
 }
 
 impl Conversations {
@@ -193,7 +196,7 @@ impl Conversations {
             state.kept.pop_front();
         }
         state.kept.push_back(conversation);
-        Some(Transcript { kept, elided: 0 })
+        Some(Transcript { kept, elided: 0, is_secret: false })
     }
 
     fn keep(&self, until: Option<Until>) {
@@ -210,12 +213,22 @@ impl Conversations {
 impl Transcript {
     /// The client said these lines.
     pub fn client(&mut self, bytes: &[u8]) {
-        self.say(Speaker::Client, bytes);
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            let verb = Verb::of(line);
+            if self.is_secret && verb == Verb::None {
+                self.elide(line.len() as u64);
+                continue;
+            }
+            self.is_secret = verb == Verb::Auth;
+            self.say(Speaker::Client, without_end(line), |line| verb.shown(line));
+        }
     }
 
     /// We said these lines.
     pub fn server(&mut self, bytes: &[u8]) {
-        self.say(Speaker::Server, bytes);
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.say(Speaker::Server, without_end(line), printable);
+        }
     }
 
     /// The client sent so many bytes that are not to be kept; those that come one after the other make one line.
@@ -223,18 +236,11 @@ impl Transcript {
         self.elided = self.elided.saturating_add(bytes);
     }
 
-    fn say(&mut self, from: Speaker, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
+    fn say(&mut self, from: Speaker, line: &[u8], shown: impl Fn(&[u8]) -> String) {
         let Some(kept) = self.kept.upgrade() else { return };
         let mut conversation = lock(&kept);
         conversation.elided(std::mem::take(&mut self.elided));
-        let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-        for line in text.split(|&byte| byte == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            conversation.add(from, printable(from, line));
-        }
+        conversation.add(from, shown(line));
     }
 }
 
@@ -271,9 +277,78 @@ impl Conversation {
 /// The longest line kept; no command and no reply of ours is longer.
 const LONGEST_LINE: usize = 2_048;
 
-/// A line for people: UTF-8 as it is, control characters and what is no UTF-8 escaped, what follows AUTH and its mechanism
-/// left out.
-fn printable(from: Speaker, line: &[u8]) -> String {
+/// The longest word kept of a line that is no command.
+const LONGEST_WORD: usize = 16;
+
+/// What a line of the client is, by its first word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    /// A command without a secret.
+    Plain,
+    Auth,
+    /// No command.
+    None,
+}
+
+impl Verb {
+    /// The commands of RFC 5321, 3030, 3207, 1985 and 4468, and what clients are known to try.
+    const PLAIN: &[&str] = &[
+        "EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "VRFY", "EXPN", "HELP", "QUIT",
+        "STARTTLS", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "BURL", "XCLIENT", "XFORWARD",
+    ];
+
+    fn of(line: &[u8]) -> Self {
+        let Some(word) = words(line).next() else { return Self::None };
+        if word.eq_ignore_ascii_case(b"AUTH") {
+            return Self::Auth;
+        }
+        let is_command = Self::PLAIN.iter().any(|verb| word.eq_ignore_ascii_case(verb.as_bytes()));
+        if is_command { Self::Plain } else { Self::None }
+    }
+
+    /// The line as far as it is kept.
+    fn shown(self, line: &[u8]) -> String {
+        match self {
+            Self::Plain => printable(line),
+            Self::Auth => auth(line),
+            Self::None => {
+                let word = words(line).next().unwrap_or_default();
+                let start = word.get(..LONGEST_WORD).unwrap_or(word);
+                let text = printable(start);
+                if start.len() == line.len() { text } else { format!("{text}… {} bytes", grouped(line.len() as u64)) }
+            }
+        }
+    }
+}
+
+/// AUTH and its mechanism, where it is one: a password may stand in its place.
+fn auth(line: &[u8]) -> String {
+    const MECHANISMS: &[&str] =
+        &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "GSSAPI", "EXTERNAL", "XOAUTH2", "OAUTHBEARER"];
+    let is_mechanism = |word: &[u8]| MECHANISMS.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()));
+    let mut words = words(line).peekable();
+    let mut text = printable(words.next().unwrap_or_default());
+    if let Some(mechanism) = words.next_if(|word| is_mechanism(word)) {
+        text.push(' ');
+        text.push_str(&printable(mechanism));
+    }
+    if words.next().is_some() {
+        text.push_str(" …");
+    }
+    text
+}
+
+fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| byte.is_ascii_whitespace() || *byte == b'\x0b').filter(|word| !word.is_empty())
+}
+
+fn without_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// A line for people: UTF-8 as it is, control characters and what is no UTF-8 escaped.
+fn printable(line: &[u8]) -> String {
     let cut = line.get(..LONGEST_LINE).unwrap_or(line);
     let mut text = String::with_capacity(cut.len());
     for chunk in cut.utf8_chunks() {
@@ -291,13 +366,6 @@ fn printable(from: Speaker, line: &[u8]) -> String {
     }
     if cut.len() < line.len() {
         text.push('…');
-    }
-    if from == Speaker::Client && text.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case("AUTH ")) {
-        let end = text.match_indices(' ').nth(1).map_or(text.len(), |(at, _)| at);
-        if end < text.len() {
-            text.truncate(end);
-            text.push_str(" …");
-        }
     }
     text
 }

@@ -117,12 +117,12 @@ fn bytes_at_the_limit_and_one_beyond() {
         let mut transcript = begin(&keeper, beyond).unwrap();
         let mut left = Conversations::MOST_BYTES;
         while left > 4_096 {
-            transcript.client(&[b'x'; 1_000]);
+            transcript.server(&[b'x'; 1_000]);
             left -= 1_000 + size_of::<Line>();
         }
         let half = left / 2;
-        transcript.client(&vec![b'y'; half - size_of::<Line>()]);
-        transcript.client(&vec![b'z'; left - half - size_of::<Line>() + beyond as usize]);
+        transcript.server(&vec![b'y'; half - size_of::<Line>()]);
+        transcript.server(&vec![b'z'; left - half - size_of::<Line>() + beyond as usize]);
         let conversation = keeper.find(beyond).unwrap();
         assert_eq!(conversation.cut, cut);
         assert_eq!(conversation.lines.last().unwrap().text.starts_with('z'), !cut);
@@ -142,19 +142,52 @@ fn a_line_is_printable_and_tells_no_secret() {
         (&b"NOOP"[..], "NOOP"),
         (b"", ""),
         ("MAIL FROM:<päivi@bücher.example>".as_bytes(), "MAIL FROM:<päivi@bücher.example>"),
-        (b"a\tb\0c\x1b[31m", "a\\tb\\u{0}c\\u{1b}[31m"),
+        (b"NOOP a\tb\0c\x1b[31m", "NOOP a\\tb\\u{0}c\\u{1b}[31m"),
         (b"\xff\xc3(", "\\xff\\xc3("),
         ("\u{9b}31m".as_bytes(), "\\u{9b}31m"),
         (b"AUTH PLAIN AGFsaWNlAHNlY3JldA==", "AUTH PLAIN …"),
         (b"auth plain AGFsaWNlAHNlY3JldA== x", "auth plain …"),
         (b"AUTH LOGIN", "AUTH LOGIN"),
-        (b"AUTHOR x y", "AUTHOR x y"),
+        (b"AUTH\tPLAIN\tAGFsaWNlAHNlY3JldA==", "AUTH PLAIN …"),
+        (b" AUTH  PLAIN AGFsaWNlAHNlY3JldA==", "AUTH PLAIN …"),
+        (b"AUTH\x0bs3cret", "AUTH …"),
+        (b"AUTH s3cret", "AUTH …"),
+        (b"AUTHOR x y", "AUTHOR… 10 bytes"),
+        (b"exactly16letters", "exactly16letters"),
+        (b"exactly16letters+", "exactly16letters… 17 bytes"),
+        (b"Dear Bob, the secret is 42", "Dear… 26 bytes"),
+        (b"   ", "… 3 bytes"),
     ] {
-        assert_eq!(printable(Speaker::Client, line), expect);
+        assert_eq!(Verb::of(line).shown(line), expect);
     }
-    assert_eq!(printable(Speaker::Server, b"AUTH PLAIN x"), "AUTH PLAIN x");
-    assert_eq!(printable(Speaker::Client, &[b'x'; LONGEST_LINE]).len(), LONGEST_LINE);
-    assert_eq!(printable(Speaker::Client, &[b'x'; LONGEST_LINE + 1]).chars().count(), LONGEST_LINE + 1);
+    assert_eq!(printable(b"AUTH PLAIN x"), "AUTH PLAIN x");
+    assert_eq!(printable(&[b'x'; LONGEST_LINE]).len(), LONGEST_LINE);
+    assert_eq!(printable(&[b'x'; LONGEST_LINE + 1]).chars().count(), LONGEST_LINE + 1);
+}
+
+#[test]
+fn what_follows_auth_is_left_out_until_the_next_command() {
+    let keeper = Conversations::default();
+    keeper.keep_next(1);
+    let mut transcript = begin(&keeper, 7).unwrap();
+    transcript.client(b"AUTH LOGIN\r\nYWRh\r\nczNjcmV0\r\nnoop\r\nYWRh\r\n");
+    transcript.client(b"auth\tPLAIN\r\n");
+    transcript.server(b"502 no\r\n");
+    transcript.client(b"AHNlY3JldA==\r\n");
+    transcript.server(b"500 what\r\n");
+    transcript.client(b"QUIT\r\n");
+    let expect = [
+        "C: AUTH LOGIN",
+        "-: … 16 bytes",
+        "C: noop",
+        "C: YWRh",
+        "C: auth PLAIN",
+        "S: 502 no",
+        "-: … 14 bytes",
+        "S: 500 what",
+        "C: QUIT",
+    ];
+    assert_eq!(said(&keeper.find(7).unwrap()), expect);
 }
 
 #[test]

@@ -113,7 +113,11 @@ impl<'s> Conversation<'s> {
                 Admission::Left => return Err(Ended::Closed),
                 Admission::Refuse(reply) => {
                     if let Some(transcript) = &mut self.transcript {
-                        transcript.client(self.buffer.filled());
+                        let filled = self.buffer.filled();
+                        let line = first_line(filled);
+                        transcript.client(line);
+                        // It poured out what may be a whole message.
+                        transcript.elide(filled.len().saturating_sub(line.len()) as u64);
                     }
                     self.buffer.consume(usize::MAX);
                     self.session.close(&reply, &mut self.out);
@@ -369,12 +373,15 @@ impl Heard {
         let used = input.get(..consumed).unwrap_or(input);
         match self {
             Self::Text => transcript.elide(used.len() as u64),
-            Self::Command if used.is_empty() && is_last => {
-                transcript.client(input.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default());
-            }
+            Self::Command if used.is_empty() && is_last => transcript.client(first_line(input)),
             Self::Command => transcript.client(used),
         }
     }
+}
+
+/// The first line with its end, or all where there is none.
+fn first_line(input: &[u8]) -> &[u8] {
+    input.split_inclusive(|&byte| byte == b'\n').next().unwrap_or_default()
 }
 
 /// Whether a message was refused.
