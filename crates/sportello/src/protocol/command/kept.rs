@@ -40,8 +40,6 @@ pub(super) enum Secret {
     None,
     /// This one and all behind it.
     From(usize),
-    /// The two behind this one.
-    Pair(usize),
 }
 
 impl Secret {
@@ -51,10 +49,11 @@ impl Secret {
         if is(name, "AUTH") || is(name, "CONFIG") || is(name, "ACL") {
             return Self::From(1);
         }
+        // All behind the first AUTH: where that is the value of SETNAME, the words of another AUTH follow it.
         if is(name, "HELLO")
             && let Some(place) = arguments.from(0).position(|word| is(Some(word), "AUTH"))
         {
-            return Self::Pair(place);
+            return Self::From(place + 1);
         }
         Self::None
     }
@@ -64,7 +63,6 @@ impl Secret {
         match self {
             Self::None => false,
             Self::From(first) => place >= *first,
-            Self::Pair(auth) => place > *auth && place - auth <= 2,
         }
     }
 }
@@ -97,7 +95,8 @@ mod tests {
         for (line, expect) in [
             ("auth secret", "auth (redacted)"),
             ("AUTH ada secret more", "AUTH (redacted) (redacted) (redacted)"),
-            ("HELLO 3 AUTH ada secret SETNAME x", "HELLO 3 AUTH (redacted) (redacted) SETNAME x"),
+            ("HELLO 3 AUTH ada secret SETNAME x", "HELLO 3 AUTH (redacted) (redacted) (redacted) (redacted)"),
+            ("HELLO 3 SETNAME auth AUTH ada s3cret", "HELLO 3 SETNAME auth (redacted) (redacted) (redacted)"),
             ("HELLO 3 auth ada", "HELLO 3 auth (redacted)"),
             ("HELLO 3 SETNAME x", "HELLO 3 SETNAME x"),
             ("config set requirepass secret", "config (redacted) (redacted) (redacted)"),
