@@ -16,7 +16,7 @@ use super::media;
 use super::resolve::{self, Identity, Opened, Root, Way};
 use super::settings::{Listings, Settings};
 use super::validators::{self, FileValidators};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::web::{Answer, Body};
 
 /// What was found.
@@ -91,15 +91,25 @@ pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<
         (FileType::Directory, PathEnd::Name) => Ok(Loaded::Answer(moved_to_folder(path))),
         (FileType::Directory, PathEnd::Slash) => {
             let index = index_of(path);
-            match root.open_beneath(&index) {
-                Ok(opened) if opened.kind == FileType::RegularFile => file(opened, &index, settings, now),
-                _ if settings.listing == Listings::Off => Err(resolve::not_found()),
-                _ => Ok(Loaded::Folder(Folder { file: opened.file })),
+            match regular(root.open_beneath(&index))? {
+                Some(opened) => file(opened, &index, settings, now),
+                None if settings.listing == Listings::Off => Err(resolve::not_found()),
+                None => Ok(Loaded::Folder(Folder { file: opened.file })),
             }
         }
         (_, PathEnd::Name) => file(opened, &path.names, settings, now),
         // A file is not a folder: relative links in it would lead elsewhere.
         (_, PathEnd::Slash) => Err(resolve::not_found()),
+    }
+}
+
+/// An index that is a regular file, or that there is none. One that is there and cannot be opened must not be answered with
+/// the names beside it.
+fn regular(index: Result<Opened, Failure>) -> Result<Option<Opened>, Failure> {
+    match index {
+        Ok(opened) => Ok(Some(opened).filter(|opened| opened.kind == FileType::RegularFile)),
+        Err(failure) if failure.class == Class::NotFound => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -156,7 +166,7 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
             return Ok(Loaded::Small(HotFile { message, head_length, description, path, identity }, settled));
         }
         if tries == READ_TRIES || after.size > settings.hot_file {
-            return Err(Failure::new(crate::failure::Class::TryAgain, "the file changes while it is read"));
+            return Err(Failure::new(Class::TryAgain, "the file changes while it is read"));
         }
         now = validators::now();
         identity = after;
@@ -194,3 +204,28 @@ fn read(
 
 /// Room for the prebuilt head, so that a small file is one allocation of the right size.
 const HEAD_ROOM: usize = 384;
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn only_an_index_that_is_not_there_gives_way_to_the_listing() {
+        for absent in [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NXIO] {
+            assert!(regular(Err(resolve::refused(absent))).unwrap().is_none(), "{absent}");
+        }
+        for (error, class) in [
+            (Errno::ACCESS, Class::Forbidden),
+            (Errno::MFILE, Class::Busy),
+            (Errno::NFILE, Class::Busy),
+            (Errno::NOMEM, Class::Busy),
+            (Errno::IO, Class::Internal),
+        ] {
+            assert_eq!(regular(Err(resolve::refused(error))).unwrap_err().class, class, "{error}");
+        }
+        let root = Root::open(&std::env::temp_dir()).unwrap();
+        assert!(regular(root.open_beneath(b"")).unwrap().is_none(), "a folder is no index");
+    }
+}

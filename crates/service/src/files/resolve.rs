@@ -229,7 +229,7 @@ pub(super) fn not_found() -> Failure {
     Failure::new(Class::NotFound, "nothing is here by that name")
 }
 
-fn refused(error: Errno) -> Failure {
+pub(super) fn refused(error: Errno) -> Failure {
     match error {
         // XDEV and LOOP: it leads out of the root, or in circles. NXIO: a socket or a FIFO.
         Errno::NOENT | Errno::NOTDIR | Errno::XDEV | Errno::LOOP | Errno::NAMETOOLONG | Errno::NXIO | Errno::NODEV => {
