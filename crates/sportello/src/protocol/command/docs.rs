@@ -1,5 +1,6 @@
 //! COMMAND: the commands for client libraries, in the shapes of Redis 7, so that redis-cli completes and hints.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use sportello_service::run::{Program, Runner, Takes};
@@ -63,7 +64,14 @@ fn all(runner: &Runner) -> Vec<Option<Entry<'_>>> {
 
 /// The entries that were named, or all.
 fn asked<'a>(arguments: &Arguments<'_>, runner: &'a Runner) -> Vec<Option<Entry<'a>>> {
-    if arguments.len() > 2 { arguments.from(2).map(|name| find(name, runner)).collect() } else { all(runner) }
+    if arguments.len() > 2 { distinct(arguments.from(2).map(|name| find(name, runner))) } else { all(runner) }
+}
+
+/// Each entry once, however often it was named: a short request must not make a long answer. What is unknown costs as little
+/// as its name.
+fn distinct<'a>(entries: impl Iterator<Item = Option<Entry<'a>>>) -> Vec<Option<Entry<'a>>> {
+    let mut seen = HashSet::new();
+    entries.filter(|entry| entry.is_none_or(|entry| seen.insert(entry.name()))).collect()
 }
 
 /// By a name, or by `name|subcommand`.
@@ -211,5 +219,19 @@ fn parameters(program: &Program, reply: &mut Reply) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_answered_once_however_often_it_is_asked_for() {
+        let mail = builtin::find(b"mail").map(Entry::Builtin);
+        let ping = builtin::find(b"PING").map(Entry::Builtin);
+        let asked = [mail, None, mail, ping, None, mail].into_iter().chain([mail; 1_000]);
+        let names: Vec<_> = distinct(asked).into_iter().map(|entry| entry.map(|entry| entry.name())).collect();
+        assert_eq!(names, [Some("mail".to_owned()), None, Some("ping".to_owned()), None]);
     }
 }
