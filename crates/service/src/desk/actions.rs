@@ -66,8 +66,8 @@ impl Desk {
         let mut together: BTreeMap<Vec<Tag>, Vec<MessageId>> = BTreeMap::new();
         for &id in chosen {
             let Some(row) = self.store.message(id).await? else { continue };
-            let names: Vec<String> = row.tags.iter().chain(more).map(ToString::to_string).collect();
-            together.entry(mailpit::tags(&names)).or_default().push(id);
+            let names = row.tags.iter().chain(more).map(Tag::as_str);
+            together.entry(mailpit::tags(names)?).or_default().push(id);
         }
         for (tags, ids) in together {
             self.store.set_tags(&ids, &tags).await?;
@@ -114,15 +114,7 @@ impl Sent {
 
     /// Tags, parted by commas.
     fn tags(&self, name: &str) -> Result<Vec<Tag>, Failure> {
-        let names: Vec<String> = self.text(name).unwrap_or_default().split(',').map(str::to_owned).collect();
-        let tags = mailpit::tags(&names);
-        if tags.len() > Tag::MOST_OF_A_MESSAGE {
-            return Err(Failure::new(
-                Class::TooLarge,
-                format!("A message has at most {} tags.", Tag::MOST_OF_A_MESSAGE),
-            ));
-        }
-        Ok(tags)
+        mailpit::tags(self.text(name).unwrap_or_default().split(','))
     }
 }
 

@@ -41,7 +41,7 @@ impl Desk {
     /// `PUT tags`: these messages get these tags and lose all others.
     pub(super) async fn set_tags(&self, request: &Request) -> Result<Answer, Failure> {
         let asked: SetTags = read(request)?;
-        self.store_tags(&numbers(&asked.ids), &tags(&asked.tags)).await?;
+        self.store_tags(&numbers(&asked.ids), &tags(&asked.tags)?).await?;
         Ok(ok())
     }
 
@@ -87,15 +87,21 @@ fn numbers(ids: &[String]) -> Vec<MessageId> {
     ids.iter().filter_map(|id| id.parse().ok()).collect()
 }
 
-/// Names as tags. Characters that a tag cannot hold are left out, as Mailpit does, and so is a name of which nothing stays.
-pub(in crate::desk) fn tags(names: &[String]) -> Vec<Tag> {
+/// Names as the tags of a message. Characters that a tag cannot hold are left out, as Mailpit does, and so is a name of which
+/// nothing stays. Too many fail at the first one too many: what follows is not looked at.
+pub(in crate::desk) fn tags<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Vec<Tag>, Failure> {
     let mut tags: Vec<Tag> = Vec::new();
-    for tag in names.iter().filter_map(|name| tag_of(name)) {
-        if !tags.iter().any(|had| had.as_str().eq_ignore_ascii_case(tag.as_str())) {
-            tags.push(tag);
+    for tag in names.into_iter().filter_map(|name| tag_of(name.as_ref())) {
+        if tags.iter().any(|had| had.as_str().eq_ignore_ascii_case(tag.as_str())) {
+            continue;
         }
+        if tags.len() >= Tag::MOST_OF_A_MESSAGE {
+            let sentence = format!("A message has at most {} tags.", Tag::MOST_OF_A_MESSAGE);
+            return Err(Failure::new(Class::TooLarge, sentence));
+        }
+        tags.push(tag);
     }
-    tags
+    Ok(tags)
 }
 
 fn tag_of(name: &str) -> Option<Tag> {
@@ -113,8 +119,19 @@ mod tests {
     #[test]
     fn names_become_tags_once() {
         let names = ["Two  words", "a,b\"c\u{7}", "", ",", "two words", "ABC"].map(str::to_owned);
-        let tags = tags(&names);
+        let tags = tags(&names).unwrap();
         assert_eq!(tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["Two words", "abc"]);
+    }
+
+    #[test]
+    fn no_name_is_looked_at_after_the_first_tag_too_many() {
+        let many = |number: usize| (0..number).map(|name| format!("t{name}"));
+        assert_eq!(tags(many(Tag::MOST_OF_A_MESSAGE)).unwrap().len(), Tag::MOST_OF_A_MESSAGE);
+        let again = many(Tag::MOST_OF_A_MESSAGE).chain(["T0".to_owned()]);
+        assert_eq!(tags(again).unwrap().len(), Tag::MOST_OF_A_MESSAGE, "the same again is none more");
+        let mut seen = 0;
+        let failure = tags(many(120_000).inspect(|_| seen += 1)).unwrap_err();
+        assert_eq!((failure.class, seen), (Class::TooLarge, Tag::MOST_OF_A_MESSAGE + 1));
     }
 
     #[test]

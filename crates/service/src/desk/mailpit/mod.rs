@@ -91,7 +91,7 @@ impl Desk {
             (Call::Tag(tag), _) => self.delete_tag(&tag).await,
             (Call::Send, _) => {
                 let sent: shape::SendRequest = answer::read(request)?;
-                let tags = tags(&sent.tags);
+                let tags = tags(&sent.tags)?;
                 let id = send::store(&self.store, request, sent).await?;
                 self.store_tags(&[id], &tags).await?;
                 Ok(json(200, &shape::Sent { id: id.to_string() }))

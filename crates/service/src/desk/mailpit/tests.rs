@@ -216,6 +216,11 @@ async fn messages_are_marked_and_deleted_by_id_or_all() {
     assert_eq!(house.told("/api/v1/messages").await["total"], 0);
 }
 
+/// Different names.
+fn names(number: usize) -> Vec<String> {
+    (0..number).map(|name| format!("t{name}")).collect()
+}
+
 #[tokio::test]
 async fn tags_are_set_renamed_and_deleted() {
     let house = house();
@@ -236,6 +241,7 @@ async fn tags_are_set_renamed_and_deleted() {
         ("PUT", "/api/v1/tags/none", json!({}), 400),
         ("DELETE", "/api/v1/tags/none", json!(null), 404),
         ("PUT", "/api/v1/tags", json!([]), 400),
+        ("PUT", "/api/v1/tags", json!({"IDs": [], "Tags": names(33)}), 413),
     ] {
         assert_eq!(house.call(method, target, &body).await.0, status, "{method} {target} {body}");
     }
