@@ -89,15 +89,21 @@ impl Desk {
             (Call::Tags, _) => self.set_tags(request).await,
             (Call::Tag(tag), "PUT") => self.rename_tag(request, &tag).await,
             (Call::Tag(tag), _) => self.delete_tag(&tag).await,
-            (Call::Send, _) => {
-                let sent: shape::SendRequest = answer::read(request)?;
-                let tags = tags(&sent.tags)?;
-                let id = send::store(&self.store, request, sent).await?;
-                self.store_tags(&[id], &tags).await?;
-                Ok(json(200, &shape::Sent { id: id.to_string() }))
-            }
+            (Call::Send, _) => self.send(request).await,
             _ => Err(NOTHING_HERE),
         }
+    }
+
+    /// Stores a message, and then tags it. What can be wrong with the tags is found before; a message that is stored is never
+    /// answered with a refusal, or it would be sent once more.
+    async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let sent: shape::SendRequest = answer::read(request)?;
+        let tags = tags(&sent.tags)?;
+        let id = send::store(&self.store, request, sent).await?;
+        if let Err(failure) = self.store_tags(&[id], &tags).await {
+            tracing::error!(message = %id, cause = %failure.public, "a message was stored without its tags");
+        }
+        Ok(json(200, &shape::Sent { id: id.to_string() }))
     }
 
     /// The row of the message that a path names.

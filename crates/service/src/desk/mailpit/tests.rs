@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use sportello_store::Tag;
 
 use crate::desk::tests::{House, Reply, house};
 
@@ -397,8 +398,23 @@ async fn what_cannot_be_a_message_is_refused_and_nothing_is_stored() {
     }
     let crowd = |number: usize| with("Bcc", (0..number - 2).map(|index| format!("a{index}@x.org")).collect());
     assert_eq!(house.call("POST", "/api/v1/send", &crowd(1001)).await.0, 413);
+    assert_eq!(house.call("POST", "/api/v1/send", &with("Tags", json!(names(33)))).await.0, 413);
     assert_eq!(house.told("/api/v1/messages").await["total"], 0);
     assert_eq!(house.call("POST", "/api/v1/send", &crowd(1000)).await.0, 200);
+    assert_eq!(house.call("POST", "/api/v1/send", &with("Tags", json!(names(32)))).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_message_whose_tags_find_no_room_is_stored_once_and_its_id_told() {
+    let house = house();
+    let ids = house.several(Tag::MOST.div_ceil(Tag::MOST_OF_A_MESSAGE)).await;
+    for (id, tags) in ids.iter().zip(names(Tag::MOST).chunks(Tag::MOST_OF_A_MESSAGE)) {
+        house.ok("PUT", "/api/v1/tags", json!({"IDs": [id], "Tags": tags})).await;
+    }
+    let reply = house.send("POST", "/api/v1/send", &[], &letter().to_string()).await;
+    assert_eq!(reply.0.status, 200, "{}", reply.text());
+    let message = house.told(&format!("/api/v1/message/{}", reply.json()["ID"].as_str().unwrap())).await;
+    assert_eq!((&message["Subject"], &message["Tags"]), (&json!("Perché?"), &json!([])));
 }
 
 #[tokio::test]
