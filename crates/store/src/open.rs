@@ -19,6 +19,7 @@ use crate::error::OpenError;
 use crate::folder::Folder;
 use crate::ids::{BLOCK, Ids};
 use crate::index::door::Doors;
+use crate::index::file::IndexFile;
 use crate::index::follow;
 use crate::index::indexer::Indexer;
 use crate::migrate::{self, Found, STEPS};
@@ -99,7 +100,10 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     let (changes, changed) = watch::channel(0);
     let retention = retention::Preparation::new(settings.retention);
     let log = Arc::new(AtomicI64::new(0));
+    let last_run = IndexFile::begin_run(&bodies.folder.index());
+    bodies.folder.sync()?;
     let indexer = Indexer::start(follow::Tools {
+        last_run,
         doors,
         readers: Arc::clone(&readers),
         extractor: settings.extractor,

@@ -286,6 +286,71 @@ async fn what_was_deleted_when_a_run_broke_off_is_taken_out_by_the_next() {
 }
 
 #[tokio::test]
+async fn what_a_closing_store_leaves_in_is_taken_out_by_the_next_run() {
+    let place = Place::new();
+    let store = open(&place);
+    for number in 0..350 {
+        let text: &[u8] = if number < 300 { b"zwiebelturm" } else { b"stays" };
+        deliver(&store, text, "s").await.unwrap();
+    }
+    store.indexed().await.unwrap();
+    let selection = Selection::Found(MailboxId::INBOX, Query::parse("zwiebelturm").unwrap());
+    assert_eq!(store.delete_all(selection).await.unwrap(), 300);
+    store.close().await;
+    let store = open(&place);
+    store.indexed().await.unwrap();
+    assert!(!is_in_files(&place, "zwiebelturm"));
+    assert_eq!((search(&store, "stays").await.page.messages, store.figures().indexed), (50, 0));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_open_store_has_noted_in_the_index_that_it_has_not_ended() {
+    let place = Place::new();
+    let store = open(&place);
+    three(&store).await;
+    let clean = || {
+        let connection = rusqlite::Connection::open(place.state().join("search.db")).unwrap();
+        connection.query_row("SELECT value FROM state WHERE name = 'clean'", (), |row| row.get::<_, bool>(0)).unwrap()
+    };
+    assert!(!clean(), "from the making of the file");
+    store.close().await;
+    assert!(clean());
+    let store = open(&place);
+    // At once, before the indexer does anything.
+    assert!(!clean());
+    store.indexed().await.unwrap();
+    store.close().await;
+    assert!(clean());
+}
+
+#[tokio::test]
+async fn an_index_of_which_most_is_deleted_is_made_anew() {
+    let place = Place::new();
+    let store = open(&place);
+    for number in 0..2100 {
+        let body = write(&store, if number < 10 { b"stays" } else { b"zwiebelturm" }).await.unwrap();
+        store.accept(accept_of(body, "s")).await.unwrap();
+    }
+    store.indexed().await.unwrap();
+    store.close().await;
+    // As if the run had broken off after the deletions.
+    let sql = |name: &str, sql: &str| {
+        rusqlite::Connection::open(place.state().join(name)).unwrap().execute_batch(sql).unwrap();
+    };
+    sql(
+        "store.db",
+        "DELETE FROM entry WHERE uid > 10; DELETE FROM message WHERE id > 10; UPDATE mailbox SET messages = 10",
+    );
+    sql("search.db", "UPDATE state SET value = 0");
+    let store = open(&place);
+    store.indexed().await.unwrap();
+    assert!(!is_in_files(&place, "zwiebelturm"));
+    assert_eq!((found(&store, "stays").await.len(), store.figures().indexed), (10, 10));
+    store.close().await;
+}
+
+#[tokio::test]
 async fn selections_by_text_wait_for_the_index() {
     let place = Place::new();
     let store = open(&place);

@@ -69,16 +69,31 @@ impl IndexFile {
         Ok(ours.then_some(file))
     }
 
+    /// Before the first deletion of a run: notes, synced, that the run has not ended; how the last one did. A file that
+    /// cannot be written is thrown away, for the next run would take it for one without the words of deleted messages.
+    pub(crate) fn begin_run(path: &Path) -> Ended {
+        let note = || -> rusqlite::Result<Ended> {
+            let Some(file) = Self::open(path)? else { return Ok(Ended::Unclean) };
+            let ended = file.ended()?;
+            if ended == Ended::Clean {
+                file.connection.pragma_update(None, "synchronous", "FULL")?;
+                file.set_ended(Ended::Unclean)?;
+            }
+            Ok(ended)
+        };
+        note().unwrap_or_else(|why| {
+            tracing::warn!(%why, "the search index cannot be written");
+            // What cannot be removed is no file of ours.
+            if let Err(why) = remove_files(path) {
+                tracing::warn!(%why, "the search index cannot be removed");
+            }
+            Ended::Unclean
+        })
+    }
+
     /// Throws away what is there and makes an empty one. Nobody else may have it open.
     pub(crate) fn make(path: &Path) -> Result<Self, MakeError> {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            match fs::remove_file(PathBuf::from(name)) {
-                Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why.into()),
-                _ => {}
-            }
-        }
+        remove_files(path)?;
         // Made here for its mode, which SQLite gives to its other files.
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let connection = connect(path)?;
@@ -95,7 +110,7 @@ impl IndexFile {
              INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
              CREATE TABLE mark (mailbox INTEGER PRIMARY KEY, uid_validity INTEGER NOT NULL, uid INTEGER NOT NULL) STRICT;
              CREATE TABLE state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-             INSERT INTO state VALUES ('clean', 1);
+             INSERT INTO state VALUES ('clean', 0);
              PRAGMA application_id = {APPLICATION};
              PRAGMA user_version = {VERSION};
              COMMIT;"
@@ -177,8 +192,13 @@ impl IndexFile {
         statement.query_map(params![after.0, most as i64], |row| row.get(0).map(MessageId))?.collect()
     }
 
+    /// How many messages are in.
+    pub(crate) fn number(&self) -> rusqlite::Result<u64> {
+        self.connection.query_row("SELECT count(*) FROM document", (), |row| row.get(0))
+    }
+
     /// How the last run ended.
-    pub(crate) fn ended(&self) -> rusqlite::Result<Ended> {
+    fn ended(&self) -> rusqlite::Result<Ended> {
         let clean = self.connection.query_row("SELECT value FROM state WHERE name = 'clean'", (), |row| row.get(0))?;
         Ok(if clean { Ended::Clean } else { Ended::Unclean })
     }
@@ -206,6 +226,18 @@ pub(crate) enum MakeError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Database(#[from] rusqlite::Error),
+}
+
+fn remove_files(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        match fs::remove_file(PathBuf::from(name)) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A connection that reads the file.

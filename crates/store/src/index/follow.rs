@@ -5,7 +5,8 @@
 //! that do not fit the mailboxes, make it anew; a full disk makes the thread wait. Neither is a fault of the store.
 //!
 //! Bounded by: [`BATCH`] messages or [`BATCH_BYTES`] per transaction, one message in memory, [`STEP`] deleted messages
-//! per transaction. At shutdown: ends the transaction under way, then takes out what was deleted.
+//! per transaction, after each of which messages are indexed. At shutdown: ends the transaction under way, then takes out
+//! what was deleted, for [`AT_END`] at most.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::ffi::{self, ErrorCode};
 use tokio::sync::watch;
@@ -46,14 +47,20 @@ const LONG_LOG: i64 = checkpoint::HARD / 2;
 /// How long no commit must have come before it reads beside a long log.
 const CALM: Duration = Duration::from_millis(100);
 /// Deleted messages that are taken out in one transaction.
-const STEP: usize = 500;
-/// Deleted messages that are still taken out at the end; more are left to the next start.
-const AT_END: usize = 4 * STEP;
+const STEP: usize = 100;
+/// How long deleted messages are still taken out at the end; more are left to the next start.
+const AT_END: Duration = Duration::from_secs(2);
+/// Deleted messages that are taken out one by one even where fewer stay: an index that is made anew is no use meanwhile.
+const FEW: u64 = 2000;
 /// How long it waits after a fault before it tries again.
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long it waits for readers before it empties the log again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What the thread is given.
 pub(crate) struct Tools {
+    /// How the last run left `search.db`.
+    pub(crate) last_run: Ended,
     pub(crate) doors: Arc<Doors>,
     /// They have the usual priority: a read of this thread would hold its moment of the database for long.
     pub(crate) readers: Arc<Pool<Reader>>,
@@ -80,6 +87,8 @@ pub(crate) struct Follower {
     /// `None` once it is quiet.
     tools: Option<Tools>,
     file: Opened,
+    /// While all that is indexed is compared with what is here: the last that was.
+    compared: Option<MessageId>,
     /// The log may still hold what was taken out.
     log: Log,
     told: Arc<watch::Sender<Progress>>,
@@ -89,8 +98,8 @@ pub(crate) struct Follower {
 enum Opened {
     NotYet,
     Yes(IndexFile),
-    /// It is to be thrown away.
-    Damaged,
+    /// It is to be thrown away: for damage, or as most of what is in it was deleted.
+    Useless,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +120,10 @@ enum Fault {
 
 impl Follower {
     pub(crate) fn new(tools: Tools, told: Arc<watch::Sender<Progress>>, shared: Arc<Shared>) -> Self {
-        Self { tools: Some(tools), file: Opened::NotYet, log: Log::Clean, told, shared }
+        if tools.last_run == Ended::Unclean {
+            *shared.removals() = Removals::Unknown;
+        }
+        Self { tools: Some(tools), file: Opened::NotYet, compared: None, log: Log::HoldsDeleted, told, shared }
     }
 
     /// Runs until it is told to end, or nobody is left who could.
@@ -136,7 +148,7 @@ impl Follower {
             wait = match self.follow() {
                 Ok(()) => {
                     faults = 0;
-                    (self.log == Log::HoldsDeleted).then_some(PAUSE)
+                    (self.log == Log::HoldsDeleted).then_some(AGAIN)
                 }
                 Err(fault) => {
                     faults = faults.saturating_add(1);
@@ -157,34 +169,39 @@ impl Follower {
         if matches!(self.file, Opened::Yes(_)) && tools.doors.is_damaged() {
             return Err(Fault::Damaged("a search met damage".to_owned()));
         }
-        let file = match &mut self.file {
-            Opened::Yes(file) => file,
-            opened => {
-                let file = match opened {
-                    Opened::Damaged => make(tools)?,
-                    _ => open_or_make(tools)?,
-                };
-                if file.ended()? == Ended::Unclean {
-                    *self.shared.removals() = Removals::Unknown;
-                }
-                file.set_ended(Ended::Unclean)?;
-                *opened = Opened::Yes(file);
-                let Opened::Yes(file) = opened else { return Ok(()) };
-                file
-            }
-        };
         loop {
-            if remove(&self.shared, file, Some(tools))? > 0 {
-                self.log = Log::HoldsDeleted;
+            if let Opened::Yes(file) = &self.file
+                && is_mostly_deleted(tools, &self.shared, file)?
+            {
+                // Whoever opens it next makes it anew. What is noted is committed: it does not come into the new one.
+                self.file = Opened::Useless;
+                *self.shared.removals() = Removals::default();
+                self.compared = None;
             }
-            if !batch(tools, file, &self.shared)? {
+            let file = match &mut self.file {
+                Opened::Yes(file) => file,
+                opened => {
+                    let file = match opened {
+                        Opened::NotYet => open_or_make(tools)?,
+                        _ => make(tools)?,
+                    };
+                    *opened = Opened::Yes(file);
+                    continue;
+                }
+            };
+            let removing = remove(&self.shared, file, tools, &mut self.compared, &mut self.log)?;
+            let indexing = batch(tools, file, &self.shared)?;
+            if self.shared.phase() != Phase::Follow {
+                break;
+            }
+            if !removing && !indexing {
+                if self.log == Log::HoldsDeleted && file.empty_log()? {
+                    self.log = Log::Clean;
+                }
                 break;
             }
         }
-        if self.log == Log::HoldsDeleted && file.empty_log()? {
-            self.log = Log::Clean;
-        }
-        if self.shared.phase() == Phase::Follow {
+        if self.shared.phase() == Phase::Follow && self.log == Log::Clean {
             self.told.send_if_modified(|progress| {
                 // Whoever finds damage says so first and takes the progress back then.
                 if tools.doors.is_damaged() {
@@ -208,7 +225,7 @@ impl Follower {
         match &self.file {
             Opened::Yes(_) | Opened::NotYet if damaged => {
                 tracing::warn!(%why, "the search index is made anew");
-                self.file = Opened::Damaged;
+                self.file = Opened::Useless;
             }
             Opened::Yes(file) => file.roll_back(),
             _ => {}
@@ -224,13 +241,23 @@ impl Follower {
     /// Takes out what was deleted; what is not taken out now is found at the next start.
     fn end(self) {
         let Opened::Yes(file) = &self.file else { return };
-        if !matches!(&*self.shared.removals(), Removals::These(ids) if ids.len() <= AT_END) {
-            return;
-        }
+        let began = Instant::now();
         let end = || -> Result<(), Fault> {
-            remove(&self.shared, file, None)?;
-            file.set_ended(Ended::Clean)?;
-            file.empty_log()?;
+            while let Removals::These(ids) = &mut *self.shared.removals()
+                && self.compared.is_none()
+                && began.elapsed() < AT_END
+            {
+                let chunk = ids.split_off(ids.len().saturating_sub(STEP));
+                if !chunk.is_empty() {
+                    forget(file, &chunk)?;
+                } else if file.empty_log()? {
+                    file.set_ended(Ended::Clean)?;
+                    file.empty_log()?;
+                    break;
+                } else {
+                    break;
+                }
+            }
             Ok(())
         };
         if let Err(fault) = end() {
@@ -264,47 +291,76 @@ fn make(tools: &Tools) -> Result<IndexFile, Fault> {
     made.map_err(|why| Fault::Later(why.to_string()))
 }
 
-/// Takes deleted messages out; how many of them were in. Without tools, only those that are known.
-fn remove(shared: &Shared, file: &IndexFile, tools: Option<&Tools>) -> Result<usize, Fault> {
-    let mut removed = 0;
-    loop {
-        let removals = std::mem::take(&mut *shared.removals());
-        let done = match (&removals, tools) {
-            (Removals::These(ids), _) if ids.is_empty() => return Ok(removed),
-            (Removals::These(ids), _) => forget(file, ids),
-            (Removals::Unknown, Some(tools)) => compare(file, tools),
-            (Removals::Unknown, None) => Ok(0),
-        };
-        if done.is_err() || (removals == Removals::Unknown && tools.is_none()) {
-            *shared.removals() = Removals::Unknown;
+/// Takes some of the deleted messages out; whether there may be more.
+fn remove(
+    shared: &Shared,
+    file: &IndexFile,
+    tools: &Tools,
+    compared: &mut Option<MessageId>,
+    log: &mut Log,
+) -> Result<bool, Fault> {
+    let noted = match &mut *shared.removals() {
+        Removals::These(ids) => ids.split_off(ids.len().saturating_sub(STEP)),
+        unknown => {
+            // What is deleted from here on is noted again.
+            *unknown = Removals::default();
+            *compared = Some(MessageId(0));
+            Vec::new()
         }
-        removed += done?;
-        if tools.is_none() {
-            return Ok(removed);
+    };
+    let step = || -> Result<(usize, Option<MessageId>), Fault> {
+        let forgotten = forget(file, &noted)?;
+        let Some(after) = *compared else { return Ok((forgotten, None)) };
+        let (more, last) = compare(file, tools, after)?;
+        Ok((forgotten + more, last))
+    };
+    match step() {
+        Ok((forgotten, last)) => {
+            *compared = last;
+            if forgotten > 0 {
+                *log = Log::HoldsDeleted;
+            }
+            Ok(last.is_some() || !noted.is_empty())
+        }
+        Err(fault) => {
+            *shared.removals() = Removals::Unknown;
+            Err(fault)
         }
     }
 }
 
+/// In one transaction.
 fn forget(file: &IndexFile, ids: &[MessageId]) -> Result<usize, Fault> {
-    let mut forgotten = 0;
-    for ids in ids.chunks(STEP) {
-        file.begin()?;
-        forgotten += file.forget(ids)?;
-        file.commit()?;
+    if ids.is_empty() {
+        return Ok(0);
     }
+    file.begin()?;
+    let forgotten = file.forget(ids)?;
+    file.commit()?;
     Ok(forgotten)
 }
 
-/// Takes out all that are not here any more.
-fn compare(file: &IndexFile, tools: &Tools) -> Result<usize, Fault> {
-    let (mut forgotten, mut after) = (0, MessageId(0));
-    loop {
-        let ids = file.ids(after, STEP)?;
-        let Some(last) = ids.last() else { return Ok(forgotten) };
-        after = *last;
-        let gone = tools.read(move |reader| reader.not_here(&ids))?;
-        forgotten += forget(file, &gone)?;
-    }
+/// Takes out those of the next few that are not here any more; how many, and the last it looked at unless it was
+/// through.
+fn compare(file: &IndexFile, tools: &Tools, after: MessageId) -> Result<(usize, Option<MessageId>), Fault> {
+    let ids = file.ids(after, STEP)?;
+    let Some(last) = ids.last().copied() else { return Ok((0, None)) };
+    let gone = tools.read(move |reader| reader.not_here(&ids))?;
+    Ok((forget(file, &gone)?, Some(last)))
+}
+
+/// Whether more must be taken out than stays.
+fn is_mostly_deleted(tools: &Tools, shared: &Shared, file: &IndexFile) -> Result<bool, Fault> {
+    let stay = tools.counters.messages.load(Ordering::Relaxed);
+    let noted = match &*shared.removals() {
+        Removals::These(ids) => Some(ids.len() as u64),
+        Removals::Unknown => None,
+    };
+    let go = match noted {
+        Some(noted) => noted,
+        None => file.number()?.saturating_sub(stay),
+    };
+    Ok(go > stay.max(FEW))
 }
 
 /// Indexes what is new, up to the bounds of one transaction; whether there may be more.
