@@ -15,11 +15,12 @@ use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 
+use super::budget::Share;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
 use super::representation::{self, Content};
 use super::session::{End, Next, Session};
-use super::{BODY_MOST, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
+use super::{BODIES, BODY_MOST, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
 
 /// Who answers a request that was admitted.
 enum Service<'a> {
@@ -47,6 +48,9 @@ impl Session {
                 let page = fault::page(&head, refusal.status(), &refusal.to_string());
                 self.send(&head, page, Next::End(End::Linger), arrival).await
             }
+            Err(IntakeError::Spent(spent)) => {
+                self.send(&head, fault::spent(&head, spent), Next::End(End::Linger), arrival).await
+            }
         }
     }
 
@@ -70,8 +74,11 @@ impl Session {
                 self.read_folder(&files, head, (path, query), arrival).await
             }
             (Ok(Service::Desk(desk)), Target::Path { path, query }) => {
-                let request = self.request(head, path, query).await?;
+                let mut share = Share::of(&BODIES);
+                let request = self.request(head, (path, query), &mut share).await?;
                 let answer = desk.answer(request).await;
+                // The body is gone; the answer may take its time.
+                drop(share);
                 let next = self.next(head);
                 Ok(self.send(head, answer, next, arrival).await?)
             }
@@ -194,10 +201,15 @@ impl Session {
     }
 
     /// The request as a service takes it, its body read whole.
-    async fn request(&mut self, head: &Head<'_>, path: &[u8], query: Option<&[u8]>) -> Result<Request, IntakeError> {
+    async fn request(
+        &mut self,
+        head: &Head<'_>,
+        (path, query): (&[u8], Option<&[u8]>),
+        share: &mut Share<'_>,
+    ) -> Result<Request, IntakeError> {
         let expectation = if head.present.has(Known::Expect) { Expectation::Continue } else { Expectation::None };
         let (connection, input) = (&mut self.connection, &mut self.input);
-        let body = intake::read(connection, input, head.framing, expectation, Keep::All, BODY_MOST).await?;
+        let body = intake::read(connection, input, head.framing, expectation, Keep::All(share), BODY_MOST).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |(name, value): (&[u8], &[u8])| {
             let name = text(name).to_ascii_lowercase();

@@ -10,6 +10,7 @@ use sportello_wire::http1::answer::{AnswerHead, Said, reason};
 use sportello_wire::http1::{Head, Refusal};
 use tracing::{debug, error};
 
+use super::budget::Spent;
 use super::clock;
 use super::guard::Foreign;
 
@@ -41,6 +42,11 @@ pub(super) fn failed(head: &Head<'_>, failure: &Failure) -> Answer {
     }
     let answer = page(head, status, &failure.public);
     if status == 503 { answer.with("retry-after", "1") } else { answer }
+}
+
+/// A body for which there is no memory now (RFC 9110 §15.6.4).
+pub(super) fn spent(head: &Head<'_>, spent: Spent) -> Answer {
+    page(head, 503, &spent.to_string()).with("retry-after", "1")
 }
 
 /// A request that is for no one here, or that another website may have begun.
@@ -143,6 +149,14 @@ mod tests {
         assert!(html.contains("<h1>Not Found</h1>") && html.contains("&lt;b&gt;&quot;&amp;"), "{html}");
         let json: serde_json::Value = serde_json::from_str(&body("Accept: application/json\r\n", "\"")).unwrap();
         assert_eq!((&json["status"], &json["error"]), (&404.into(), &"\"".into()));
+    }
+
+    #[test]
+    fn a_body_without_memory_is_to_come_again() {
+        let head = parse(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", &Limits::default()).unwrap().unwrap();
+        let answer = spent(&head, Spent);
+        assert_eq!(answer.status, 503);
+        assert!(answer.fields.iter().any(|(name, value)| *name == "retry-after" && value == "1"));
     }
 
     #[test]

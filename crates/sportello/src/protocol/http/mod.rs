@@ -5,11 +5,12 @@
 //! service says into bytes, [`fault`] says what went wrong, [`sites`] finds whose request it is, [`guard`] keeps foreign websites
 //! away from loopback.
 //!
-//! Bounded by: `http1::Limits` for heads, [`BODY_MOST`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
+//! Bounded by: `http1::Limits` for heads, [`BODY_MOST`], [`BODIES`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
 //! to be written, the channel's deadlines for every wait.
 
 mod again;
 mod ask;
+mod budget;
 mod clock;
 mod fault;
 mod framed;
@@ -25,6 +26,8 @@ use std::rc::Rc;
 
 use sportello_net::Connection;
 use sportello_service::desk::Desk;
+
+use budget::Budget;
 
 pub use guard::{Foreign, Reach, site as site_of};
 pub use sites::{BadSiteName, SiteName, Sites, TakenName};
@@ -44,6 +47,8 @@ pub async fn serve(connection: Connection, served: Rc<Served>) {
 
 /// The largest body a request to the desk may have; beyond: 413.
 const BODY_MOST: u64 = 1024 * 1024;
+/// The memory of all bodies of this process under way; beyond: 503.
+static BODIES: Budget = Budget::new(64 * 1024 * 1024);
 /// How much of a body no one wants is read past, so that the connection may live on.
 const UNREAD_MOST: u64 = 64 * 1024;
 /// Answers are written once this much of them waits.
