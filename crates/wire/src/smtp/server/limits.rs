@@ -21,7 +21,8 @@ pub struct Limits {
     /// Replies 5xx to commands before the session is ended.
     pub errors: u32,
     /// Commands that bring no message further before one must have been stored: all but RCPT, DATA, QUIT and a BDAT with a
-    /// chunk of at least [`Limits::SMALL_CHUNK`] octets; a RCPT that was refused counts.
+    /// chunk of at least [`Limits::SMALL_CHUNK`] octets; a RCPT that was refused counts, and so does
+    /// what comes behind a MAIL that was put off.
     pub idle_commands: u32,
     /// Received fields in the header of a message before it counts as running in a circle; RFC 5321 §6.3 asks for 100.
     pub received: u32,

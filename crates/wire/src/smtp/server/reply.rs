@@ -30,6 +30,11 @@ impl Reply {
         self.code
     }
 
+    /// Its code of RFC 3463, or nothing.
+    pub(super) fn enhanced(&self) -> &'static str {
+        self.enhanced
+    }
+
     /// Whether it says that something was not done: 4xx and 5xx.
     pub fn is_failure(&self) -> bool {
         self.code >= 400

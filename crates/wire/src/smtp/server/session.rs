@@ -26,6 +26,8 @@ pub struct Session {
     messages: u32,
     /// Different domains among the recipients of this one.
     domains: usize,
+    /// The last MAIL was refused for now: what a client had sent behind it is told this. In a box, as that is seldom.
+    put_off: Option<Box<Reply>>,
 }
 
 /// How the client greeted us; the name is one word of printable ASCII, and whatever it likes.
@@ -134,7 +136,7 @@ impl Session {
     pub fn new(hostname: impl Into<Arc<str>>, limits: impl Into<Arc<Limits>>) -> Self {
         let (hostname, limits) = (hostname.into(), limits.into());
         let (hello, phase) = (None, Phase::Ready);
-        Self { limits, hostname, hello, phase, errors: 0, idle_commands: 0, messages: 0, domains: 0 }
+        Self { limits, hostname, hello, phase, errors: 0, idle_commands: 0, messages: 0, domains: 0, put_off: None }
     }
 
     /// Appends the reply that opens the session (RFC 5321 §3.1).
@@ -244,7 +246,11 @@ impl Session {
                 self.phase = Phase::Skipping(chunk.octets, reply, Skipped::Message);
                 return;
             }
-            Phase::MailAsked(_) | Phase::Ended(_) => Phase::Ready,
+            Phase::MailAsked(_) => {
+                self.put_off = put_off(&reply).map(Box::new);
+                Phase::Ready
+            }
+            Phase::Ended(_) => Phase::Ready,
             Phase::RecipientAsked(envelope, _) => {
                 self.phase = Phase::Recipients(envelope);
                 if !self.is_idling(out) {
@@ -330,6 +336,7 @@ impl Session {
             Command::Bdat(chunk) => self.bdat(chunk, out),
             Command::Rset => {
                 self.phase = Phase::Ready;
+                self.put_off = None;
                 Reply::new(250, "2.0.0", "Ok").write(out);
                 Event::Reset
             }
@@ -362,10 +369,12 @@ impl Session {
     fn greeted(&mut self, hello: Hello) -> Event<'static> {
         self.hello = Some(hello);
         self.phase = Phase::Ready;
+        self.put_off = None;
         Event::Hello
     }
 
     fn mail(&mut self, mail: Mail, out: &mut Vec<u8>) -> Event<'static> {
+        self.put_off = None;
         if self.hello.is_none() {
             return self.say(&Reply::new(503, "5.5.1", "Error: EHLO or HELO first"), out);
         }
@@ -446,12 +455,24 @@ impl Session {
 
     /// RCPT or DATA where neither may be; nothing changes.
     fn out_of_order(&mut self, phase: Phase, out: &mut Vec<u8>) -> Event<'static> {
-        let text = match phase {
-            Phase::Chunks(..) => "Error: the message comes by BDAT; RSET ends it", // RFC 3030 §2
-            _ => "Error: MAIL first",
+        let reply = match phase {
+            // RFC 3030 §2.
+            Phase::Chunks(..) => Reply::new(503, "5.5.1", "Error: the message comes by BDAT; RSET ends it"),
+            _ => self.no_mail(),
         };
         self.phase = phase;
-        self.say(&Reply::new(503, "5.5.1", text), out)
+        self.say_behind_mail(&reply, out)
+    }
+
+    /// What is said to RCPT, DATA and BDAT without a transaction. A client that pipelines had sent them before it could know
+    /// that its MAIL is refused for now (RFC 2920 §3.1): a 5xx would tell it that they never will be taken.
+    fn no_mail(&self) -> Reply {
+        self.put_off.as_deref().cloned().unwrap_or(Reply::new(503, "5.5.1", "Error: MAIL first"))
+    }
+
+    /// Says it; where it is no error, the command counts as one that brings no message further.
+    fn say_behind_mail(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Event<'static> {
+        if reply.code() < 500 && self.is_idling(out) { Event::Close } else { self.say(reply, out) }
     }
 
     fn receive_text<'a>(&mut self, step: Step<'a>, out: &mut Vec<u8>) -> Event<'a> {
@@ -493,6 +514,12 @@ impl Session {
         reply.write(out);
         Event::Answered
     }
+}
+
+/// What is said behind a MAIL that was answered with a 4xx.
+fn put_off(reply: &Reply) -> Option<Reply> {
+    let text = "Error: the sender was not accepted, try again later";
+    (400..500).contains(&reply.code()).then(|| Reply::new(reply.code(), reply.enhanced(), text))
 }
 
 const NO_RECIPIENTS: &str = "Error: no valid recipients";

@@ -82,7 +82,8 @@ fn connections_of_a_source_at_the_limit_and_one_beyond() {
 
 #[test]
 fn messages_and_recipients_of_a_source_at_the_limit_and_one_beyond() {
-    let server = server_with(Settings { messages: often(3), recipients: often(2), ..strict() }, Deadlines::default());
+    let settings = Settings { messages: often(3), recipients: often(2), failures: often(1), ..strict() };
+    let server = server_with(settings, Deadlines::default());
     let (mut one, mut other) = (server.client(), server.client());
     one.send("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").expect(&[250, 250, 250]);
     other.send("HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n").expect(&[250, 250, 250]);
@@ -98,6 +99,11 @@ fn messages_and_recipients_of_a_source_at_the_limit_and_one_beyond() {
     }
     one.send("MAIL FROM:<a@b>\r\n").expect(&[250]);
     refused(&mut other, "MAIL FROM:<a@b>\r\n", "messages");
+    // What was sent behind it without a pause is put off as well, and spends nothing.
+    refused(&mut other, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nBDAT 6 LAST\r\nNOOP\r\n", "messages");
+    for _ in 0..3 {
+        assert_eq!(other.reply(), "450 4.7.1 Error: the sender was not accepted, try again later");
+    }
     other.send("NOOP\r\n").expect(&[250]);
     assert_eq!(server.messages().len(), 2);
     server.stop((one, other));

@@ -34,7 +34,7 @@ impl Session {
                 self.phase = Phase::Chunk(envelope, text, chunk);
                 return Event::Answered;
             }
-            _ => (Reply::new(503, "5.5.1", "Error: MAIL first"), Skipped::Nothing(None)),
+            _ => (self.no_mail(), Skipped::Nothing(None)),
         };
         self.phase = Phase::Skipping(chunk.octets, reply, skipped);
         Event::Answered
@@ -103,7 +103,7 @@ impl Session {
             }
             Phase::Skipping(_, reply, Skipped::Nothing(envelope)) => {
                 self.phase = envelope.map_or(Phase::Ready, Phase::Recipients);
-                self.say(&reply, out)
+                self.say_behind_mail(&reply, out)
             }
             phase => {
                 self.phase = phase;

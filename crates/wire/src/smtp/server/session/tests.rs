@@ -205,6 +205,36 @@ fn refused_recipients_without_a_message_at_the_limit_and_one_beyond() {
 }
 
 #[test]
+fn what_is_pipelined_behind_a_mail_put_off_is_no_error_and_bounded_all_the_same() {
+    let said = |reply: Reply, commands: &str| {
+        let limits = Limits { errors: 2, idle_commands: 8, ..Limits::default() };
+        let mut session = Session::new("mx.example.org", limits);
+        let (input, mut out) = (format!("HELO c\r\nMAIL FROM:<a@b>\r\n{commands}"), Vec::new());
+        let mut input = input.as_bytes();
+        loop {
+            let Progress { consumed, event } = session.receive(input, &mut out);
+            input = &input[consumed..];
+            match event {
+                Event::Mail => session.refuse(reply.clone(), &mut out),
+                Event::NeedMore if input.is_empty() => break,
+                Event::Close => break,
+                _ => {}
+            }
+        }
+        let codes =
+            String::from_utf8(out).unwrap().lines().map(|line| line[..3].parse().unwrap()).collect::<Vec<u16>>();
+        (codes, session.errors())
+    };
+    let (later, never) = (Reply::new(450, "4.7.1", "Later"), Reply::new(550, "5.7.1", "Never"));
+    let batch = "RCPT TO:<c@d>\r\nDATA\r\nBDAT 3 LAST\r\nx\r\n";
+    assert_eq!(said(later.clone(), batch), (vec![250, 450, 450, 450, 450], 0));
+    assert_eq!(said(never, batch), (vec![250, 550, 503, 421], 3));
+    // HELO and MAIL are two commands that bring no message further; six make eight.
+    assert_eq!(said(later.clone(), &"DATA\r\n".repeat(6)).0, [250, 450, 450, 450, 450, 450, 450, 450]);
+    assert_eq!(said(later, &"DATA\r\n".repeat(7)).0, [250, 450, 450, 450, 450, 450, 450, 450, 421]);
+}
+
+#[test]
 fn small_chunks_without_a_message_at_the_limit_and_one_beyond() {
     let chunk = |octets: u64| format!("BDAT {octets}\r\n{}", "x".repeat(octets as usize));
     let begin = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
