@@ -54,6 +54,7 @@ impl Folder {
         for inner in [&spool, &blobs] {
             make_folder(inner)?;
         }
+        refuse_links(&path)?;
         let folder = Self {
             spool: open_folder(&spool)?,
             blobs: open_folder(&blobs)?,
@@ -171,6 +172,24 @@ impl Folder {
             Err(why) => Err(failed("making", &self.database())(why)),
         }
     }
+}
+
+/// Refuses a database that lies elsewhere: SQLite would keep its log beside the other end of the link, where what a crash
+/// left in it is not looked for.
+fn refuse_links(path: &Path) -> Result<(), OpenError> {
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        let file = path.join(name);
+        match fs::symlink_metadata(&file) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => {
+                let why = "it is no file but a link or a folder; to keep the mail elsewhere, make the whole state folder a link";
+                return Err(failed("opening", &file)(io::Error::other(why)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed("looking at", &file)(error)),
+        }
+    }
+    Ok(())
 }
 
 /// Makes a folder and the missing ones above it (mode 0700), and makes each of their names last.

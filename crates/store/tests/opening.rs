@@ -175,3 +175,22 @@ async fn a_store_that_is_only_dropped_lets_go_as_well() {
     assert!(store.message(id).await.unwrap().is_some());
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_database_that_is_a_link_is_refused() {
+    for name in ["store.db", "store.db-wal"] {
+        let place = Place::new();
+        place.open().close().await;
+        let _ = fs::remove_file(place.state().join(name));
+        let elsewhere = place.state().join("elsewhere");
+        fs::write(&elsewhere, "").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, place.state().join(name)).unwrap();
+        match Store::open(place.settings()) {
+            Err(OpenError::Io { path, source, .. }) => {
+                assert!(path.ends_with(name) && source.to_string().contains("a link"), "{path:?} {source}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        assert_eq!(fs::read(&elsewhere).unwrap(), b"");
+    }
+}
