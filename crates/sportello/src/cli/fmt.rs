@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -66,7 +67,8 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     let new = path.with_file_name(name);
-    let written = write_beside(&new, &path, text).and_then(|()| fs::rename(&new, &path));
+    let written =
+        write_beside(&new, &path, text).and_then(|()| fs::rename(&new, &path)).and_then(|()| sync_folder(&path));
     if written.is_err() {
         // The first error is the one to tell.
         let _ = fs::remove_file(&new);
@@ -76,9 +78,17 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 fn write_beside(new: &Path, old: &Path, text: &str) -> io::Result<()> {
     let mut file = File::options().write(true).create_new(true).open(new)?;
-    file.set_permissions(fs::metadata(old)?.permissions())?;
+    let was = fs::metadata(old)?;
+    // Whose it is before what they may: a change of owner takes rights away.
+    fchown(&file, Some(was.uid()), Some(was.gid()))?;
+    file.set_permissions(was.permissions())?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
+}
+
+/// Makes the new file's name last.
+fn sync_folder(of: &Path) -> io::Result<()> {
+    of.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 const EXAMPLES: &str = "\
@@ -89,3 +99,28 @@ Examples:
 Indentation, spaces and empty lines are made the usual ones; words, comments and line breaks stay as they are.
 
 Exit codes: 0 it has the usual form now, 1 it cannot be read, or --check found that it has not, 2 wrong usage.";
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    #[test]
+    fn a_file_keeps_its_owner_and_its_rights() {
+        let folder = std::env::temp_dir().join(format!("sportello-fmt-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("a.kdl");
+        fs::write(&file, "a  1").unwrap();
+        // Only root may give a file away; for others it stays their own.
+        let _ = chown(&file, Some(12_345), Some(54_321));
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        let told = |metadata: fs::Metadata| (metadata.uid(), metadata.gid(), metadata.permissions().mode());
+        let before = told(fs::metadata(&file).unwrap());
+        replace(&file, "a 1\n").unwrap();
+        assert_eq!(told(fs::metadata(&file).unwrap()), before);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a 1\n");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -25,6 +25,22 @@ pub enum FormatError {
 /// # Errors
 /// When it cannot be read. Nothing is guessed.
 pub fn formatted(text: &str) -> Result<String, FormatError> {
+    // A block that was short as it was written may be long as it is printed: then the next pass breaks it.
+    let mut written = once(text)?;
+    for _ in 1..PASSES {
+        let again = once(&written)?;
+        if again == written {
+            break;
+        }
+        written = again;
+    }
+    Ok(written)
+}
+
+/// The second pass sees every length as it is printed; the third one shows that nothing changes any more.
+const PASSES: usize = 4;
+
+fn once(text: &str) -> Result<String, FormatError> {
     let (tokens, faults) = lexical::tokens(text);
     if !faults.is_empty() {
         return Err(FormatError::Faults(faults));
@@ -260,6 +276,50 @@ mod tests {
         check("a /* b */ 1;// c\n", "a /* b */ 1 // c\n");
         let long = format!("a {{ b \"{}\" }}", "x".repeat(100));
         check(&long, &format!("a {{\n    b \"{}\"\n}}\n", "x".repeat(100)));
+    }
+
+    #[test]
+    fn a_second_time_changes_nothing() {
+        let short = format!("a {{{}}}", "b;".repeat(38));
+        check(&short, &format!("a {{\n{}}}\n", "    b\n".repeat(38)));
+        let mut state = 1_u32;
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as usize % below
+        };
+        let pieces = [
+            "b;",
+            "b; ",
+            "c 1 2;",
+            "d k=1\n",
+            "// e\n",
+            "/* f */",
+            "\n\n",
+            "  ",
+            "g {",
+            "g{",
+            "}",
+            "};",
+            "} \n",
+            "/-h;",
+            "i \\\n 2;",
+            "\"j j\" #\"k\"#;",
+            "/-{l}",
+        ];
+        let (mut read, mut blocks) = (0, 0);
+        for _ in 0..4_000 {
+            let mut text = String::new();
+            for _ in 0..=next(50) {
+                text.push_str(pieces[next(pieces.len())]);
+            }
+            let (open, closed) = (text.matches('{').count(), text.matches('}').count());
+            text.push_str(&"}".repeat(open.saturating_sub(closed)));
+            if let Ok(written) = formatted(&text) {
+                assert_eq!(formatted(&written).unwrap(), written, "{text:?}");
+                (read, blocks) = (read + 1, blocks + usize::from(open > 0));
+            }
+        }
+        assert!(read > 100 && blocks > 20, "{read} {blocks}");
     }
 
     #[test]
