@@ -1,7 +1,9 @@
 //! The programs that clients may run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use sportello_service::run::{Limits, Parameter, Program, ProgramError, Takes, Template, TemplateError};
 
@@ -74,13 +76,15 @@ fn refused(error: &ProgramError, name: Span, path: Span) -> Fault {
     }
 }
 
-/// What others may write, others may make the server run.
+/// What others may write, or any folder above it, others may make the server run.
 fn written_by_others(path: &Value, faults: &mut Vec<Fault>) {
     const OTHERS: u32 = 0o002;
-    let Some(file) = path.path() else { return };
-    let folder = file.parent().map(std::path::Path::to_owned);
-    for place in std::iter::once(file.clone()).chain(folder) {
-        let Ok(metadata) = fs::metadata(&place) else { continue };
+    let Some(written) = path.path().and_then(|path| std::path::absolute(path).ok()) else { return };
+    // A link leads elsewhere: who may rename a folder on either way decides as well.
+    let real = fs::canonicalize(&written).unwrap_or_else(|_| written.clone());
+    let places: BTreeSet<&Path> = written.ancestors().chain(real.ancestors()).collect();
+    for place in places {
+        let Ok(metadata) = fs::metadata(place) else { continue };
         let sticky = metadata.is_dir() && metadata.permissions().mode() & 0o1000 != 0;
         if metadata.permissions().mode() & OTHERS != 0 && !sticky {
             let fault = Fault::error(path.span, format!("everybody may write {}", place.display()));
