@@ -113,6 +113,10 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
         },
         Role::Smtp(mail) => match &mail.domains {
             smtp::Domains::All => "every message is caught, none leaves this machine".to_owned(),
+            smtp::Domains::AllBut(names) => match &**names {
+                [name] => format!("mail for all but {name} is caught, none leaves this machine"),
+                names => format!("mail for all but {} domains is caught, none leaves this machine", names.len()),
+            },
             smtp::Domains::These(names) => match &**names {
                 [name] => format!("mail for {name} is caught, none leaves this machine"),
                 names => format!("mail for {} domains is caught, none leaves this machine", names.len()),

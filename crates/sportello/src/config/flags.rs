@@ -69,7 +69,7 @@ impl Settings {
             return Err(Error::InState(root, state));
         }
         Ok(Self {
-            address: flags.address,
+            address: flags.address.to_canonical(),
             hostname: usual::hostname(),
             store: sportello_store::Settings::new(state),
             workers,
@@ -110,10 +110,11 @@ fn programs(flags: &Serve) -> Result<Vec<Program>, Error> {
 
 fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
     // The desk and the commands do not ask who is there, so they stay on this machine whatever the address.
-    let inside = if flags.address.is_loopback() { flags.address } else { Ipv4Addr::LOCALHOST.into() };
+    let address = flags.address.to_canonical();
+    let inside = if address.is_loopback() { address } else { Ipv4Addr::LOCALHOST.into() };
     let written = [
-        ("web", Role::Sites, flags.address, flags.web),
-        ("mail", Role::Smtp(smtp::Settings::default()), flags.address, flags.mail),
+        ("web", Role::Sites, address, flags.web),
+        ("mail", Role::Smtp(smtp::Settings::default()), address, flags.mail),
         ("commands", Role::Command(command::Limits::default()), inside, flags.commands),
         ("desk", Role::Desk, inside, flags.desk),
     ];

@@ -31,12 +31,12 @@ impl Settings {
         let address = one(written.first("address")).and_then(Value::address).unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (most_connections, most_per_source) = connections(written, faults);
         let store = store(written, faults);
-        let (sites, mail) = domains::settle(written, faults);
+        let (sites, mail, no_mail) = domains::settle(written, faults);
         if let Some(store) = &store {
             state::apart(written, &store.folder, faults);
         }
         let mut channels = channels::settle(written, (address, most_connections), faults);
-        take_mail(&mut channels, &mail);
+        take_mail(&mut channels, &mail, &no_mail);
         let programs = commands::settle(written, faults);
         // What seems to be missing may be what was mistyped and told already.
         if is_sound {
@@ -62,11 +62,16 @@ impl Settings {
     }
 }
 
-/// Tells each mail channel whose mail it takes.
-fn take_mail(channels: &mut [Door], mail: &[String]) {
+/// Tells each mail channel whose mail it takes: `*` stands for every domain that is not named.
+fn take_mail(channels: &mut [Door], mail: &[String], no_mail: &[String]) {
+    let domains = match (mail.iter().any(|name| name == "*"), no_mail) {
+        (false, _) => smtp::Domains::These(mail.into()),
+        (true, []) => smtp::Domains::All,
+        (true, named) => smtp::Domains::AllBut(named.into()),
+    };
     for door in channels {
-        if let (Role::Smtp(settings), false) = (&mut door.role, mail.iter().any(|name| name == "*")) {
-            settings.domains = smtp::Domains::These(mail.into());
+        if let Role::Smtp(settings) = &mut door.role {
+            settings.domains = domains.clone();
         }
     }
 }
@@ -109,6 +114,7 @@ fn store(written: &Written, faults: &mut Vec<Fault>) -> Option<sportello_store::
         let fault = Fault::error(value.span, format!("{} is not a folder", folder.display())).label("a file");
         faults.push(fault.help("name a folder; it is made when it is missing"));
     }
+    state::can_be_made(value.map(|value| value.span).unwrap_or_default(), &folder, faults);
     let mut store = sportello_store::Settings::new(folder);
     store.retention = retention(written, faults);
     let Some(directive) = directive else { return Some(store) };

@@ -18,7 +18,11 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
     let mut told = Told::new();
     let settings = &basis.settings;
     let kept = |wanted: &str| settings.mail.iter().find(|name| *name == wanted).cloned();
-    let Some(name) = kept(&domain).or_else(|| kept("*")) else {
+    let refused = settings.channels.iter().any(|door| match &door.role {
+        Role::Smtp(mail) => !mail.domains.take_of(address.domain()),
+        _ => false,
+    });
+    let Some(name) = kept(&domain).or_else(|| kept("*")).filter(|_| !refused) else {
         told.say(format!(
             "mail to {} is refused at RCPT (550): no domain {domain} keeps mail here, and none is sent on",
             visible(written)

@@ -70,3 +70,14 @@ fn a_command_without_a_channel_is_out_of_reach() {
     assert!(command::explain(&basis, "ping").happens.join("\n").contains("no channel speaks command"));
     assert!(unknown(&basis, "domian").message.contains("did you mean domain?"));
 }
+
+#[test]
+fn a_named_domain_without_mail_takes_none_beside_everybody() {
+    let basis = basis(
+        "channel mail port=1025 protocol=smtp\nchannel web port=8080 protocol=http\n\
+         domain example.org { site example.org { root \"/bin\" } }\ndomain \"*\" { mail { capture } }\n",
+    );
+    let check = |address: &str, expect| check(mail::explain(&basis, address), &basis, expect);
+    check("ada@example.org", ("is refused at RCPT (550)", &[3, 4], 1));
+    check("ada@example.net", ("every domain that is not named", &[1, 4], 0));
+}

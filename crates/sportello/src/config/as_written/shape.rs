@@ -1,5 +1,7 @@
 //! Directives against the table: names, places, numbers of values, and what each value may be.
 
+use std::net::IpAddr;
+
 use kdl::{KdlEntry, KdlNode, KdlValue};
 
 use super::{Datum, Directive, Value};
@@ -292,7 +294,7 @@ fn textual(kind: &Kind, text: &str, source: &Source) -> Result<Datum, Option<Str
             Err(_) if text.contains(':') => Err(Some("write the host alone; the port is the channel's".to_owned())),
             Err(_) => Err(None),
         },
-        Kind::Address => text.parse().map(Datum::Address).map_err(|_| {
+        Kind::Address => text.parse().map(|address: IpAddr| Datum::Address(address.to_canonical())).map_err(|_| {
             let near = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
             match near {
                 Some(inner) => Some(format!("write it without brackets: \"{inner}\"")),

@@ -1,7 +1,8 @@
 //! The channels: where each listens, what is served on it, its limits and its deadlines.
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::num::NonZeroU32;
 
 use sportello_net::rate::Often;
@@ -30,6 +31,7 @@ pub(super) fn settle(written: &Written, (address, most): (IpAddr, usize), faults
         let _ = settled.iter().find(|(other, first)| apart((&door, directive), (other, first), faults) == Apart::No);
         settled.push((door, directive));
     }
+    of_this_machine(written, &settled, faults);
     let doors = settled.into_iter().enumerate();
     doors.map(|(index, (door, _))| Door { channel: Channel { index, ..door.channel }, ..door }).collect()
 }
@@ -67,6 +69,27 @@ fn door(
     };
     let line = written.source.place(directive.name.start).line;
     Some(Door { channel, role, origin: Origin::File { path: written.source.path().to_owned(), line } })
+}
+
+/// Each address must be one that can be listened on; each is tried once, on a port that nobody has.
+fn of_this_machine(written: &Written, settled: &[(Door, &Directive)], faults: &mut Vec<Fault>) {
+    let mut tried: Vec<IpAddr> = Vec::new();
+    for (door, directive) in settled {
+        let address = door.channel.address.ip();
+        if tried.contains(&address) {
+            continue;
+        }
+        tried.push(address);
+        // A datagram socket has the same addresses, and nobody can connect to it meanwhile.
+        let Err(error) = UdpSocket::bind((address, 0)) else { continue };
+        let value = directive.property("address").or_else(|| one(written.first("address")));
+        let message = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => format!("{address} is not an address of this machine"),
+            _ => format!("{address} cannot be listened on: {error}"),
+        };
+        let fault = Fault::error(value.map_or(directive.name, |value| value.span), message).label("not here");
+        faults.push(fault.help("write an address of this machine (`ip address` lists them)"));
+    }
 }
 
 /// Each directive of the block must be one for the channel's protocol.

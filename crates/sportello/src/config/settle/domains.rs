@@ -12,9 +12,9 @@ use crate::config::settings::{Hosts, Others, Site};
 use crate::config::source::Span;
 use crate::protocol::http;
 
-/// All sites, and the domains whose mail is kept.
-pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, Vec<String>) {
-    let (mut sites, mut mail) = (Vec::new(), Vec::new());
+/// All sites, the domains whose mail is kept, and those that are named and keep none.
+pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, Vec<String>, Vec<String>) {
+    let (mut sites, mut mail, mut no_mail) = (Vec::new(), Vec::new(), Vec::new());
     let mut domains: Vec<(&str, Span)> = Vec::new();
     let mut hosts: Vec<(&str, Span)> = Vec::new();
     for directive in written.all("domain") {
@@ -30,9 +30,11 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
         }
         if directive.first("mail").is_some_and(|mail| mail.first("capture").is_some()) {
             mail.push(name.to_owned());
+        } else {
+            no_mail.push(name.to_owned());
         }
     }
-    (sites, mail)
+    (sites, mail, no_mail)
 }
 
 /// Two of one name cannot both have it.

@@ -3,9 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD};
+use rustix::io::Errno;
+
 use super::one;
 use crate::config::as_written::{Value, Written};
 use crate::config::fault::Fault;
+use crate::config::source::Span;
 
 /// Tells where the state folder lies in a folder that is served (it is kept back then), and where all that should be served
 /// would be kept back.
@@ -16,7 +20,7 @@ pub(super) fn apart(written: &Written, state: &Path, faults: &mut Vec<Fault>) {
         let Some((value, root)) = one(site.first("root")).and_then(|value| Some((value, Value::path(value)?))) else {
             continue;
         };
-        let Ok(root) = fs::canonicalize(root) else { continue };
+        let Some(root) = fs::canonicalize(root).ok().filter(|root| root.is_dir()) else { continue };
         let fault = if root.starts_with(&resolved) {
             Fault::error(value.span, format!("{} is in the state folder, {}", root.display(), state.display()))
                 .label("not to be served")
@@ -31,6 +35,34 @@ pub(super) fn apart(written: &Written, state: &Path, faults: &mut Vec<Fault>) {
         };
         faults.push(its.into_iter().fold(fault, |fault, span| fault.also(span, "the state folder")));
     }
+}
+
+/// Tells where the folder cannot be made: by nobody, or not by this user; the server may be started by another.
+pub(super) fn can_be_made(at: Span, folder: &Path, faults: &mut Vec<Fault>) {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let Some(there) = whole.ancestors().find(|above| fs::symlink_metadata(above).is_ok()) else { return };
+    let shown = (folder.display(), there.display());
+    if !there.is_dir() {
+        // A file in its very place is told already.
+        if there != whole {
+            let message = format!("the state folder {} cannot be made: {} is no folder", shown.0, shown.1);
+            let fault = Fault::error(at, message).label("not to be had");
+            faults.push(fault.help("name a folder; it is made when it is missing"));
+        }
+        return;
+    }
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    let Err(error) = rustix::fs::accessat(CWD, there, wanted, AtFlags::EACCESS) else { return };
+    let message = format!("this user may not write in {}, so cannot have the state folder {}", shown.1, shown.0);
+    let fault = match error {
+        Errno::ACCESS | Errno::PERM => Fault::warning(at, message).label("not this user's"),
+        other => {
+            let why = std::io::Error::from(other);
+            Fault::error(at, format!("the state folder {} cannot be made in {}: {why}", shown.0, shown.1))
+                .label("not to be had")
+        }
+    };
+    faults.push(fault.help("start the server as a user who may, or name another folder"));
 }
 
 /// Where a folder is, or will be once it is made: without links, as far as there is something.

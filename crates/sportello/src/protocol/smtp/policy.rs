@@ -47,17 +47,29 @@ pub enum Domains {
     All,
     /// That of these domains, in lower case, and of the postmaster without a domain (RFC 5321 §4.1.1.3).
     These(Arc<[String]>),
+    /// That of every domain but these, in lower case, and of the postmaster without a domain.
+    AllBut(Arc<[String]>),
 }
 
 impl Domains {
     /// Whether mail to this recipient is taken.
     pub fn take(&self, recipient: &ForwardPath) -> bool {
-        match (self, recipient) {
-            (Self::All, _) | (_, ForwardPath::Postmaster) => true,
-            (Self::These(names), ForwardPath::Address(address)) => match address.domain() {
-                Domain::Name(name) => names.iter().any(|its| its.eq_ignore_ascii_case(name)),
-                Domain::Literal(_) => false,
-            },
+        match recipient {
+            ForwardPath::Postmaster => true,
+            ForwardPath::Address(address) => self.take_of(address.domain()),
+        }
+    }
+
+    /// Whether mail of this domain is taken.
+    pub fn take_of(&self, domain: &Domain) -> bool {
+        let is_among = |names: &[String]| match domain {
+            Domain::Name(name) => names.iter().any(|its| its.eq_ignore_ascii_case(name)),
+            Domain::Literal(_) => false,
+        };
+        match self {
+            Self::All => true,
+            Self::These(names) => is_among(names),
+            Self::AllBut(names) => !is_among(names),
         }
     }
 }
@@ -221,6 +233,9 @@ mod tests {
         ] {
             assert_eq!(takes(&policy, path), taken, "{path}");
             assert!(takes(&Policy::new(&Settings::default()), path), "{path}");
+            let domains = Domains::AllBut(Arc::from(["example.org".to_owned()]));
+            let all_but = Policy::new(&Settings { domains, ..Settings::default() });
+            assert_eq!(takes(&all_but, path), !taken || path == "<postmaster>", "{path}");
         }
     }
 
