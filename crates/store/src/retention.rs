@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::sqlite::reader::{Oldest, Reader};
 use crate::sqlite::writer::{Request, WeakWriter};
 use crate::threads::Pool;
-use crate::types::MessageId;
 
 /// How often it looks for what is too old, and how long it waits after a failure.
 const TICK: Duration = Duration::from_secs(60);
@@ -42,17 +41,21 @@ impl Retention {
         self.most_messages.is_some_and(|most| messages > most) || self.most_bytes.is_some_and(|most| bytes > most)
     }
 
-    /// Which of the oldest messages must go; `messages` and `bytes` are what there is in all.
-    fn surplus(&self, oldest: &[Oldest], mut messages: u64, mut bytes: u64, now_ms: u64) -> Vec<MessageId> {
+    /// Whether one of the oldest messages must go; `messages` and `bytes` are what there is in all.
+    pub(crate) fn must_go(&self, message: &Oldest, messages: u64, bytes: u64, now_ms: u64) -> bool {
         let received_before = self.oldest.map(|oldest| {
             let oldest = u64::try_from(oldest.as_millis()).unwrap_or(u64::MAX);
             now_ms.saturating_sub(oldest)
         });
+        received_before.is_some_and(|limit| message.received_ms < limit) || self.is_exceeded(messages, bytes)
+    }
+
+    /// Which of the oldest messages must go as far as is known before the transaction, which looks again.
+    fn surplus(&self, oldest: &[Oldest], mut messages: u64, mut bytes: u64, now_ms: u64) -> Vec<Oldest> {
         let mut surplus = Vec::new();
         for message in oldest {
-            let too_old = received_before.is_some_and(|limit| message.received_ms < limit);
-            if too_old || self.is_exceeded(messages, bytes) {
-                surplus.push(message.id);
+            if self.must_go(message, messages, bytes, now_ms) {
+                surplus.push(*message);
                 messages = messages.saturating_sub(1);
                 bytes = bytes.saturating_sub(message.size);
             }
@@ -196,12 +199,13 @@ impl Work {
             let oldest = self.readers.run_blocking(|reader| reader.oldest(STEP))??;
             let (messages, bytes) = (&self.counters.messages, &self.counters.bytes);
             let (messages, bytes) = (messages.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed));
-            let surplus = self.rule.borrow().surplus(&oldest, messages, bytes, self.clock.now_ms());
+            let (rule, now_ms) = (*self.rule.borrow(), self.clock.now_ms());
+            let surplus = rule.surplus(&oldest, messages, bytes, now_ms);
             if surplus.is_empty() {
                 break;
             }
             let (asker, answer) = oneshot::channel();
-            self.writer.send(Request::Delete(surplus, asker))?;
+            self.writer.send(Request::Retire { oldest: surplus, rule, now_ms, asker })?;
             let step = answer.blocking_recv().map_err(|_| Error::Closed)??;
             Counters::add(&self.counters.retired, step as u64);
             deleted += step;
@@ -238,13 +242,14 @@ fn time_of_day() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::MessageId;
 
     /// The numbers of those that must go of four messages of 10 bytes received at 1000, 2000, 3000 and 4000 ms.
     fn surplus(rule: Retention, now_ms: u64) -> Vec<i64> {
         let oldest: Vec<Oldest> = (1..=4)
             .map(|number| Oldest { id: MessageId(number), size: 10, received_ms: number as u64 * 1000 })
             .collect();
-        rule.surplus(&oldest, 4, 40, now_ms).into_iter().map(|id| id.0).collect()
+        rule.surplus(&oldest, 4, 40, now_ms).into_iter().map(|message| message.id.0).collect()
     }
 
     #[test]
@@ -276,7 +281,7 @@ mod tests {
     fn a_message_from_the_future_keeps_no_other_from_becoming_old() {
         let rule = Retention { oldest: Some(Duration::ZERO), ..Retention::default() };
         let oldest = [9000, 1000].map(|received_ms| Oldest { id: MessageId(received_ms as i64), size: 1, received_ms });
-        assert_eq!(rule.surplus(&oldest, 2, 2, 5000), [MessageId(1000)]);
+        assert_eq!(rule.surplus(&oldest, 2, 2, 5000), [oldest[1]]);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::blob::incoming::Body;
 use crate::error::Error;
+use crate::retention::Retention;
+use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
 use crate::sqlite::{schema, tags};
 use crate::types::{Flags, MailboxId, MessageId, Seen};
@@ -164,6 +166,29 @@ pub(crate) fn delete(
         tags::prune(connection)?;
     }
     Ok((deleted, files))
+}
+
+/// Deletes those of the oldest messages that still must go; which they were, and whose bodies are files to remove after
+/// the commit. Others may have deleted some since they were looked for, and
+/// each that is deleted here may be the last that is too much.
+pub(crate) fn retire(
+    connection: &Connection,
+    ledgers: &mut [Ledger],
+    oldest: &[Oldest],
+    rule: &Retention,
+    now_ms: u64,
+) -> Result<(Vec<MessageId>, Vec<MessageId>), Trouble> {
+    let (mut retired, mut files) = (Vec::new(), Vec::new());
+    for message in oldest {
+        let sum = |of: fn(&Ledger) -> i64| ledgers.iter().map(of).sum::<i64>().unsigned_abs();
+        let (messages, bytes) = (sum(|ledger| ledger.messages), sum(|ledger| ledger.bytes));
+        if rule.must_go(message, messages, bytes, now_ms) {
+            let (number, more) = delete(connection, ledgers, &[message.id])?;
+            retired.extend((number > 0).then_some(message.id));
+            files.extend(more);
+        }
+    }
+    Ok((retired, files))
 }
 
 /// Moves the end of the leased ids.

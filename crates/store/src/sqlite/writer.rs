@@ -23,9 +23,10 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::ids::Ids;
 use crate::index::indexer::Bell;
-use crate::retention::KeeperBell;
+use crate::retention::{KeeperBell, Retention};
 use crate::sqlite::apply::{self, Ledger, Row};
 use crate::sqlite::checkpoint::{self, Checkpointer};
+use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
 use crate::sqlite::{schema, tags};
 use crate::tag::Tag;
@@ -43,6 +44,13 @@ pub(crate) enum Request {
     Accept(Box<Row>, Asker<()>),
     SetSeen(Vec<MessageId>, Seen, Asker<usize>),
     Delete(Vec<MessageId>, Asker<usize>),
+    /// Delete those of the oldest messages that still must go.
+    Retire {
+        oldest: Vec<Oldest>,
+        rule: Retention,
+        now_ms: u64,
+        asker: Asker<usize>,
+    },
     SetTags(Vec<MessageId>, Vec<Tag>, Asker<usize>),
     /// Another tag, or none, in the place of this one, on so many messages.
     ReplaceTag {
@@ -147,6 +155,8 @@ enum Done {
     Accepted,
     Changed(usize),
     Deleted(usize, Vec<MessageId>),
+    /// Which of them went.
+    Retired(Vec<MessageId>, Vec<MessageId>),
     Leased(i64),
 }
 
@@ -289,6 +299,8 @@ impl Work {
             Request::Delete(messages, _) => {
                 apply::delete(connection, ledgers, messages).map(|(deleted, files)| Done::Deleted(deleted, files))
             }
+            Request::Retire { oldest, rule, now_ms, .. } => apply::retire(connection, ledgers, oldest, rule, *now_ms)
+                .map(|(retired, files)| Done::Retired(retired, files)),
             Request::LeaseIds | Request::Close => {
                 let end = leases.wanted_end();
                 apply::lease(connection, end)?;
@@ -315,6 +327,10 @@ impl Work {
                     self.remove(files);
                     drop(asker.send(Ok(deleted)));
                 }
+                (Request::Retire { asker, .. }, Ok(Done::Retired(retired, files))) => {
+                    self.remove(files);
+                    drop(asker.send(Ok(retired.len())));
+                }
                 (Request::LeaseIds, Ok(Done::Leased(end))) => self.tools.ids.leased(end),
                 (request, done) => {
                     let error = done.err().unwrap_or(Error::Closed);
@@ -331,8 +347,11 @@ impl Work {
     /// Tells those who follow the mailboxes, also before anyone is answered.
     fn tell(&self, group: &[Request], done: &[Result<Done, Error>], changed: bool) {
         for (request, done) in group.iter().zip(done) {
-            if let (Request::Delete(ids, _), Ok(Done::Deleted(1.., _))) = (request, done) {
-                self.tools.bell.deleted(ids);
+            match (request, done) {
+                (Request::Delete(ids, _), Ok(Done::Deleted(1.., _))) | (_, Ok(Done::Retired(ids, _))) => {
+                    self.tools.bell.deleted(ids);
+                }
+                _ => {}
             }
         }
         if changed {
@@ -367,6 +386,7 @@ impl Work {
             Request::SetSeen(_, _, asker)
             | Request::SetTags(_, _, asker)
             | Request::ReplaceTag { asker, .. }
+            | Request::Retire { asker, .. }
             | Request::Delete(_, asker) => drop(asker.send(Err(error))),
             Request::LeaseIds => self.tools.ids.not_leased(),
             Request::Close => {}

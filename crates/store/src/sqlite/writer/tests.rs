@@ -173,3 +173,29 @@ async fn the_log_is_bounded_while_commits_go_on() {
     assert!(most <= checkpoint::HARD + checkpoint::SOFT + one_group, "{most} pages");
     assert_eq!(bench.work().tools.bodies.counters.failure(), None);
 }
+
+#[tokio::test]
+async fn what_others_deleted_meanwhile_is_not_deleted_again_for_the_retention() {
+    let mut bench = Bench::new("retire");
+    let mut group = Vec::new();
+    for id in 1..=6 {
+        group.push(bench.accept(id, 100).await.0);
+    }
+    bench.work().commit(&mut group);
+    // Found when there were six; a user's deletion comes first, even in the same group.
+    let oldest = [1, 2, 3].map(|id| Oldest { id: MessageId(id), size: 100, received_ms: 1 });
+    let rule = Retention { most_messages: Some(3), ..Retention::default() };
+    let (asker, user) = oneshot::channel();
+    let delete = Request::Delete(vec![MessageId(1), MessageId(5)], asker);
+    let (asker, keeper) = oneshot::channel();
+    let retire = Request::Retire { oldest: oldest.to_vec(), rule, now_ms: 1, asker };
+    bench.work().commit(&mut vec![delete, retire]);
+    assert_eq!((user.await.unwrap().unwrap(), keeper.await.unwrap().unwrap()), (2, 1));
+    let left: Vec<i64> = bench.stored().await.iter().map(|(id, ..)| *id).collect();
+    assert_eq!(left, [6, 4, 3]);
+    let (asker, keeper) = oneshot::channel();
+    let rule = Retention { most_bytes: Some(299), ..Retention::default() };
+    bench.work().commit(&mut vec![Request::Retire { oldest: oldest.to_vec(), rule, now_ms: 1, asker }]);
+    assert_eq!(keeper.await.unwrap().unwrap(), 1);
+    assert_eq!(bench.stored().await.len(), 2);
+}
