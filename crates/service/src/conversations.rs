@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::figure::grouped;
+
 /// The keeper, shared by all workers. Clones are the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Conversations(Arc<Shared>);
@@ -259,7 +261,7 @@ impl Conversation {
 
     fn elided(&mut self, bytes: u64) {
         if bytes > 0 {
-            self.add(Speaker::Elided, format!("… {} bytes", grouped(bytes)));
+            self.add(Speaker::Elided, format!("… {} bytes", grouped(bytes, ',')));
         }
     }
 
@@ -315,7 +317,11 @@ impl Verb {
                 let word = words(line).next().unwrap_or_default();
                 let start = word.get(..LONGEST_WORD).unwrap_or(word);
                 let text = printable(start);
-                if start.len() == line.len() { text } else { format!("{text}… {} bytes", grouped(line.len() as u64)) }
+                if start.len() == line.len() {
+                    text
+                } else {
+                    format!("{text}… {} bytes", grouped(line.len() as u64, ','))
+                }
             }
         }
     }
@@ -366,19 +372,6 @@ fn printable(line: &[u8]) -> String {
     }
     if cut.len() < line.len() {
         text.push('…');
-    }
-    text
-}
-
-/// `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

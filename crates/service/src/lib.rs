@@ -8,6 +8,7 @@
 pub mod conversations;
 pub mod desk;
 pub mod failure;
+pub mod figure;
 pub mod files;
 pub mod mailbox;
 pub mod picture;

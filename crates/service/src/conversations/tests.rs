@@ -200,10 +200,3 @@ fn a_message_of_an_earlier_run_has_no_session_here() {
     assert!(keeper.of_message(13, began).is_none());
     assert!(keeper.of_message(12, began - Duration::from_millis(2)).is_none());
 }
-
-#[test]
-fn numbers_are_grouped() {
-    for (number, expect) in [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")] {
-        assert_eq!(grouped(number), expect);
-    }
-}

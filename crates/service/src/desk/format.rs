@@ -2,6 +2,8 @@
 
 use sportello_wire::date::Civil;
 
+use crate::figure;
+
 /// `17 B`, `4.2 KB`, `50 MB`: powers of 1000, two digits at least.
 pub(super) fn bytes(count: u64) -> String {
     const UNITS: [&str; 6] = ["KB", "MB", "GB", "TB", "PB", "EB"];
@@ -42,15 +44,7 @@ pub(super) fn milliseconds(count: u64) -> String {
 
 /// `1 234 567`: groups of three, parted by a narrow space.
 pub(super) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut grouped = String::with_capacity(digits.len().saturating_add(8));
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len().saturating_sub(index)).is_multiple_of(3) {
-            grouped.push('\u{202f}');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    figure::grouped(count, '\u{202f}')
 }
 
 /// `2026-11-23 04:05` in UTC; the page's script turns it into the reader's time.

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 
 use serde::Serialize;
+use sportello_service::figure;
 
 /// A place to print on: standard output or standard error.
 pub struct Paper {
@@ -128,15 +129,7 @@ pub fn visible_bytes(bytes: &[u8]) -> String {
 
 /// `1,234,567`
 pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    figure::grouped(number, ',')
 }
 
 /// `17 B`, `1.5 KiB`, `640 MiB`: three figures are enough to see.
@@ -202,14 +195,6 @@ impl<E: std::error::Error> From<E> for Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
-            assert_eq!(grouped(number), text);
-        }
-        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
-    }
 
     #[test]
     fn sizes_have_three_figures() {

@@ -15,7 +15,7 @@ mod settle;
 pub mod source;
 pub mod suggest;
 pub mod table;
-mod usual;
+pub(crate) mod usual;
 pub mod value;
 
 pub use self::checked::Checked;

@@ -7,25 +7,17 @@ use sportello_net::rate::Often;
 use sportello_net::simulation::{self, Client, Simulation};
 
 use super::*;
+use crate::config::{Role, usual};
 
 /// The mail channel's waits, as `serve` has them.
 fn channel() -> Channel {
-    let seconds = Duration::from_secs;
     Channel {
         index: 0,
         name: "mail".into(),
         address: SocketAddr::from(([127, 0, 0, 1], 25)),
         loopback: true,
         speaker: Speaker::Server,
-        deadlines: Deadlines {
-            first_byte: seconds(300),
-            idle: seconds(300),
-            between_bytes: seconds(180),
-            request: seconds(3_600),
-            write: seconds(60),
-            rate_grace: seconds(180),
-            minimum_rate: 64,
-        },
+        deadlines: usual::deadlines(&Role::Smtp(Settings::default())),
         most_connections: 100,
         backlog: 16,
     }
