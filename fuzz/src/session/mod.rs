@@ -8,8 +8,8 @@ pub(crate) mod command;
 pub(crate) mod http;
 pub(crate) mod smtp;
 
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::Duration;
 
 use sportello_net::deadline::TICK;
@@ -165,24 +165,55 @@ async fn end(mut client: Client, silent: bool) -> Vec<u8> {
     heard
 }
 
-/// A folder of this process, in memory where the machine has such a place; whoever made one of this name before is dead.
+/// A folder of this process, in memory where the machine has such a place. Those of processes that are dead are removed first: a
+/// search that ends with a finding removes nothing.
 fn folder(name: &str) -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     let above = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    let folder = above.join(format!("sportello-fuzz-{}-{name}", std::process::id()));
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(|| sweep(&above));
+    let folder = above.join(format!("{PREFIX}{}-{name}", std::process::id()));
     FOLDERS.lock().unwrap().push(folder.clone());
+    LEAVING.with(|_| {});
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     folder
 }
 
+/// How the folders' names begin; the process's number follows.
+const PREFIX: &str = "sportello-fuzz-";
+
 /// The folders that this process made.
 static FOLDERS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+thread_local! {
+    /// libFuzzer ends the process from within: what is left to us is what the C library does for the main thread at exit.
+    static LEAVING: Leaving = const { Leaving };
+}
+
+struct Leaving;
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        clean();
+    }
+}
+
 /// Removes them, at the end.
 pub(crate) fn clean() {
-    for folder in FOLDERS.lock().unwrap().drain(..) {
+    for folder in FOLDERS.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
         let _ = std::fs::remove_dir_all(folder);
+    }
+}
+
+/// Removes the folders of processes that do not live any more.
+fn sweep(above: &Path) {
+    for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        if number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -200,5 +231,14 @@ mod tests {
         ];
         assert_eq!(steps(b"a\r\n\xff\x02b\xff\xff\xff\xfe"), expect);
         assert_eq!(sent(b"a\xff\x02b\xff\xff\xff\xfe\xff"), b"ab\xff\xff");
+    }
+
+    #[test]
+    fn only_the_folders_of_the_dead_are_swept() {
+        let above = folder("swept");
+        let [dead, own, other] = ["sportello-fuzz-4294967295-mail", "sportello-fuzz-1-mail", "sportello-fuzz-x"];
+        [dead, own, other].iter().for_each(|name| std::fs::create_dir(above.join(name)).unwrap());
+        sweep(&above);
+        assert_eq!([dead, own, other].map(|name| above.join(name).exists()), [false, true, true]);
     }
 }
