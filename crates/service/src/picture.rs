@@ -74,6 +74,18 @@ pub struct ChannelView {
     pub bytes_in: u64,
     /// Bytes sent to clients.
     pub bytes_out: u64,
+    /// What a mail channel refused to sources that were too early, too often there or wanted too much; empty for others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<RefusalView>,
+}
+
+/// How often something was refused for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusalView {
+    /// `connection-rate`, `pregreet`, `message-rate`, `recipient-rate`, `error-rate` or `disk-share`.
+    pub reason: String,
+    /// How often since the start.
+    pub count: u64,
 }
 
 /// One thread of the process.

@@ -13,7 +13,7 @@ use sportello_net::{BindError, Connection, Listener, Serve, Workers};
 use sportello_service::conversations::Conversations;
 use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
-use sportello_service::picture::Observer;
+use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::run::spawner::SpawnerHandle;
 use sportello_store::{OpenError, Store};
@@ -22,7 +22,7 @@ use thiserror::Error;
 use crate::announce;
 use crate::config::{Door, Origin, Others, Role, Settings, Site};
 use crate::observe::log::Log;
-use crate::observe::{Observatory, Recorder, Samples};
+use crate::observe::{About, Observatory, Recorder, Samples};
 use crate::protocol::{command, http, smtp};
 use crate::socket;
 
@@ -122,12 +122,13 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     };
     let mut plans: Vec<Plan> = doors.iter().map(|door| Plan::of(&door.role)).collect();
     let mut most: Vec<usize> = doors.iter().map(|door| door.channel.most_connections).collect();
-    let mut observatory = observatory(settings, &doors, &shared);
+    let mut observatory = observatory(settings, &doors, &plans, &shared);
     match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
         Ok(listener) => {
             plans.push(Plan::Command(command::Limits::default()));
             most.push(listener.channel().most_connections);
-            observatory.channels.push(("command", "the command line of this machine".to_owned()));
+            let purpose = "the command line of this machine".to_owned();
+            observatory.channels.push(About { protocol: "command", purpose, refusals: None });
             listeners.push(listener);
         }
         // Our clients then take a command channel.
@@ -192,6 +193,13 @@ impl Plan {
             Role::Desk => Self::Desk,
             Role::Smtp(settings) => Self::Smtp(Arc::new(smtp::Policy::new(settings))),
             Role::Command(limits) => Self::Command(*limits),
+        }
+    }
+
+    fn refusals(&self) -> Option<Arc<smtp::Refusals>> {
+        match self {
+            Self::Smtp(policy) => Some(Arc::clone(policy.refusals())),
+            Self::Sites | Self::Desk | Self::Command(_) => None,
         }
     }
 }
@@ -264,17 +272,26 @@ pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<Files>>) {
     (sites, all)
 }
 
-fn observatory(settings: &Settings, doors: &[Door], shared: &Shared) -> Observatory {
-    let said = |door: &Door| (door.role.protocol(), announce::purpose(&door.role, door.channel.address, settings));
+fn observatory(settings: &Settings, doors: &[Door], plans: &[Plan], shared: &Shared) -> Observatory {
+    let about = |(door, plan): (&Door, &Plan)| About {
+        protocol: door.role.protocol(),
+        purpose: announce::purpose(&door.role, door.channel.address, settings),
+        refusals: plan.refusals().map(|refusals| Box::new(move || views(&refusals)) as _),
+    };
     Observatory {
         address: settings.address,
         state: settings.store.folder.clone(),
-        channels: doors.iter().map(said).collect(),
+        channels: doors.iter().zip(plans).map(about).collect(),
         samples: (0..settings.workers).map(|_| Samples::default()).collect(),
         store: shared.store.clone(),
         runner: shared.runner.clone(),
         began: Instant::now(),
     }
+}
+
+fn views(refusals: &smtp::Refusals) -> Vec<RefusalView> {
+    let view = |reason: smtp::Reason| RefusalView { reason: reason.name().to_owned(), count: refusals.total(reason) };
+    smtp::Reason::ALL.map(view).to_vec()
 }
 
 fn bind(settings: &Settings) -> Result<Vec<Listener>, StartError> {

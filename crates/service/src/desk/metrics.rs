@@ -20,6 +20,7 @@ fn exposition(picture: &Picture) -> String {
     page.family("sportello_build_info", Kind::Gauge, "Which version runs.").sample(&version, 1);
     process(&mut page, picture);
     channels(&mut page, picture);
+    refusals(&mut page, picture);
     threads(&mut page, picture);
     store(&mut page, picture);
     programs(&mut page, picture);
@@ -52,6 +53,17 @@ fn channels(page: &mut Page, picture: &Picture) {
         let mut family = page.family(name, kind, help);
         for channel in &picture.channels {
             family.sample(&[("channel", &channel.name), ("protocol", &channel.protocol)], figure(channel));
+        }
+    }
+}
+
+/// What mail channels refused, a series for each reason.
+fn refusals(page: &mut Page, picture: &Picture) {
+    let help = "What clients of other machines were refused, by reason: too early, too often, too much.";
+    let mut family = page.family("sportello_mail_refusals_total", Kind::Counter, help);
+    for channel in &picture.channels {
+        for refusal in &channel.refusals {
+            family.sample(&[("channel", &channel.name), ("reason", &refusal.reason)], refusal.count);
         }
     }
 }
@@ -176,7 +188,7 @@ const MOST_THREADS: usize = 2000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{ConnectionView, RequestView, ThreadView};
+    use crate::picture::{ConnectionView, RefusalView, RequestView, ThreadView};
 
     fn picture() -> Picture {
         let thread = |name: &str, cpu_ms| ThreadView { name: name.into(), cpu_ms, ..ThreadView::default() };
@@ -188,6 +200,9 @@ mod tests {
                 name: "a\"b\\c\nd".into(),
                 protocol: "http".into(),
                 requests: 7,
+                refusals: [("pregreet", 3), ("disk-share", 0)]
+                    .map(|(reason, count)| RefusalView { reason: reason.into(), count })
+                    .to_vec(),
                 ..ChannelView::default()
             }],
             threads: vec![thread("worker-0", 1_001), thread("tokio", 10), thread("tokio", 20)],
@@ -203,6 +218,7 @@ mod tests {
         for line in [
             "# TYPE sportello_requests_total counter",
             "sportello_requests_total{channel=\"a\\\"b\\\\c\\nd\",protocol=\"http\"} 7",
+            "sportello_mail_refusals_total{channel=\"a\\\"b\\\\c\\nd\",reason=\"pregreet\"} 3",
             "sportello_build_info{version=\"0.1.0\"} 1",
             "process_start_time_seconds 3.750",
             "sportello_uptime_seconds 1.250",

@@ -111,6 +111,7 @@ fn totals(picture: &Picture, ink: Ink) -> String {
     if let Some(reason) = &store.failed {
         text += &format!("             {}\n", ink.paint(Style::Bad, format_args!("refuses mail: {}", visible(reason))));
     }
+    text += &refusals(picture);
     let names = match programs.names.len() {
         0 => "none configured (serve --command NAME=PATH)".to_owned(),
         _ => cut(&programs.names.join(" "), 40),
@@ -128,6 +129,13 @@ fn totals(picture: &Picture, ink: Ink) -> String {
         count(picture.connections_open, "connection")
     );
     text
+}
+
+/// What mail channels refused to clients of other machines; nothing where nothing was.
+fn refusals(picture: &Picture) -> String {
+    let all = picture.channels.iter().flat_map(|channel| &channel.refusals).filter(|refusal| refusal.count > 0);
+    let told: Vec<_> = all.map(|one| format!("{} {}", grouped(one.count), cut(&one.reason, 16))).collect();
+    if told.is_empty() { String::new() } else { format!("             refused: {}\n", told.join(" · ")) }
 }
 
 fn count(number: u64, thing: &str) -> String {
@@ -157,6 +165,8 @@ fn duration(milliseconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sportello_service::picture::RefusalView;
+
     use super::*;
 
     #[test]
@@ -205,6 +215,16 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert!(table(&Picture::default(), Ink::Plain).contains("listens on ?"));
+    }
+
+    #[test]
+    fn refusals_are_told_where_there_were_any() {
+        let view = |(reason, count): (&str, u64)| RefusalView { reason: reason.to_owned(), count };
+        let refusals = [("pregreet", 1_000), ("error-rate", 0), ("x\x1b[2J", 1)].map(view).to_vec();
+        let channels = vec![ChannelView { refusals, ..ChannelView::default() }];
+        let text = table(&Picture { channels, ..Picture::default() }, Ink::Plain);
+        assert!(text.contains("  refused: 1,000 pregreet · 1 x") && !text.contains('\x1b'), "{text}");
+        assert!(!table(&Picture::default(), Ink::Plain).contains("refused:"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sportello_net::counters::ChannelCounters;
 use sportello_net::{ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::picture::{
-    ChannelView, ConnectionView, Observer, Picture, RequestView, StoreView, TcpView, ThreadView,
+    ChannelView, ConnectionView, Observer, Picture, RefusalView, RequestView, StoreView, TcpView, ThreadView,
 };
 use sportello_service::run::Runner;
 use sportello_store::Store;
@@ -23,8 +23,8 @@ pub struct Observatory {
     pub address: IpAddr,
     /// The state folder.
     pub state: PathBuf,
-    /// Each channel's protocol and what it does, in the channels' order.
-    pub channels: Vec<(&'static str, String)>,
+    /// What is said of each channel, in their order.
+    pub channels: Vec<About>,
     /// The latest requests of each worker.
     pub samples: Vec<Samples>,
     /// The store.
@@ -33,6 +33,16 @@ pub struct Observatory {
     pub runner: Runner,
     /// When the server began to accept.
     pub began: Instant,
+}
+
+/// What is said of a channel beside its counters.
+pub struct About {
+    /// Its protocol.
+    pub protocol: &'static str,
+    /// What it does.
+    pub purpose: String,
+    /// Asks what it has refused, by reason; for a channel that counts that.
+    pub refusals: Option<Box<dyn Fn() -> Vec<RefusalView> + Send + Sync>>,
 }
 
 impl Observatory {
@@ -81,17 +91,17 @@ impl Observatory {
             .channels()
             .iter()
             .zip(said)
-            .map(|(channel, (protocol, purpose))| {
+            .map(|(channel, about)| {
                 let sum = |count: fn(&ChannelCounters) -> u64| -> u64 {
                     workers.counters().iter().filter_map(|worker| worker.channels.get(channel.index)).map(count).sum()
                 };
                 let accepted = sum(|counters| counters.accepted.total());
                 ChannelView {
                     name: channel.name.clone(),
-                    protocol: (*protocol).to_owned(),
+                    protocol: about.protocol.to_owned(),
                     // A Unix socket has none.
                     address: Some(channel.address).filter(|address| *address != UNIX_PEER),
-                    purpose: purpose.clone(),
+                    purpose: about.purpose.clone(),
                     accepted,
                     refused: sum(|counters| counters.refused.total()),
                     open: accepted.saturating_sub(sum(|counters| counters.closed.total())),
@@ -99,6 +109,7 @@ impl Observatory {
                     failures: sum(|counters| counters.failures.total()),
                     bytes_in: sum(|counters| counters.bytes_in.total()),
                     bytes_out: sum(|counters| counters.bytes_out.total()),
+                    refusals: about.refusals.as_ref().map_or_else(Vec::new, |ask| ask()),
                 }
             })
             .collect()

@@ -1,5 +1,7 @@
 //! The picture of the server as text: STATUS, CONNECTIONS, THREADS, INFO; or as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use sportello_service::picture::{ChannelView, ConnectionView, Picture, ThreadView};
 use sportello_wire::resp::Reply;
@@ -76,8 +78,11 @@ fn status(picture: &Picture) -> Vec<String> {
 
 fn channel(view: &ChannelView) -> String {
     let address = view.address.map(|address| address.to_string()).unwrap_or_default();
+    let refused = view.refusals.iter().filter(|refusal| refusal.count > 0);
+    let refused: String =
+        refused.map(|refusal| format!(", {} refused for {}", refusal.count, refusal.reason)).collect();
     format!(
-        "channel {} {} {address}: {} open, {} accepted, {} refused, {} requests, {} failed, {} bytes in, {} out",
+        "channel {} {} {address}: {} open, {} accepted, {} refused, {} requests, {} failed, {} bytes in, {} out{refused}",
         view.name,
         view.protocol,
         view.open,
@@ -173,6 +178,40 @@ pub(super) fn info(picture: &Picture, sections: &[String], reply: &mut Reply) {
         }
         text += &format!("# {name}\r\n");
         figures.iter().for_each(|(name, value)| text += &format!("{name}:{value}\r\n"));
+        if *name == "Mail" {
+            refusals(picture).iter().for_each(|(name, value)| text += &format!("{name}:{value}\r\n"));
+        }
     }
     reply.verbatim(&text);
+}
+
+/// What the mail channels refused together, as INFO names it.
+fn refusals(picture: &Picture) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for refusal in picture.channels.iter().flat_map(|channel| &channel.refusals) {
+        let count: &mut u64 = counts.entry(format!("refused_{}", refusal.reason.replace('-', "_"))).or_default();
+        *count = count.saturating_add(refusal.count);
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use sportello_service::picture::RefusalView;
+
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_by_reason_and_summed_over_channels() {
+        let channel = |counts: [u64; 2]| {
+            let view = |(reason, count): (&str, u64)| RefusalView { reason: reason.to_owned(), count };
+            let refusals = ["pregreet", "disk-share"].into_iter().zip(counts).map(view).collect();
+            ChannelView { name: "mail".to_owned(), refusals, ..ChannelView::default() }
+        };
+        let picture = Picture { channels: vec![channel([1, 0]), channel([u64::MAX, 2])], ..Picture::default() };
+        let told: Vec<_> = refusals(&picture).into_iter().collect();
+        assert_eq!(told, [("refused_disk_share".to_owned(), 2), ("refused_pregreet".to_owned(), u64::MAX)]);
+        let line = super::channel(&picture.channels[0]);
+        assert!(line.ends_with(" 0 out, 1 refused for pregreet"), "{line}");
+    }
 }

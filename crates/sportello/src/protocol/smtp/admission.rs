@@ -14,6 +14,7 @@ use sportello_net::{Buffer, Connection, Ended, Failed};
 use sportello_wire::smtp::server::Reply;
 
 use super::policy::{Counted, Policy};
+use super::refusals::Reason;
 
 /// What comes of a connection that has just been made.
 #[derive(Debug)]
@@ -48,6 +49,7 @@ pub(super) async fn decide(
                 bytes,
                 "a client speaks before it is greeted"
             );
+            policy.refusals().add(Reason::Pregreet);
             connection.count_request(Failed::Yes);
             Ok(Admission::Refuse(Reply::new(554, "5.5.1", "Error: a client waits for the greeting before it speaks")))
         }

@@ -7,7 +7,6 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sportello_net::Connection;
-use sportello_net::share::Share;
 use sportello_service::failure::Class;
 use sportello_service::status::said;
 use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Store, Summary};
@@ -17,13 +16,14 @@ use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
 use tokio::time::Instant;
 
 use super::Service;
+use super::held::Held;
 
 /// A message that is coming. Dropping it forgets what has come.
 #[derive(Debug)]
 pub(super) struct Delivery {
     incoming: Incoming,
     /// What it holds of its source's share of the disk, where that is counted.
-    share: Option<Share>,
+    held: Option<Held>,
     summary: Gatherer,
     opening: Option<Opening>,
 }
@@ -55,10 +55,10 @@ pub(super) struct Label {
 impl Delivery {
     /// Asks the source's share and the store for a place, at MAIL (RFC 1870 §6.1 on `size`).
     pub(super) fn begin(service: &Service, source: Option<IpAddr>, size: Option<u64>) -> Result<Self, Reply> {
-        let mut share = source.map(|source| service.policy.share(source));
-        grow(&mut share, size.unwrap_or(0))?;
+        let mut held = source.map(|source| Held::new(service.policy.share(source), &service.policy));
+        cover(&mut held, size.unwrap_or(0))?;
         match service.store.begin(size) {
-            Ok(incoming) => Ok(Self { incoming, share, summary: Gatherer::default(), opening: None }),
+            Ok(incoming) => Ok(Self { incoming, held, summary: Gatherer::default(), opening: None }),
             Err(error) => Err(refused("begin", &error)),
         }
     }
@@ -97,7 +97,7 @@ impl Delivery {
     }
 
     async fn store(&mut self, bytes: &[u8]) -> Result<(), Reply> {
-        grow(&mut self.share, self.incoming.len().saturating_add(bytes.len() as u64))?;
+        cover(&mut self.held, self.incoming.len().saturating_add(bytes.len() as u64))?;
         self.incoming.write(bytes).await.map_err(|error| refused("write", &error))
     }
 
@@ -137,19 +137,9 @@ impl Delivery {
     }
 }
 
-/// Bytes of a message that cost its source nothing: they lie in memory, which has a budget of its own.
-const FREE: u64 = 64 * 1024;
-/// The steps in which a message grows that has not said how large it will be, or has said too little.
-const STEP: u64 = 1024 * 1024;
-
-/// Sees to it that the share covers `bytes`.
-fn grow(share: &mut Option<Share>, bytes: u64) -> Result<(), Reply> {
-    let Some(share) = share.as_mut().filter(|share| bytes > FREE.max(share.bytes())) else { return Ok(()) };
-    let next = if share.bytes() == 0 { bytes } else { bytes.saturating_add(STEP) };
-    if share.grow_to(next) || share.grow_to(bytes) {
-        return Ok(());
-    }
-    Err(Reply::new(452, "4.3.1", "Error: unfinished messages from your address hold too much disk, try again later"))
+/// Sees to it that the source's share, where it is counted, covers `bytes`.
+fn cover(held: &mut Option<Held>, bytes: u64) -> Result<(), Reply> {
+    held.as_mut().map_or(Ok(()), |held| held.cover(bytes))
 }
 
 impl Label {

@@ -7,7 +7,9 @@
 
 mod admission;
 mod delivery;
+mod held;
 mod policy;
+mod refusals;
 mod session;
 
 use std::rc::Rc;
@@ -20,6 +22,7 @@ use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
 
 pub use self::policy::{Domains, Local, Policy, Settings};
+pub use self::refusals::{Reason, Refusals};
 use self::session::{Conversation, Parting};
 
 /// What every session of a channel has in common.

@@ -14,6 +14,8 @@ use sportello_net::share::{Share, Shares};
 use sportello_wire::mail::{Domain, ForwardPath};
 use sportello_wire::smtp::server::{Limits, Reply};
 
+use super::refusals::{Reason, Refusals};
+
 /// What a mail channel allows, checked. The rates are those of one source: an IPv4 address, or the /64 of an IPv6 one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -115,6 +117,7 @@ pub struct Policy {
     greet_delay: Duration,
     local: Local,
     domains: Domains,
+    refusals: Arc<Refusals>,
 }
 
 /// What a policy counts.
@@ -139,7 +142,13 @@ impl Policy {
             greet_delay: settings.greet_delay,
             local: settings.local,
             domains: settings.domains.clone(),
+            refusals: Arc::default(),
         }
+    }
+
+    /// What was refused so far.
+    pub fn refusals(&self) -> &Arc<Refusals> {
+        &self.refusals
     }
 
     /// The reply to a recipient whose mail is not taken here.
@@ -161,14 +170,15 @@ impl Policy {
 
     /// Counts one; the reply when that is one too many.
     pub(super) fn count(&self, counted: Counted, source: IpAddr) -> Result<(), Reply> {
-        let (rate, code, what) = match counted {
-            Counted::Connections => (&self.connections, 421, "connections"),
-            Counted::Messages => (&self.messages, 450, "messages"),
-            Counted::Recipients => (&self.recipients, 450, "recipients"),
-            Counted::Failures => (&self.failures, 421, "errors"),
+        let (rate, code, what, reason) = match counted {
+            Counted::Connections => (&self.connections, 421, "connections", Reason::ConnectionRate),
+            Counted::Messages => (&self.messages, 450, "messages", Reason::MessageRate),
+            Counted::Recipients => (&self.recipients, 450, "recipients", Reason::RecipientRate),
+            Counted::Failures => (&self.failures, 421, "errors", Reason::ErrorRate),
         };
         let Some(rate) = rate else { return Ok(()) };
         rate.take(source).map_err(|TooOften(wait)| {
+            self.refusals.add(reason);
             let seconds = wait.as_millis().div_ceil(1_000);
             let text = format!("Error: too many {what} from your address, try again in {seconds} s");
             Reply::with_text(code, "4.7.1", text)

@@ -33,6 +33,7 @@ struct Server {
     folder: PathBuf,
     runtime: tokio::runtime::Runtime,
     conversations: Conversations,
+    refusals: Arc<Refusals>,
 }
 
 fn server() -> Server {
@@ -60,12 +61,13 @@ fn server_with(settings: Settings, deadlines: Deadlines) -> Server {
     let conversations = Conversations::default();
     let keeper = conversations.clone();
     let policy = Arc::new(Policy::new(&settings));
+    let refusals = Arc::clone(policy.refusals());
     let make = move |_: &Workers, _| {
         Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", Arc::clone(&policy), keeper.clone())))
     };
     let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    Server { address, workers, threads, store, folder, runtime, conversations }
+    Server { address, workers, threads, store, folder, runtime, conversations, refusals }
 }
 
 impl Server {

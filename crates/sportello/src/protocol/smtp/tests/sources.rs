@@ -46,6 +46,7 @@ fn who_speaks_before_the_greeting_is_refused_and_nothing_is_stored() {
     let mut answer = String::new();
     (&stream).read_to_string(&mut answer).unwrap();
     assert_eq!(answer, "");
+    assert_eq!(server.refusals.total(Reason::Pregreet), 2);
     server.stop(());
 }
 
@@ -77,6 +78,7 @@ fn connections_of_a_source_at_the_limit_and_one_beyond() {
     let answer = poured(&server, "");
     assert!(answer.starts_with("421 4.7.1 Error: too many connections from your address, try again in "), "{answer}");
     assert!(answer.ends_with(" s\r\n") && answer.lines().count() == 1, "{answer}");
+    assert_eq!(server.refusals.total(Reason::ConnectionRate), 1);
     server.stop(());
 }
 
@@ -106,6 +108,9 @@ fn messages_and_recipients_of_a_source_at_the_limit_and_one_beyond() {
     }
     other.send("NOOP\r\n").expect(&[250]);
     assert_eq!(server.messages().len(), 2);
+    // What was only put off behind a MAIL is no refusal of its own.
+    let counts = [Reason::MessageRate, Reason::RecipientRate].map(|reason| server.refusals.total(reason));
+    assert_eq!(counts, [2, 2]);
     server.stop((one, other));
 }
 
@@ -120,6 +125,7 @@ fn errors_of_a_source_over_all_its_sessions_at_the_limit_and_one_beyond() {
     assert!(reply.starts_with("421 4.7.1 Error: too many errors from your address, try again in "), "{reply}");
     other.expect_end();
     one.send("NOOP\r\n").expect(&[250]);
+    assert_eq!(server.refusals.total(Reason::ErrorRate), 1);
     server.stop(one);
 }
 
@@ -144,6 +150,7 @@ fn the_disk_that_unfinished_messages_of_a_source_hold_is_bounded() {
     server.wait_until_one_is_left();
     other.send("MAIL FROM:<a@b> SIZE=3000000\r\n").expect(&[250]);
     assert_eq!(server.messages().len(), 1);
+    assert_eq!(server.refusals.total(Reason::DiskShare), 2);
     server.stop(other);
 }
 
