@@ -21,4 +21,4 @@ pub mod value;
 pub use self::checked::Checked;
 pub use self::flags::Error;
 pub use self::settings::{Door, Hosts, Logging, Origin, Others, Role, Settings, Site};
-pub use self::usual::default_state;
+pub use self::usual::{deadlines, default_state};

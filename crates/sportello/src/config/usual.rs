@@ -55,7 +55,7 @@ pub(super) fn speaker(role: &Role) -> Speaker {
 }
 
 /// The waits of a channel.
-pub(crate) fn deadlines(role: &Role) -> Deadlines {
+pub fn deadlines(role: &Role) -> Deadlines {
     let seconds = Duration::from_secs;
     match role {
         Role::Sites | Role::Desk => Deadlines {
