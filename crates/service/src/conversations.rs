@@ -3,7 +3,8 @@
 //! Off by default, and then it costs a session one load of an atomic. Turned on for some time or for some sessions, it keeps
 //! what client and server say, line by line, with the moment of each; never the text of a message, only its length,
 //! never what follows AUTH, and of a line that is no command only its first word: it may be text or a password that came where
-//! none was asked for. Knows no protocol beyond the names of SMTP's commands, and no connection. Bounded by: [`Conversations::MOST`]
+//! none was asked for. Behind a DATA that was refused a client may send the text all the same, line by line taken for commands: there
+//! only lines of one word are kept, until a MAIL or a DATA is taken. Knows no protocol beyond the names of SMTP's commands, and no connection. Bounded by: [`Conversations::MOST`]
 //! sessions, [`Conversations::MOST_BYTES`] of each; the oldest makes room for the newest. Nothing of it survives the process.
 
 use std::collections::VecDeque;
@@ -102,6 +103,12 @@ pub struct Transcript {
     elided: u64,
     /// AUTH was said: what follows may be secret, until the next command.
     is_secret: bool,
+    /// Whether the last command was DATA.
+    was_data: bool,
+    /// DATA was refused: what follows may be the text all the same, until a MAIL or a DATA is taken.
+    may_be_text: bool,
+    /// A MAIL in its midst, until the reply tells whether it is one.
+    held: Vec<u8>,
 }
 
 impl Conversations {
@@ -198,7 +205,7 @@ impl Conversations {
             state.kept.pop_front();
         }
         state.kept.push_back(conversation);
-        Some(Transcript { kept, elided: 0, is_secret: false })
+        Some(Transcript { kept, elided: 0, is_secret: false, was_data: false, may_be_text: false, held: Vec::new() })
     }
 
     fn keep(&self, until: Option<Until>) {
@@ -222,12 +229,27 @@ impl Transcript {
                 continue;
             }
             self.is_secret = verb == Verb::Auth;
-            self.say(Speaker::Client, without_end(line), |line| verb.shown(line));
+            self.release(Taken::No);
+            self.was_data = is_first_word(line, b"DATA");
+            match verb {
+                Verb::Plain if self.may_be_text && is_first_word(line, b"MAIL") => line.clone_into(&mut self.held),
+                Verb::Plain if self.may_be_text && words(line).count() == 1 => {
+                    self.say(Speaker::Client, without_end(line), printable);
+                }
+                Verb::Plain | Verb::None if self.may_be_text => self.elide(line.len() as u64),
+                verb => self.say(Speaker::Client, without_end(line), |line| verb.shown(line)),
+            }
         }
     }
 
-    /// We said these lines.
+    /// We said these lines; the first is the reply to the last command.
     pub fn server(&mut self, bytes: &[u8]) {
+        let Some(first) = bytes.first() else { return };
+        let taken = if matches!(first, b'2' | b'3') { Taken::Yes } else { Taken::No };
+        self.release(taken);
+        if std::mem::take(&mut self.was_data) {
+            self.may_be_text = taken == Taken::No;
+        }
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.say(Speaker::Server, without_end(line), printable);
         }
@@ -236,6 +258,18 @@ impl Transcript {
     /// The client sent so many bytes that are not to be kept; those that come one after the other make one line.
     pub fn elide(&mut self, bytes: u64) {
         self.elided = self.elided.saturating_add(bytes);
+    }
+
+    /// A MAIL that was held is kept, and ends what may be text, if it was taken.
+    fn release(&mut self, taken: Taken) {
+        let line = std::mem::take(&mut self.held);
+        match taken {
+            Taken::Yes if !line.is_empty() => {
+                self.may_be_text = false;
+                self.say(Speaker::Client, without_end(&line), printable);
+            }
+            _ => self.elide(line.len() as u64),
+        }
     }
 
     fn say(&mut self, from: Speaker, line: &[u8], shown: impl Fn(&[u8]) -> String) {
@@ -248,6 +282,7 @@ impl Transcript {
 
 impl Drop for Transcript {
     fn drop(&mut self) {
+        self.release(Taken::No);
         let Some(kept) = self.kept.upgrade() else { return };
         let mut conversation = lock(&kept);
         conversation.elided(self.elided);
@@ -274,6 +309,13 @@ impl Conversation {
         self.bytes = bytes;
         self.lines.push(Line { at: self.started.elapsed(), from, text });
     }
+}
+
+/// Whether a command was taken, as its reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Yes,
+    No,
 }
 
 /// The longest line kept; no command and no reply of ours is longer.
@@ -342,6 +384,10 @@ fn auth(line: &[u8]) -> String {
         text.push_str(" …");
     }
     text
+}
+
+fn is_first_word(line: &[u8], word: &[u8]) -> bool {
+    words(line).next().is_some_and(|first| first.eq_ignore_ascii_case(word))
 }
 
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -191,6 +191,60 @@ fn what_follows_auth_is_left_out_until_the_next_command() {
 }
 
 #[test]
+fn the_text_behind_a_refused_data_is_left_out_whatever_words_it_begins_with() {
+    let keeper = Conversations::default();
+    keeper.keep_next(1);
+    let mut transcript = begin(&keeper, 7).unwrap();
+    let mut exchange = |line: &str, reply: &str| {
+        transcript.client(line.as_bytes());
+        transcript.server(reply.as_bytes());
+    };
+    exchange("data\r\n", "554 no recipients\r\n");
+    for (line, reply) in [
+        ("Help me, the password is 42\r\n", "214 EHLO\r\n"),
+        ("MAIL me at noon\r\n", "501 no\r\n"),
+        ("Dear Bob\r\n", "500 no\r\n"),
+        ("noop secret\r\n", "250 ok\r\n"),
+        ("Data is secret\r\n", "501 no\r\n"),
+        ("helo secret\r\n", "250 mx\r\n"),
+        (".\r\n", "500 no\r\n"),
+        ("RSET\r\n", "250 ok\r\n"),
+        ("NOOP secret\r\n", "250 ok\r\n"),
+        ("MAIL FROM:<a@b>\r\n", "250 taken\r\n"),
+        ("RCPT TO:<c@d>\r\n", "250 ok\r\n"),
+        ("DATA\r\n", "451 later\r\n"),
+        ("Help, secret\r\n", "214 EHLO\r\n"),
+        ("DATA\r\n", "354 go\r\n"),
+        ("HELP all\r\n", "214 EHLO\r\n"),
+    ] {
+        exchange(line, reply);
+    }
+    drop(transcript);
+    let said = said(&keeper.find(7).unwrap());
+    assert!(!said.iter().any(|line| line.contains("secret") || line.contains("42")), "{said:?}");
+    let of_client: Vec<_> = said.iter().filter(|line| !line.starts_with('S')).map(String::as_str).collect();
+    let expect = [
+        "C: data",
+        "-: … 29 bytes",
+        "-: … 17 bytes",
+        "-: … 10 bytes",
+        "-: … 13 bytes",
+        "-: … 16 bytes",
+        "-: … 13 bytes",
+        "-: … 3 bytes",
+        "C: RSET",
+        "-: … 13 bytes",
+        "C: MAIL FROM:<a@b>",
+        "C: RCPT TO:<c@d>",
+        "C: DATA",
+        "-: … 14 bytes",
+        "C: DATA",
+        "C: HELP all",
+    ];
+    assert_eq!(of_client, expect);
+}
+
+#[test]
 fn a_message_of_an_earlier_run_has_no_session_here() {
     let keeper = Conversations::default();
     keeper.keep_next(1);

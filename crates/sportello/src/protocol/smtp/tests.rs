@@ -321,6 +321,40 @@ fn a_refused_text_leaves_nothing_behind_and_the_session_goes_on() {
 }
 
 #[test]
+fn who_goes_on_sending_a_refused_text_is_answered_and_left() {
+    let limits = Limits { message: 1_000, ..Limits::default() };
+    let most = limits.refused_text();
+    let server = server_with(Settings { limits, ..Settings::default() }, Deadlines::default());
+    let mut client = server.client();
+    client
+        .send(ENVELOPE)
+        .expect(&[250, 250, 250, 354])
+        .send("a\n")
+        .send("x".repeat(usize::try_from(most).unwrap() + 1));
+    client.expect(&[550]).expect_end();
+    assert_eq!(server.messages().len(), 0);
+    server.stop(client);
+}
+
+#[test]
+fn the_text_behind_a_refused_data_is_not_kept_with_its_session() {
+    let server = server();
+    server.conversations.keep_next(1);
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<a@b>\r\nDATA\r\nHelp yourself, the secret is 42\r\n.\r\nQUIT\r\n");
+    client.expect(&[250, 250, 554, 214, 500, 221]).expect_end();
+    server.wait_until_nothing_is_left();
+    let [conversation] = &server.conversations.list()[..] else { panic!("one session") };
+    let said: Vec<_> = conversation.lines.iter().map(|line| line.text.as_str()).collect();
+    let at = said.iter().position(|line| *line == "DATA").unwrap();
+    assert_eq!(said[at + 1], "554 5.5.1 Error: no valid recipients");
+    assert_eq!(said[at + 2], "… 33 bytes");
+    assert!(said[at + 3].starts_with("214 "), "{said:?}");
+    assert_eq!(said[at + 4], "… 3 bytes");
+    server.stop(());
+}
+
+#[test]
 fn a_store_that_is_closed_refuses_for_now() {
     let server = server();
     let mut client = server.client();

@@ -31,6 +31,16 @@ pub struct Limits {
 impl Limits {
     /// A chunk with fewer octets counts as an idle command: else a message could come octet by octet, each one answered.
     pub const SMALL_CHUNK: u64 = 1_024;
+
+    /// Octets beyond [`Limits::message`] that are read past behind a refusal: a message that may be sent may also be ended, with
+    /// the dots that it doubles.
+    pub const REFUSED_SLACK: u64 = 1024 * 1024;
+
+    /// Octets of refused text, be it behind DATA or in chunks, that are read past until the next transaction begins; one more ends
+    /// the session with the reply that was due.
+    pub fn refused_text(&self) -> u64 {
+        self.message.saturating_add(Self::REFUSED_SLACK)
+    }
 }
 
 impl Default for Limits {

@@ -3,6 +3,7 @@
 //! Knows no socket, store or clock; decides nothing about senders and recipients, but asks. See the module above.
 
 mod chunks;
+mod discard;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub struct Session {
     messages: u32,
     /// Different domains among the recipients of this one.
     domains: usize,
+    /// Octets of text that were thrown away since it began.
+    discarded: u64,
     /// The last MAIL was refused for now: what a client had sent behind it is told this. In a box, as that is seldom.
     put_off: Option<Box<Reply>>,
 }
@@ -125,7 +128,7 @@ pub enum Event<'a> {
     Fault(Fault),
     /// The text is whole: [`Session::stored`] or [`Session::refuse`].
     BodyEnd,
-    /// A text that was thrown away has ended, and this was answered.
+    /// A text that was thrown away has ended, or went on for too long, and this was answered.
     Refused(Reply),
     /// Send the replies and close the connection.
     Close,
@@ -135,8 +138,18 @@ impl Session {
     /// A session of the server called `hostname`, which is a domain name.
     pub fn new(hostname: impl Into<Arc<str>>, limits: impl Into<Arc<Limits>>) -> Self {
         let (hostname, limits) = (hostname.into(), limits.into());
-        let (hello, phase) = (None, Phase::Ready);
-        Self { limits, hostname, hello, phase, errors: 0, idle_commands: 0, messages: 0, domains: 0, put_off: None }
+        Self {
+            limits,
+            hostname,
+            hello: None,
+            phase: Phase::Ready,
+            errors: 0,
+            idle_commands: 0,
+            messages: 0,
+            domains: 0,
+            discarded: 0,
+            put_off: None,
+        }
     }
 
     /// Appends the reply that opens the session (RFC 5321 §3.1).
@@ -201,10 +214,11 @@ impl Session {
     pub fn receive<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
         match &mut self.phase {
             Phase::Ready | Phase::Recipients(_) | Phase::Chunks(..) => self.receive_command(input, out),
-            Phase::Text(_, text) | Phase::Discarding(text, _) => {
+            Phase::Text(_, text) => {
                 let (consumed, step) = text.step(input, &self.limits);
                 Progress { consumed, event: self.receive_text(step, out) }
             }
+            Phase::Discarding(..) => self.discard(input, out),
             Phase::Chunk(..) => self.receive_chunk(input, out),
             Phase::Skipping(..) => self.skip(input, out),
             Phase::MailAsked(_) => Progress { consumed: 0, event: Event::Mail },
@@ -221,6 +235,7 @@ impl Session {
                 Reply::new(250, "2.1.0", "Ok").write(out);
                 self.messages = self.messages.saturating_add(1);
                 self.domains = 0;
+                self.discarded = 0;
                 Phase::Recipients(envelope)
             }
             Phase::RecipientAsked(mut envelope, recipient) => {
@@ -488,12 +503,7 @@ impl Session {
                     self.phase = Phase::Ended(envelope);
                     Event::BodyEnd
                 }
-                Phase::Discarding(_, reply) => {
-                    // Where this was one error too many, Close is the next event.
-                    let _ = self.say(&reply, out);
-                    Event::Refused(reply)
-                }
-                // No other phase reads text.
+                // No other phase has a text that is whole.
                 phase => {
                     self.phase = phase;
                     Event::NeedMore

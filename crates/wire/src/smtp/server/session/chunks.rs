@@ -2,7 +2,7 @@
 //!
 //! A chunk comes whatever we think of it, right behind its command; so one that is refused is read past, octet for octet, and then
 //! answered, and none of it is ever a command. Bounded by: [`Limits::message`](super::Limits), for all chunks of a message and
-//! for one that belongs to none.
+//! for one that belongs to none; and what the module `discard` reads past.
 
 use super::{Event, NO_RECIPIENTS, Phase, Progress, Session, Skipped};
 use crate::smtp::server::command::{BodyType, Chunk};
@@ -57,17 +57,6 @@ impl Session {
         Progress { consumed, event }
     }
 
-    /// Octets of a chunk that is thrown away.
-    pub(super) fn skip<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
-        let Phase::Skipping(left, ..) = &mut self.phase else {
-            return Progress { consumed: 0, event: Event::NeedMore };
-        };
-        let consumed = upto(input, *left).len();
-        *left = left.saturating_sub(consumed as u64);
-        let event = if *left == 0 { self.skipped(out) } else { Event::NeedMore };
-        Progress { consumed, event }
-    }
-
     /// All of a chunk has come.
     fn chunk_end(&mut self, out: &mut Vec<u8>) -> Event<'static> {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
@@ -94,7 +83,7 @@ impl Session {
     }
 
     /// All of a chunk that was thrown away has come.
-    fn skipped(&mut self, out: &mut Vec<u8>) -> Event<'static> {
+    pub(super) fn skipped(&mut self, out: &mut Vec<u8>) -> Event<'static> {
         match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Skipping(_, reply, Skipped::Message) => {
                 // Where this was one error too many, Close is the next event.
@@ -114,6 +103,6 @@ impl Session {
 }
 
 /// The first `most` octets of `input`.
-fn upto(input: &[u8], most: u64) -> &[u8] {
+pub(super) fn upto(input: &[u8], most: u64) -> &[u8] {
     usize::try_from(most).ok().and_then(|most| input.get(..most)).unwrap_or(input)
 }

@@ -138,6 +138,42 @@ fn a_text_refused_by_the_driver_is_read_to_its_end() {
 }
 
 #[test]
+fn text_read_past_at_the_limit_and_one_octet_beyond() {
+    for (beyond, expect) in
+        [(0, "550 5.5.2 Error: the message has an LF without CR (curl: --crlf)\r\n250 2.0.0 Ok\r\n"), (1, "550 ")]
+    {
+        let limits = Limits { message: 100, ..Limits::default() };
+        let most = usize::try_from(limits.refused_text()).unwrap() - "\r\n.\r\n".len();
+        let mut driver = Driver::new(limits);
+        driver.say("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n").replies();
+        // The bare LF is where it is refused.
+        driver.say("a\n").say(vec![b'x'; most - 1]).say(vec![b'x'; 1 + beyond]).say("\r\n.\r\nNOOP\r\n");
+        let replies = driver.replies();
+        assert!(replies.starts_with(expect), "{beyond}: {replies}");
+        assert_eq!((replies.lines().count(), driver.session.errors()), (2 - beyond, 1));
+        assert_eq!(driver.log.last().is_some_and(|last| last == "Close"), beyond == 1, "{:?}", driver.log);
+        assert!(driver.log.iter().any(|event| event.starts_with("Refused")), "it is told in the log");
+    }
+}
+
+#[test]
+fn chunks_read_past_at_the_limit_and_one_octet_beyond() {
+    let limits = Limits { message: Limits::REFUSED_SLACK, ..Limits::default() };
+    let (half, most) = (limits.message, limits.refused_text());
+    assert_eq!(half * 2, most);
+    let chunk = |octets: u64| format!("BDAT {octets}\r\n{}", "x".repeat(usize::try_from(octets).unwrap()));
+    let mut driver = Driver::new(limits);
+    driver.say("EHLO c\r\n").say(chunk(half)).say(chunk(half)).say("BDAT 0\r\n");
+    assert_eq!(driver.codes(), [250, 503, 503, 503]);
+    // What a transaction that begins has left behind it no longer counts.
+    driver.say("MAIL FROM:<a@b>\r\n").say(chunk(half)).say(chunk(half));
+    assert_eq!(driver.codes(), [250, 554, 554]);
+    driver.say(chunk(1)).say("NOOP\r\n");
+    assert_eq!(driver.codes(), [554]);
+    assert_eq!(driver.log.last().unwrap(), "Close");
+}
+
+#[test]
 fn a_command_line_at_the_limit_and_one_octet_beyond() {
     let limits = Limits { command_line: 20, ..Limits::default() };
     for (length, code) in [(20, 250), (21, 500)] {
