@@ -341,7 +341,7 @@ fn the_text_behind_a_refused_data_is_not_kept_with_its_session() {
     let server = server();
     server.conversations.keep_next(1);
     let mut client = server.client();
-    client.send("HELO c\r\nMAIL FROM:<a@b>\r\nDATA\r\nHelp yourself, the secret is 42\r\n.\r\nQUIT\r\n");
+    client.send("HELO c\r\nMAIL FROM:<a@b>\r\nDATA\r\nHelp yourself, the secret is 42\r\nx\r\nQUIT\r\n");
     client.expect(&[250, 250, 554, 214, 500, 221]).expect_end();
     server.wait_until_nothing_is_left();
     let [conversation] = &server.conversations.list()[..] else { panic!("one session") };

@@ -26,7 +26,7 @@ pub struct Session {
     /// Transactions begun.
     messages: u32,
     /// Different domains among the recipients of this one.
-    domains: usize,
+    domains: u32,
     /// Octets of text that were thrown away since it began.
     discarded: u64,
     /// The last MAIL was refused for now: what a client had sent behind it is told this. In a box, as that is seldom.
@@ -240,7 +240,7 @@ impl Session {
             }
             Phase::RecipientAsked(mut envelope, recipient) => {
                 Reply::new(250, "2.1.5", "Ok").write(out);
-                self.domains = self.domains.saturating_add(usize::from(self.is_new_domain(&envelope, &recipient)));
+                self.domains = self.domains.saturating_add(u32::from(self.is_new_domain(&envelope, &recipient)));
                 envelope.recipients.push(recipient);
                 Phase::Recipients(envelope)
             }
@@ -416,7 +416,7 @@ impl Session {
             Some(command::Error::NonAscii.reply())
         } else if envelope.recipients.len() >= self.limits.recipients {
             Some(Reply::new(452, "4.5.3", "Error: too many recipients")) // RFC 5321 §4.5.3.1.10
-        } else if self.domains >= self.limits.recipient_domains && self.is_new_domain(&envelope, &recipient) {
+        } else if self.domains as usize >= self.limits.recipient_domains && self.is_new_domain(&envelope, &recipient) {
             Some(Reply::new(452, "4.5.3", "Error: too many domains among the recipients"))
         } else {
             None
