@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
 use crate::blob::budget::Budget;
@@ -25,6 +25,7 @@ use crate::index::indexer::Indexer;
 use crate::migrate::{self, Found, STEPS};
 use crate::retention;
 use crate::sqlite::checkpoint::Checkpointer;
+use crate::sqlite::prepare::prepare as prepare_log;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
 use crate::sqlite::settle::settle;
@@ -71,7 +72,7 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     let connection = open_database(&folder)?;
     let ledgers = apply::load(&connection).map_err(database("reading the mailboxes"))?;
     sweep_orphans(&folder, &connection)?;
-    let ids = Arc::new(lease(&connection)?);
+    let ids = Arc::new(lease(&connection, &folder, settings.disk_reserve)?);
     // SQLite has made its files by now; their names must last as well.
     folder.sync()?;
 
@@ -162,12 +163,19 @@ fn sweep_orphans(folder: &Folder, connection: &Connection) -> Result<(), OpenErr
     sweep::sweep(folder, ids.map_err(failed)?.into_iter()).map(drop)
 }
 
-/// Leases the first block of ids: in the database, synced, before the first is given.
-fn lease(connection: &Connection) -> Result<Ids, OpenError> {
+/// Leases the first block of ids: in the database, synced, before the first is given. The same commit carries the log's
+/// preparation to the disk; nobody else writes to the log while the transaction holds SQLite's lock.
+fn lease(connection: &Connection, folder: &Folder, reserve: u64) -> Result<Ids, OpenError> {
+    let leasing = || database("leasing ids");
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(leasing())?;
+    if let Err(why) = prepare_log(&folder.log(), reserve) {
+        tracing::debug!(%why, "the log is not prepared: the first commits lengthen it");
+    }
     let first: i64 =
-        connection.query_row(schema::LEASED, (), |row| row.get(0)).map_err(database("reading the leased ids"))?;
+        transaction.query_row(schema::LEASED, (), |row| row.get(0)).map_err(database("reading the leased ids"))?;
     let end = first.saturating_add(BLOCK);
-    apply::lease(connection, end).map_err(database("leasing ids"))?;
+    apply::lease(&transaction, end).map_err(leasing())?;
+    transaction.commit().map_err(leasing())?;
     Ok(Ids::new(first, end))
 }
 

@@ -1,15 +1,16 @@
-//! Moves the write-ahead log into the database, off the commit path.
+//! Moves the write-ahead log into the database, off the commit path, and keeps the log short.
 //!
-//! A commit only appends to the log. When [`SOFT`] pages wait there, the writer wakes `store-checkpoint`, which copies
-//! them (PASSIVE: it waits for nobody) while commits go on. As long as commits go on the log never ends, so it is never
-//! begun anew and grows; at [`HARD`] pages the writer copies the few that are left itself, between two commits, and the
-//! next commit begins at the log's start. A reader that still needs old pages puts that off, and a read is bounded in
-//! time; so the log is bounded, by [`HARD`] and what is committed during one read.
+//! A commit only writes to the log. When [`SOFT`] pages wait there, the writer wakes `store-checkpoint`, which copies
+//! them (PASSIVE: it waits for nobody) while commits go on. When it has copied nearly all, the writer copies the few that
+//! are left itself, between two commits, and the next commit begins at the log's start, over bytes that are there: to
+//! sync those costs half of what it costs to sync a file that grows. Commits that outrun the thread make the log longer;
+//! at [`HARD`] pages the writer copies whatever is left. A reader that still needs old pages puts the new beginning off,
+//! and a read is bounded in time; so the log is bounded, by [`HARD`] and what is committed during one read.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{Builder, JoinHandle};
 
 use rusqlite::Connection;
@@ -19,11 +20,21 @@ use crate::sqlite::trouble::Trouble;
 use crate::sqlite::{Role, open};
 
 /// Bytes of a page.
-pub(crate) const PAGE: i64 = 4096;
-/// Pages in the log that are worth a checkpoint: 16 MiB.
-pub(crate) const SOFT: i64 = 4096;
-/// Pages in the log at which the writer helps: 64 MiB.
-pub(crate) const HARD: i64 = 16384;
+const PAGE: i64 = 4096;
+/// Bytes of the log's header, and of the one before each of its pages.
+const LOG_HEADER: i64 = 32;
+const PAGE_HEADER: i64 = 24;
+/// Pages in the log that are worth a checkpoint: 3 MiB.
+pub(crate) const SOFT: i64 = 768;
+/// So few are left that the writer copies them.
+const FEW: i64 = SOFT / 2;
+/// Pages in the log at which the writer helps in any case: 16 MiB.
+pub(crate) const HARD: i64 = 4096;
+
+/// Bytes of a log of so many pages.
+pub(crate) const fn log_bytes(pages: i64) -> i64 {
+    LOG_HEADER + pages * (PAGE_HEADER + PAGE)
+}
 
 /// The thread, and what it last did.
 #[derive(Debug)]
@@ -32,6 +43,12 @@ pub(crate) struct Checkpointer {
     thread: JoinHandle<()>,
     /// Pages of the present log that are in the database.
     copied: Arc<AtomicI64>,
+    /// Held by whoever copies: SQLite lets no second one, which would return with nothing done.
+    turn: Arc<Mutex<()>>,
+    /// Pages in the log after the last commit.
+    last: i64,
+    /// Pages in the log at which the thread is woken next.
+    wake_at: i64,
     /// Pages in the log at which the writer helps next.
     help_at: i64,
 }
@@ -50,34 +67,59 @@ impl Checkpointer {
     pub(crate) fn start(database: &Path, counters: &Arc<Counters>) -> rusqlite::Result<std::io::Result<Self>> {
         let connection = open(database, Role::Writer)?;
         let copied = Arc::new(AtomicI64::new(0));
+        let turn = Arc::new(Mutex::new(()));
         let (wake, woken) = sync_channel(1);
         let work = {
-            let (counters, copied) = (Arc::clone(counters), Arc::clone(&copied));
+            let (counters, copied, turn) = (Arc::clone(counters), Arc::clone(&copied), Arc::clone(&turn));
             move || {
                 while woken.recv().is_ok() && counters.check().is_ok() {
+                    let turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(progress) = passive(&connection, &counters) {
                         copied.store(progress.copied, Ordering::Relaxed);
                     }
+                    drop(turn);
                 }
             }
         };
         let thread = Builder::new().name("store-checkpoint".to_owned()).spawn(work);
-        Ok(thread.map(|thread| Self { wake, thread, copied, help_at: HARD }))
+        Ok(thread.map(|thread| Self { wake, thread, copied, turn, last: 0, wake_at: SOFT, help_at: SOFT }))
     }
 
     /// After a commit that left `log` pages in the log.
     pub(crate) fn after_commit(&mut self, log: i64, connection: &Connection, counters: &Counters) {
-        if log < SOFT {
+        if log < SOFT || log < self.last {
             // A new log: it begins with nothing copied.
             self.copied.store(0, Ordering::Relaxed);
-            self.help_at = HARD;
-        } else if log >= self.help_at {
-            self.help_at = log + SOFT;
-            passive(connection, counters);
-        } else if log - self.copied.load(Ordering::Relaxed) >= SOFT {
+            (self.wake_at, self.help_at) = (SOFT, SOFT);
+        }
+        self.last = log;
+        let few = log - self.copied.load(Ordering::Relaxed) <= FEW;
+        if log >= self.help_at && (few || log >= HARD) {
+            // A reader may keep the log from being begun anew: not again with every commit.
+            self.help_at = log + FEW;
+            let turn = match self.turn.try_lock() {
+                Ok(turn) => Some(turn),
+                Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+                // Here the commits wait for the thread.
+                Err(TryLockError::WouldBlock) if log >= HARD => {
+                    Some(self.turn.lock().unwrap_or_else(PoisonError::into_inner))
+                }
+                Err(TryLockError::WouldBlock) => None,
+            };
+            if turn.is_some() && counters.check().is_ok() {
+                passive(connection, counters);
+            }
+        } else if log >= self.wake_at {
+            self.wake_at = log + SOFT;
             // Full: it is already told.
             let _ = self.wake.try_send(());
         }
+    }
+
+    /// Pages of the present log that the thread has copied.
+    #[cfg(test)]
+    pub(crate) fn copied(&self) -> i64 {
+        self.copied.load(Ordering::Relaxed)
     }
 
     /// Lets the thread end and waits for it.

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub(crate) mod apply;
 pub(crate) mod checkpoint;
+pub(crate) mod prepare;
 pub(crate) mod reader;
 pub(crate) mod schema;
 pub(crate) mod search;
@@ -26,6 +27,9 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection; more than there are.
 const STATEMENTS: usize = 64;
+
+/// Pages that the log keeps when it is begun anew: what it may grow to, so that it need not grow again.
+const KEPT: i64 = checkpoint::HARD + checkpoint::SOFT;
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +62,6 @@ pub(crate) fn open(path: &Path, role: Role) -> rusqlite::Result<Connection> {
 /// Puts the database into WAL mode (kept in the file); `false` when the file system cannot.
 pub(crate) fn use_wal(connection: &Connection) -> rusqlite::Result<bool> {
     let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    connection.pragma_update(None, "journal_size_limit", checkpoint::HARD * checkpoint::PAGE)?;
+    connection.pragma_update(None, "journal_size_limit", checkpoint::log_bytes(KEPT))?;
     Ok(mode.eq_ignore_ascii_case("wal"))
 }
