@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod believed;
 mod blob;
 mod bulk;
 mod contract;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::watch;
 
+use crate::believed::Clock;
 use crate::blob::budget::Budget;
 use crate::blob::disk::Disk;
 use crate::blob::{Bodies, sweep};
@@ -59,8 +60,9 @@ pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
     let writer = Writer::start(tools, queue)
         .map_err(database("preparing the writer"))?
         .map_err(thread("starting the writer of", &bodies.folder))?;
+    let clock = Clock::start(bodies.folder.path());
     let keeper = retention
-        .start(Arc::clone(&readers), writer.weak(), Arc::clone(&bodies.counters))
+        .start(Arc::clone(&readers), writer.weak(), Arc::clone(&bodies.counters), clock)
         .map_err(thread("starting the retention of", &bodies.folder))?;
     tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
     Ok(Inner { bodies, ids, writer, readers, searcher, indexer, keeper, changes: changed })

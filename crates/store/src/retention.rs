@@ -2,18 +2,19 @@
 //!
 //! Off the commit path: the writer rings when a commit left more than is to be kept, and a deletion is a request among
 //! others. What is too old is looked for every [`TICK`]. Deletes in steps of [`STEP`] messages, rows and bodies alike,
-//! until the rule holds. A clock that is set forward during a run does not make mail old: time passes as the steady
-//! clock says. At shutdown: ends the step under way.
+//! until the rule holds. What is old is said by a [`Clock`], which doubts the machine's. At shutdown: ends the step under way.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use crate::believed::Clock;
 use crate::bulk::STEP;
 use crate::counters::Counters;
 use crate::error::Error;
@@ -23,6 +24,8 @@ use crate::threads::Pool;
 
 /// How often it looks for what is too old, and how long it waits after a failure.
 const TICK: Duration = Duration::from_secs(60);
+/// How often it leaves the moment to the next run, where age counts.
+const LEAVE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What is kept. `None`: no bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +105,7 @@ impl Preparation {
         readers: Arc<Pool<Reader>>,
         writer: WeakWriter,
         counters: Arc<Counters>,
+        clock: Clock,
     ) -> io::Result<Keeper> {
         let Self { bell, rule, woken } = self;
         let (alive, ended) = watch::channel(());
@@ -111,7 +115,8 @@ impl Preparation {
             readers,
             writer,
             counters,
-            clock: Clock::start(),
+            clock,
+            is_told: Cell::new(false),
         };
         let thread = Builder::new().name("store-retention".to_owned()).spawn(move || {
             work.run(&woken);
@@ -165,11 +170,14 @@ struct Work {
     writer: WeakWriter,
     counters: Arc<Counters>,
     clock: Clock,
+    /// Whether it was told that the clock is doubted.
+    is_told: Cell<bool>,
 }
 
 impl Work {
     fn run(self, woken: &Receiver<()>) {
         let mut failed = false;
+        let mut left: Option<Instant> = None;
         loop {
             let timed = failed || self.rule.borrow().oldest.is_some();
             let alive = if timed {
@@ -179,6 +187,10 @@ impl Work {
             };
             if !alive || self.closing.load(Ordering::Acquire) {
                 return;
+            }
+            if self.rule.borrow().oldest.is_some() && left.is_none_or(|left| left.elapsed() >= LEAVE_EVERY) {
+                self.leave_moment();
+                left = Some(Instant::now());
             }
             failed = match self.apply() {
                 Ok(()) => false,
@@ -192,6 +204,26 @@ impl Work {
         }
     }
 
+    /// Leaves the moment to the next run, unless it is doubted: a restart shall not make it right.
+    fn leave_moment(&self) {
+        if !self.clock.is_doubted()
+            && let Err(error) = self.clock.leave()
+        {
+            tracing::warn!(%error, "the moment is not kept for the next start, which will believe its clock");
+        }
+    }
+
+    /// Says once that messages are kept because the clock is doubted.
+    fn tell_doubt(&self) {
+        if !self.is_told.replace(true) {
+            tracing::error!(
+                believed_ms = self.clock.now_ms(),
+                clock_ms = self.clock.undoubted_ms(),
+                "the clock is far ahead of the last run: messages that are too old by it are kept for a day; set it right, if it is wrong"
+            );
+        }
+    }
+
     /// Deletes until the rule holds.
     fn apply(&self) -> Result<(), Error> {
         let mut deleted = 0;
@@ -201,6 +233,9 @@ impl Work {
             let (messages, bytes) = (messages.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed));
             let (rule, now_ms) = (*self.rule.borrow(), self.clock.now_ms());
             let surplus = rule.surplus(&oldest, messages, bytes, now_ms);
+            if rule.surplus(&oldest, messages, bytes, self.clock.undoubted_ms()).len() > surplus.len() {
+                self.tell_doubt();
+            }
             if surplus.is_empty() {
                 break;
             }
@@ -215,28 +250,6 @@ impl Work {
         }
         Ok(())
     }
-}
-
-/// The time of day, unless it was set forward since the start.
-struct Clock {
-    started: Instant,
-    start_ms: u64,
-}
-
-impl Clock {
-    fn start() -> Self {
-        Self { started: Instant::now(), start_ms: time_of_day() }
-    }
-
-    fn now_ms(&self) -> u64 {
-        let passed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        time_of_day().min(self.start_ms.saturating_add(passed))
-    }
-}
-
-/// Milliseconds since 1970.
-fn time_of_day() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -282,15 +295,5 @@ mod tests {
         let rule = Retention { oldest: Some(Duration::ZERO), ..Retention::default() };
         let oldest = [9000, 1000].map(|received_ms| Oldest { id: MessageId(received_ms as i64), size: 1, received_ms });
         assert_eq!(rule.surplus(&oldest, 2, 2, 5000), [oldest[1]]);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_forward_is_not_believed() {
-        let day = 86_400_000;
-        // As if it had been set forward by a day after the start, then back by a day.
-        let clock = Clock { started: Instant::now(), start_ms: time_of_day() - day };
-        assert!(clock.now_ms() < time_of_day() - day / 2);
-        let clock = Clock { started: Instant::now(), start_ms: time_of_day() + day };
-        assert!(clock.now_ms() <= time_of_day());
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct SpoolFile {
     id: MessageId,
     /// Made with the first bytes, so that it is made on a thread that may block.
     file: Option<File>,
+    /// Whether its name is in `spool/`.
+    named: Named,
     hasher: Sha256,
     length: u64,
     /// Bytes for which blocks were taken.
@@ -35,6 +37,12 @@ pub(crate) struct SpoolFile {
     /// Whether the file system can take blocks ahead; tmpfs, ext4, xfs and btrfs can.
     ahead: Ahead,
     promise: Promise,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Named {
+    Yes,
+    No,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +59,7 @@ impl SpoolFile {
             counters: Arc::clone(counters),
             id,
             file: None,
+            named: Named::No,
             hasher: Sha256::new(),
             length: 0,
             taken: 0,
@@ -64,6 +73,7 @@ impl SpoolFile {
         if self.file.is_none() {
             let file = self.folder.create_spool(self.id).map_err(|why| Error::io("making a spool file", why))?;
             self.file = Some(file);
+            self.named = Named::Yes;
             Counters::add(&self.counters.spooled, 1);
         }
         let more = bytes.len() as u64;
@@ -87,9 +97,10 @@ impl SpoolFile {
             // lives.
             let _ = file.set_len(self.length);
         }
-        // Drop removes the spool's name, should a step fail; after the rename it finds none.
+        // Drop removes the spool's name, should a step fail.
         self.synced("syncing a body", file.sync_data())?;
         self.folder.place(self.id).map_err(|why| Error::io("moving a body to blobs", why))?;
+        self.named = Named::No;
         let placed = Placed {
             folder: Arc::clone(&self.folder),
             id: self.id,
@@ -147,8 +158,7 @@ impl SpoolFile {
 
 impl Drop for SpoolFile {
     fn drop(&mut self) {
-        // Without a file there is either no name yet, or `place` has moved it or failed.
-        if self.length > 0 || self.file.is_some() {
+        if self.named == Named::Yes {
             self.folder.remove_spool(self.id);
         }
     }
