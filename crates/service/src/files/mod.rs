@@ -12,6 +12,7 @@
 //! operation per asking connection.
 
 mod description;
+mod guarded;
 mod hot;
 pub mod listing;
 mod load;

@@ -3,8 +3,8 @@
 //! The kernel keeps it inside: `openat2` with `RESOLVE_BENEATH` refuses `..` and symbolic links that lead out, whatever is
 //! renamed meanwhile. Everything here may wait for the disk: blocking threads only, but for [`Root::identity`].
 //!
-//! A folder may be kept back ([`Root::keeping_back`]): nothing in it is opened, not even for a moment, because closing any
-//! descriptor of a database drops the POSIX locks that this process holds on it.
+//! A folder may be kept back ([`Root::keeping_back`]): nothing in it is opened, by whatever name, not even for a moment, because closing
+//! any descriptor of a database drops the POSIX locks that this process holds on it.
 
 use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
@@ -17,13 +17,23 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::guarded::Guarded;
 use crate::failure::{Class, Failure};
 
 /// The folder beneath which everything is found. Held open: it stays the same folder when it is renamed.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
-    kept_back: Option<OwnedFd>,
+    guarded: Option<Guarded>,
+    /// Whether what is guarded lies beneath the root, or the root beneath it.
+    apart: Apart,
+}
+
+/// Whether two folders are apart, as their paths say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Apart {
+    Yes,
+    No,
 }
 
 /// The folder cannot be served.
@@ -74,14 +84,14 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(folder, flags, Mode::empty())
             .map_err(|error| OpenError { folder: folder.to_owned(), source: error.into() })?;
-        Ok(Self { folder: opened, kept_back: None })
+        Ok(Self { folder: opened, guarded: None, apart: Apart::Yes })
     }
 
-    /// With `folder` and all that is in it not there, as if it were not beneath this one. Where it is not beneath this one, or
-    /// nowhere, this costs nothing.
+    /// With `folder` and all that is in it not there, as if it were not beneath this one; nor is it by a hard link or another
+    /// mount. Where it is nowhere, this costs nothing.
     ///
     /// # Errors
-    /// When it cannot be told where it is.
+    /// When it cannot be told where it is; when this one lies in it by another mount.
     pub fn keeping_back(self, folder: &Path) -> Result<Self, OpenError> {
         let failed = |error: Errno| OpenError { folder: folder.to_owned(), source: error.into() };
         let kept = match rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
@@ -90,19 +100,25 @@ impl Root {
             Err(error) => return Err(failed(error)),
         };
         let (root, place) = (real_path(&self.folder).map_err(failed)?, real_path(&kept).map_err(failed)?);
-        let apart = !place.starts_with(&root) && !root.starts_with(&place);
-        Ok(Self { kept_back: (!apart).then_some(kept), ..self })
+        let is_apart = !place.starts_with(&root) && !root.starts_with(&place);
+        let guarded = Guarded::new(kept).map_err(failed)?;
+        if is_apart && guarded.is_above(&root) {
+            let source = io::Error::other("it lies in the state folder, by another mount");
+            return Err(OpenError { folder: root, source });
+        }
+        let apart = if is_apart { Apart::Yes } else { Apart::No };
+        Ok(Self { guarded: Some(guarded), apart, ..self })
     }
 
     /// Whether a folder beneath this one is kept back.
     pub fn keeps_back(&self) -> bool {
-        self.kept_back.is_some()
+        self.guarded.is_some() && self.apart == Apart::No
     }
 
     /// Whether `name` in `folder` is the folder that is kept back.
     pub(super) fn is_kept_back(&self, folder: BorrowedFd<'_>, name: &CStr) -> bool {
-        let Some(kept) = &self.kept_back else { return false };
-        match (rustix::fs::statat(folder, name, AtFlags::empty()), rustix::fs::fstat(kept)) {
+        let Some(guarded) = &self.guarded else { return false };
+        match (rustix::fs::statat(folder, name, AtFlags::empty()), rustix::fs::fstat(guarded.folder())) {
             (Ok(found), Ok(kept)) => (found.st_dev, found.st_ino) == (kept.st_dev, kept.st_ino),
             _ => true,
         }
@@ -157,10 +173,24 @@ impl Root {
     /// Opens what is not kept back. It is looked at through a descriptor that opens nothing (`O_PATH`), and then that very
     /// file is opened, whatever was renamed meanwhile.
     fn open_allowed(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
-        let Some(kept) = &self.kept_back else { return self.openat2(path, flags, more) };
-        let found = self.openat2(path, OFlags::PATH | OFlags::CLOEXEC, more)?;
+        let Some(guarded) = &self.guarded else { return self.openat2(path, flags, more) };
+        let found = match self.openat2(path, OFlags::PATH | OFlags::CLOEXEC, more | ResolveFlags::NO_XDEV) {
+            // It leads to another mount, or out.
+            Err(Errno::XDEV) => {
+                let found = self.openat2(path, OFlags::PATH | OFlags::CLOEXEC, more)?;
+                if guarded.is_above(&real_path(&found)?) || guarded.has(&rustix::fs::fstat(&found)?) {
+                    return Err(Errno::NOENT);
+                }
+                found
+            }
+            result => result?,
+        };
+        let stat = rustix::fs::fstat(&found)?;
+        if stat.st_nlink > 1 && guarded.has(&stat) {
+            return Err(Errno::NOENT);
+        }
         // Asked anew each time: a folder above both may be renamed.
-        if real_path(&found)?.starts_with(real_path(kept)?) {
+        if self.apart == Apart::No && real_path(&found)?.starts_with(real_path(guarded.folder())?) {
             return Err(Errno::NOENT);
         }
         if flags.contains(OFlags::PATH) {
@@ -184,14 +214,14 @@ impl Root {
 }
 
 /// Where an open file or folder is now.
-fn real_path(of: &OwnedFd) -> Result<PathBuf, Errno> {
+fn real_path(of: impl AsFd) -> Result<PathBuf, Errno> {
     let path = rustix::fs::readlink(by_descriptor(of), Vec::new())?;
     Ok(OsString::from_vec(path.into_bytes()).into())
 }
 
 /// The name that the kernel has for a descriptor (man 5 proc_pid_fd).
-fn by_descriptor(of: &OwnedFd) -> String {
-    format!("/proc/self/fd/{}", of.as_raw_fd())
+fn by_descriptor(of: impl AsFd) -> String {
+    format!("/proc/self/fd/{}", of.as_fd().as_raw_fd())
 }
 
 /// How often a walk that a rename disturbed is begun again.

@@ -362,6 +362,21 @@ async fn what_is_kept_back_is_not_there_and_not_opened() {
             assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{inner} {raw}");
         }
     }
+    // Another name of one of its files is not there either, wherever the served folder lies; another file with two names is.
+    fs::create_dir_all(folder.path().join("www")).unwrap();
+    for (of, name) in [("state/store.db", "db"), ("state/store.db-wal", "wal"), ("state-of-mind/x", "x")] {
+        fs::hard_link(folder.path().join("sub").join(of), folder.path().join("www").join(name)).unwrap();
+    }
+    symlink("db", folder.path().join("www/link")).unwrap();
+    let root = Root::open(&folder.path().join("www")).unwrap();
+    let root = root.keeping_back(&folder.path().join("sub/state")).unwrap();
+    assert!(!root.keeps_back(), "it lies elsewhere");
+    let files = Files::new(Arc::new(root), Settings { hot_file: 1, ..Settings::default() });
+    for raw in ["/db", "/wal", "/link"] {
+        assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{raw}");
+    }
+    assert!(matches!(find(&files, "/x").await, Ok(Found::Large(_))));
+    assert_eq!(locks(&database), 1, "a lock was lost");
     for apart in ["sub/state-of-mind", "nowhere"] {
         let root = Root::open(&folder.path().join("sub/state")).unwrap();
         assert!(!root.keeping_back(&folder.path().join(apart)).unwrap().keeps_back(), "{apart}");
