@@ -107,7 +107,7 @@ pub fn table(into: &mut impl Write, settings: &Settings, doors: &[Door]) -> io::
 pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String {
     let port = address.port();
     match role {
-        Role::Sites => match settings.sites.as_slice() {
+        Role::Sites(_) => match settings.sites.as_slice() {
             [site] => format!("serving {}", site.root.display()),
             sites => format!("serving {} sites", sites.len()),
         },
@@ -124,13 +124,13 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
         },
         // Not HELP: redis-cli would answer that by itself.
         Role::Command(_) => format!("try: redis-cli -p {port} STATUS   or: nc {} {port}", address.ip()),
-        Role::Desk => "what is happening, inbox".to_owned(),
+        Role::Desk(_) => "what is happening, inbox".to_owned(),
     }
 }
 
 const fn scheme(role: &Role) -> &'static str {
     match role {
-        Role::Sites | Role::Desk => "http",
+        Role::Sites(_) | Role::Desk(_) => "http",
         Role::Smtp(_) => "smtp",
         Role::Command(_) => "tcp",
     }

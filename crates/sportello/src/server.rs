@@ -83,7 +83,7 @@ struct Services {
 /// What is served on a channel, on this worker. Channels that serve the same share it.
 #[derive(Clone)]
 enum Service {
-    Http(Rc<http::Served>),
+    Http(Rc<http::Served>, Rc<http::Limits>),
     Smtp(Rc<smtp::Service>),
     Command(Rc<command::Service>),
 }
@@ -94,7 +94,7 @@ impl Serve for Services {
         // The future is as large as its largest part: an idle HTTP connection, of which there are most, shall not pay for the others.
         async move {
             match service {
-                Some(Service::Http(site)) => http::serve(connection, site).await,
+                Some(Service::Http(site, limits)) => http::serve(connection, site, limits).await,
                 Some(Service::Smtp(service)) => Box::pin(smtp::serve(connection, service)).await,
                 Some(Service::Command(service)) => Box::pin(command::serve(connection, service)).await,
                 None => {}
@@ -180,8 +180,8 @@ struct Parts {
 
 /// What is served on a channel, as all workers share it.
 enum Plan {
-    Sites,
-    Desk,
+    Sites(http::Limits),
+    Desk(http::Limits),
     Smtp(Arc<smtp::Policy>),
     Command(command::Limits),
 }
@@ -189,8 +189,8 @@ enum Plan {
 impl Plan {
     fn of(role: &Role) -> Self {
         match role {
-            Role::Sites => Self::Sites,
-            Role::Desk => Self::Desk,
+            Role::Sites(limits) => Self::Sites(*limits),
+            Role::Desk(limits) => Self::Desk(*limits),
             Role::Smtp(settings) => Self::Smtp(Arc::new(smtp::Policy::new(settings))),
             Role::Command(limits) => Self::Command(*limits),
         }
@@ -199,7 +199,7 @@ impl Plan {
     fn refusals(&self) -> Option<Arc<smtp::Refusals>> {
         match self {
             Self::Smtp(policy) => Some(Arc::clone(policy.refusals())),
-            Self::Sites | Self::Desk | Self::Command(_) => None,
+            Self::Sites(_) | Self::Desk(_) | Self::Command(_) => None,
         }
     }
 }
@@ -219,8 +219,8 @@ impl Parts {
         let desk = Rc::new(http::Served::Desk(desk));
         let sites = Rc::new(http::Served::Sites(sites(&self.roots).0));
         let service = |plan: &Plan| match plan {
-            Plan::Sites => Service::Http(Rc::clone(&sites)),
-            Plan::Desk => Service::Http(Rc::clone(&desk)),
+            Plan::Sites(limits) => Service::Http(Rc::clone(&sites), Rc::new(*limits)),
+            Plan::Desk(limits) => Service::Http(Rc::clone(&desk), Rc::new(*limits)),
             Plan::Smtp(policy) => Service::Smtp(Rc::new(self.smtp(policy))),
             Plan::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
         };

@@ -10,8 +10,10 @@ use std::time::Duration;
 use sportello::protocol::{http, smtp};
 use sportello_net::simulation::{self, Client};
 use sportello_net::{Channel, Deadlines, Speaker};
+use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
 use sportello_store::{Settings, Store};
+use sportello_wire::http1::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = sportello_net::deadline::TICK;
@@ -104,6 +106,10 @@ fn a_text_that_has_begun_is_not_under_that_ceiling() {
 
 /// Runs `act` with a client of a folder in which `a` holds `first`.
 fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
+    web_within(http::Limits::default(), deadlines, act);
+}
+
+fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
     let folder = Folder::new();
     let file = folder.0.join("a");
     std::fs::write(&file, "first").unwrap();
@@ -116,7 +122,7 @@ fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
     simulation::run(channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());
         let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
-        let mut client = simulation.connect(|connection| http::serve(connection, served));
+        let mut client = simulation.connect(|connection| http::serve(connection, served, Rc::new(limits)));
         act(&mut client).await;
         client.leave().await;
     });
@@ -144,4 +150,52 @@ fn the_clock_of_a_pipelined_request_begins_when_the_one_before_is_answered() {
         client.pass(TICK).await;
         assert!(client.is_over() && client.heard().starts_with(b"HTTP/1.1 408 "));
     });
+}
+
+#[test]
+fn a_channels_own_bounds_of_a_head_hold_also_for_what_was_read_lately() {
+    let head = Limits { request_line: 64, head: 1_024, fields: 10 };
+    web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |client| {
+        let begin = "GET /a HTTP/1.1\r\nHost: localhost\r\n";
+        let line = |length: usize| format!("GET /a?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "q".repeat(length - 16));
+        let fields = |count: usize| format!("{begin}{}\r\n", "X: y\r\n".repeat(count - 1));
+        let whole = |length: usize| format!("{begin}X: {}\r\n\r\n", "y".repeat(length - begin.len() - 7));
+        // Twice, so that one comes from memory.
+        for request in [line(64), fields(10), whole(1_024), line(64), fields(10), whole(1_024)] {
+            let answer = said(client, &request).await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+    });
+    for (beyond, status) in [(0, "414"), (1, "431"), (2, "431")] {
+        web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |client| {
+            let begin = "GET /a HTTP/1.1\r\nHost: localhost\r\n";
+            let request = match beyond {
+                0 => format!("GET /a?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "q".repeat(65 - 16)),
+                1 => format!("{begin}{}\r\n", "X: y\r\n".repeat(10)),
+                _ => format!("{begin}X: {}\r\n\r\n", "y".repeat(1_025 - begin.len() - 7)),
+            };
+            let answer = said(client, &request).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && client.is_over(), "{answer}");
+        });
+    }
+}
+
+#[test]
+fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
+    let folder = Folder::new();
+    let store = Store::open(Settings::new(&folder.0)).unwrap();
+    simulation::run(channel(Speaker::Client, Deadlines::default()), async |simulation| {
+        let observer = Arc::new(|| Box::pin(async { Default::default() }) as _);
+        let desk = Rc::new(http::Served::Desk(Desk::new(store.clone(), observer, Default::default())));
+        let limits = Rc::new(http::Limits { body: 2_000, ..Default::default() });
+        for (length, status) in [(2_000, "400"), (2_001, "413")] {
+            let mut client =
+                simulation.connect(|connection| http::serve(connection, Rc::clone(&desk), Rc::clone(&limits)));
+            let head = format!("PUT /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+            let answer = said(&mut client, &format!("{head}{}", "x".repeat(length))).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
+            client.leave().await;
+        }
+    });
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.close());
 }

@@ -49,7 +49,7 @@ impl House {
     /// The answers to the requests, without that to what is none.
     fn play(&self, data: &[u8], pace: Pace) -> Vec<(u16, Vec<u8>)> {
         let served = Rc::clone(&self.served);
-        let heard = self.events.play(data, pace, |connection| http::serve(connection, served));
+        let heard = self.events.play(data, pace, |connection| http::serve(connection, served, Default::default()));
         answers(&heard, &asked(&sent(data)))
     }
 }

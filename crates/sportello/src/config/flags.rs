@@ -16,7 +16,7 @@ use super::settle::state::resolved;
 use super::usual;
 use crate::cli::{LogLevel, Serve};
 use crate::observe::log::Form;
-use crate::protocol::{command, smtp};
+use crate::protocol::{command, http, smtp};
 
 /// Why the flags cannot be used.
 #[derive(Debug, Error)]
@@ -113,10 +113,10 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
     let address = flags.address.to_canonical();
     let inside = if address.is_loopback() { address } else { Ipv4Addr::LOCALHOST.into() };
     let written = [
-        ("web", Role::Sites, address, flags.web),
+        ("web", Role::Sites(http::Limits::default()), address, flags.web),
         ("mail", Role::Smtp(smtp::Settings::default()), address, flags.mail),
         ("commands", Role::Command(command::Limits::default()), inside, flags.commands),
-        ("desk", Role::Desk, inside, flags.desk),
+        ("desk", Role::Desk(http::Limits::default()), inside, flags.desk),
     ];
     let mut doors: Vec<(&'static str, Door)> = Vec::new();
     for (index, (name, role, address, port)) in written.into_iter().enumerate() {

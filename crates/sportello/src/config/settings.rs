@@ -73,9 +73,9 @@ pub struct Door {
 #[derive(Clone, Debug)]
 pub enum Role {
     /// HTTP, giving the sites.
-    Sites,
+    Sites(http::Limits),
     /// HTTP, giving the desk.
-    Desk,
+    Desk(http::Limits),
     /// SMTP, catching every message.
     Smtp(smtp::Settings),
     /// RESP and text lines.
@@ -86,7 +86,7 @@ impl Role {
     /// The word for its protocol in JSON.
     pub const fn protocol(&self) -> &'static str {
         match self {
-            Self::Sites | Self::Desk => "http",
+            Self::Sites(_) | Self::Desk(_) => "http",
             Self::Smtp(_) => "smtp",
             Self::Command(_) => "command",
         }
@@ -94,7 +94,7 @@ impl Role {
 
     /// Whether it is a channel that gives the sites.
     pub const fn gives_sites(&self) -> bool {
-        matches!(self, Self::Sites)
+        matches!(self, Self::Sites(_))
     }
 }
 

@@ -38,9 +38,9 @@ pub(super) fn per_source(most: usize) -> usize {
 /// A channel's share of `most` connections in all.
 pub(super) fn share(role: &Role, most: usize) -> usize {
     let share = match role {
-        Role::Sites => most / 10 * 6,
+        Role::Sites(_) => most / 10 * 6,
         Role::Smtp(_) => most / 10 * 2,
-        Role::Command(_) | Role::Desk => most / 10,
+        Role::Command(_) | Role::Desk(_) => most / 10,
     };
     share.max(1)
 }
@@ -48,7 +48,7 @@ pub(super) fn share(role: &Role, most: usize) -> usize {
 /// Who speaks first.
 pub(super) fn speaker(role: &Role) -> Speaker {
     match role {
-        Role::Sites | Role::Desk => Speaker::Client,
+        Role::Sites(_) | Role::Desk(_) => Speaker::Client,
         Role::Smtp(_) => Speaker::Server,
         Role::Command(_) => Speaker::ClientWhenItWants,
     }
@@ -58,7 +58,7 @@ pub(super) fn speaker(role: &Role) -> Speaker {
 pub fn deadlines(role: &Role) -> Deadlines {
     let seconds = Duration::from_secs;
     match role {
-        Role::Sites | Role::Desk => Deadlines {
+        Role::Sites(_) | Role::Desk(_) => Deadlines {
             first_byte: seconds(30),
             idle: seconds(75),
             between_bytes: seconds(20),

@@ -9,7 +9,7 @@ use super::field::{self, Before, Fields, Known, Present};
 use super::target::{self, Host, Target};
 
 /// What a head may be at most.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the request line without its CRLF; beyond: 414.
     pub request_line: usize,

@@ -58,7 +58,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
     told.say(format!("it is kept for {which}, in the one inbox, in {}", settings.store.folder.display()));
     told.heads.extend(basis.directives("state"));
     told.say("none of it is sent on");
-    for door in settings.channels.iter().filter(|door| matches!(door.role, Role::Desk)) {
+    for door in settings.channels.iter().filter(|door| matches!(door.role, Role::Desk(_))) {
         told.say(format!("it is read at the desk, http://{}/", door.channel.address));
     }
     Ok((told, code))

@@ -36,7 +36,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
             told.heads.extend(basis.directives("address"));
         }
     }
-    if matches!(door.role, Role::Desk) {
+    if matches!(door.role, Role::Desk(_)) {
         told.say("the desk answers: what is happening, and the inbox");
         return Ok((told, 0));
     }

@@ -13,7 +13,7 @@ use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Door, Origin, Role};
 use crate::config::usual;
-use crate::protocol::{command, smtp};
+use crate::protocol::{command, http, smtp};
 use crate::socket::NAME as OWN;
 
 /// The most channels; each costs a socket for each worker.
@@ -53,6 +53,7 @@ fn door(
     let role = role(directive, protocol)?;
     let address = directive.property("address").and_then(Value::address).unwrap_or(address);
     inside(directive, &role, address, faults);
+    wanted(directive, &role, faults);
     privileged(directive, port, faults);
     let share = one(directive.first("connections")).and_then(Value::number);
     let channel = Channel {
@@ -109,11 +110,29 @@ fn belongs(directive: &Directive, protocol: &str, faults: &mut Vec<Fault>) {
 
 fn role(directive: &Directive, protocol: &str) -> Option<Role> {
     match protocol {
-        "http" if directive.first("desk").is_some() => Some(Role::Desk),
-        "http" => Some(Role::Sites),
+        "http" if directive.first("desk").is_some() => Some(Role::Desk(web(directive))),
+        "http" => Some(Role::Sites(web(directive))),
         "smtp" => Some(Role::Smtp(mail(directive))),
         "command" => Some(Role::Command(commands(directive))),
         _ => None,
+    }
+}
+
+fn web(directive: &Directive) -> http::Limits {
+    let mut limits = http::Limits::default();
+    let head = directive.first("head-size");
+    set(&mut limits.head.head, one(head).and_then(Value::number));
+    limits.head.request_line = limits.head.request_line.min(limits.head.head);
+    set(&mut limits.head.fields, head.and_then(|head| head.property("fields")).and_then(Value::number));
+    set(&mut limits.body, one(directive.first("body-size")).and_then(Value::number));
+    limits
+}
+
+/// A bound on bodies is for those who take any.
+fn wanted(directive: &Directive, role: &Role, faults: &mut Vec<Fault>) {
+    if let (Role::Sites(_), Some(size)) = (role, directive.first("body-size")) {
+        let fault = Fault::error(size.name, "sites take no bodies: body-size is for the channel of the desk");
+        faults.push(fault.label("not here").help("remove it"));
     }
 }
 
@@ -173,9 +192,9 @@ fn deadlines(directive: &Directive, role: &Role) -> Deadlines {
 /// The desk and the commands ask nobody who they are, so they stay on this machine.
 fn inside(directive: &Directive, role: &Role, address: IpAddr, faults: &mut Vec<Fault>) {
     let what = match role {
-        Role::Desk => "the desk",
+        Role::Desk(_) => "the desk",
         Role::Command(_) => "a command channel",
-        Role::Sites | Role::Smtp(_) => return,
+        Role::Sites(_) | Role::Smtp(_) => return,
     };
     if address.to_canonical().is_loopback() {
         return;

@@ -38,6 +38,7 @@ channel web port=8080 protocol=http {
     request "11s"
     write "12s"
     minimum-rate "13B" after="14s"
+    head-size "5KiB" fields=51
 }
 channel mail port=1025 protocol=smtp address="::1" {
     message-size "15MiB"
@@ -58,7 +59,7 @@ channel commands port=7070 protocol=command address="127.0.0.1" {
     request-size "28KiB"
     line-size "290B"
 }
-channel desk port=0 protocol=http address="127.0.0.1" { desk }
+channel desk port=0 protocol=http address="127.0.0.1" { desk; body-size "52KiB" }
 domain example.org {
     site www.example.org *.example.org {
         root "/srv"
@@ -87,7 +88,9 @@ command greet {
 
 #[test]
 fn every_directive_reaches_its_setting() {
-    let settings = settings(ALL);
+    // A machine without IPv6 has a second loopback address all the same.
+    let second = if std::net::UdpSocket::bind("[::1]:0").is_ok() { "::1" } else { "127.0.0.2" };
+    let settings = settings(&ALL.replace("::1", second));
     let seconds = Duration::from_secs;
     assert_eq!((settings.address.to_string().as_str(), settings.hostname.as_str()), ("0.0.0.0", "mail.example.org"));
     let store = &settings.store;
@@ -110,7 +113,7 @@ fn every_directive_reaches_its_setting() {
         [8, 9, 10, 11, 12, 14]
     );
     assert_eq!(d.minimum_rate, 13);
-    assert_eq!(mail.channel.address.to_string(), "[::1]:1025");
+    assert_eq!(mail.channel.address, std::net::SocketAddr::new(second.parse().unwrap(), 1_025));
     assert!(mail.channel.loopback && !web.channel.loopback && commands.channel.loopback);
     let Role::Smtp(smtp) = &mail.role else { panic!("smtp") };
     let l = &smtp.limits;
@@ -125,7 +128,9 @@ fn every_directive_reaches_its_setting() {
     assert_eq!(smtp.domains, smtp::Domains::These(["example.org".to_owned()].into()));
     let Role::Command(l) = &commands.role else { panic!("command") };
     assert_eq!((l.arguments, l.argument, l.request, l.line), (26, 27, 28 << 10, 290));
-    assert!(matches!(desk.role, Role::Desk) && matches!(web.role, Role::Sites));
+    let (Role::Desk(desk_limits), Role::Sites(limits)) = (&desk.role, &web.role) else { panic!("http") };
+    assert_eq!((limits.head.head, limits.head.request_line, limits.head.fields), (5 << 10, 5 << 10, 51));
+    assert_eq!((desk_limits.body, desk_limits.head), (52 << 10, Default::default()));
     assert_eq!(desk.channel.index, 3);
     let [site, other] = settings.sites.as_slice() else { panic!("two sites") };
     let names: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
@@ -169,6 +174,11 @@ channel web port=1 protocol=http {
     request "60s"
     write "30s"
     minimum-rate "256B" after="20s"
+    head-size "16KiB" fields=100
+}
+channel desk port=0 protocol=http {
+    desk
+    body-size "1MiB"
 }
 channel mail port=2 protocol=smtp {
     first-byte "5min"
@@ -224,7 +234,7 @@ command a {
 
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
-    let least = "state \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel mail port=2 protocol=smtp\n\
+    let least = "state \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
                  channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { root \"/srv\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
@@ -248,6 +258,15 @@ fn what_the_table_calls_the_default_is_the_default() {
             assert!(elsewhere || DEFAULTS.contains(&written), "{}:{written}", row.path());
         }
     }
+}
+
+#[test]
+fn a_bound_on_bodies_is_for_the_desk() {
+    let text =
+        "channel web port=0 protocol=http { body-size \"2KiB\" }\ndomain \"*\" { site \"*\" { root \"/srv\" } }\n";
+    let faults = checked(text).faults;
+    let [fault] = &faults[..] else { panic!("{faults:?}") };
+    assert_eq!(fault.message, "sites take no bodies: body-size is for the channel of the desk");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sportello_wire::resp::{Arguments, Version};
 use tokio::time::Instant;
 
 use super::builtin::Builtin;
-use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
+use super::dispatch::{Context, Step, is, subcommand, task, visible};
 use super::session::{self, Library, Session};
 use super::task::Action;
 use super::{help, refused};
@@ -62,18 +62,11 @@ pub(super) fn dispatch(
     context: &mut Context<'_>,
 ) -> Step {
     let word = arguments.at(1).unwrap_or_default();
-    let Some(subcommand) = builtin.subcommand(word) else {
-        match refused::client(word) {
-            Some(reason) => {
-                context.reply.error("ERR", format!("CLIENT {}: {reason}", visible(word).to_ascii_uppercase()))
-            }
-            None => unknown_subcommand(arguments, context.reply),
-        }
+    if let Some(reason) = refused::client(word) {
+        context.reply.error("ERR", format!("CLIENT {}: {reason}", visible(word).to_ascii_uppercase()));
         return Step::Answered;
-    };
-    if !subcommand.takes.contains(&(arguments.len() - 2)) {
-        return wrong_number(&format!("client|{}", visible(word)), context.reply);
     }
+    let Some(subcommand) = subcommand(builtin, arguments, context.reply) else { return Step::Answered };
     match subcommand.name {
         "ID" => context.reply.count(context.connection.id()),
         "INFO" => {

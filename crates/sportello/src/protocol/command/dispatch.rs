@@ -8,7 +8,7 @@ use sportello_service::run::Invocation;
 use sportello_wire::resp::{Arguments, Reply, Version};
 use tokio::time::Instant;
 
-use super::builtin::{self, Builtin, Kind};
+use super::builtin::{self, Builtin, Kind, Subcommand};
 use super::session::Library;
 use super::show::Subject;
 use super::task::{Action, Form, Label, Task};
@@ -97,8 +97,26 @@ pub(super) fn wrong_number(name: &str, reply: &mut Reply) -> Step {
     Step::Answered
 }
 
+/// The subcommand that is asked for, with as many arguments as it takes. `None`: it was answered what is wrong.
+pub(super) fn subcommand<'b>(
+    builtin: &'b Builtin,
+    arguments: &Arguments<'_>,
+    reply: &mut Reply,
+) -> Option<&'b Subcommand> {
+    let word = arguments.at(1).unwrap_or_default();
+    let found = builtin.subcommand(word);
+    match found {
+        None => unknown_subcommand(arguments, reply),
+        Some(found) if found.takes.contains(&arguments.len().saturating_sub(2)) => return Some(found),
+        Some(_) => {
+            wrong_number(&format!("{}|{}", builtin.name, visible(word)), reply);
+        }
+    }
+    None
+}
+
 /// The error for an unknown subcommand, as Redis words it.
-pub(super) fn unknown_subcommand(arguments: &Arguments<'_>, reply: &mut Reply) {
+fn unknown_subcommand(arguments: &Arguments<'_>, reply: &mut Reply) {
     let given = visible(arguments.at(1).unwrap_or_default());
     let name = visible(arguments.name()).to_ascii_uppercase();
     reply.error("ERR", format!("unknown subcommand '{given}'. Try HELP {name}."));

@@ -7,7 +7,7 @@ use sportello_service::run::{Program, Runner, Takes};
 use sportello_wire::resp::{Arguments, Reply};
 
 use super::builtin::{self, BUILTINS, Builtin, Subcommand};
-use super::dispatch::{Context, is, unknown_subcommand, visible, wrong_number};
+use super::dispatch::{Context, is, subcommand};
 use super::{help, syntax};
 
 /// What COMMAND can speak of.
@@ -23,15 +23,11 @@ pub(super) fn command(builtin: &Builtin, arguments: &Arguments<'_>, context: &mu
     let runner = &context.service.runner;
     let reply = &mut *context.reply;
     let Some(word) = arguments.at(1) else { return info(&all(runner), reply) };
-    let Some(subcommand) = builtin.subcommand(word) else { return unknown_subcommand(arguments, reply) };
-    if !subcommand.takes.contains(&(arguments.len() - 2)) {
-        // What Redis takes and we do not must not look like a typing error.
-        if is(Some(word), "LIST") {
-            return reply.error("ERR", "COMMAND LIST takes no FILTERBY here: it lists everything");
-        }
-        wrong_number(&format!("command|{}", visible(word)), reply);
-        return;
+    // What Redis takes and we do not must not look like a typing error.
+    if is(Some(word), "LIST") && arguments.len() > 2 {
+        return reply.error("ERR", "COMMAND LIST takes no FILTERBY here: it lists everything");
     }
+    let Some(subcommand) = subcommand(builtin, arguments, reply) else { return };
     match subcommand.name {
         "COUNT" => reply.count((BUILTINS.len() + runner.names().len()) as u64),
         "LIST" => {

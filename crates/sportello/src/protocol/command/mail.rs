@@ -16,7 +16,7 @@ use sportello_wire::resp::Arguments;
 use tokio::time::Instant;
 
 use super::builtin::Builtin;
-use super::dispatch::{Context, Step, is, task, unknown_subcommand, visible, wrong_number};
+use super::dispatch::{Context, Step, is, subcommand, task, visible};
 use super::session::{OUT_MOST, Session};
 use super::task::{Action, Form, unless_left};
 use super::{outcome, show};
@@ -48,14 +48,7 @@ pub(super) fn dispatch(
     began: Instant,
     context: &mut Context<'_>,
 ) -> Step {
-    let word = arguments.at(1).unwrap_or_default();
-    let Some(subcommand) = builtin.subcommand(word) else {
-        unknown_subcommand(arguments, context.reply);
-        return Step::Answered;
-    };
-    if !subcommand.takes.contains(&(arguments.len() - 2)) {
-        return wrong_number(&format!("mail|{}", visible(word)), context.reply);
-    }
+    let Some(subcommand) = subcommand(builtin, arguments, context.reply) else { return Step::Answered };
     let order = match subcommand.name {
         "LIST" => list_order(None, arguments.from(2)),
         "SEARCH" => list_order(arguments.at(2), arguments.from(3)),

@@ -11,7 +11,7 @@ use sportello_net::Connection;
 use sportello_wire::resp::{Arguments, Reply};
 
 use super::builtin::Builtin;
-use super::dispatch::{unknown_subcommand, visible, wrong_number};
+use super::dispatch::subcommand;
 use super::help;
 use super::session::address;
 
@@ -82,12 +82,7 @@ impl SlowLog {
 
     /// `SLOWLOG GET [count] | LEN | RESET | HELP`
     pub(super) fn command(&self, builtin: &Builtin, arguments: &Arguments<'_>, reply: &mut Reply) {
-        let word = arguments.at(1).unwrap_or_default();
-        let Some(subcommand) = builtin.subcommand(word) else { return unknown_subcommand(arguments, reply) };
-        if !subcommand.takes.contains(&(arguments.len() - 2)) {
-            wrong_number(&format!("slowlog|{}", visible(word)), reply);
-            return;
-        }
+        let Some(subcommand) = subcommand(builtin, arguments, reply) else { return };
         match subcommand.name {
             "GET" => match count(arguments.at(2)) {
                 Some(count) => self.show(count, reply),

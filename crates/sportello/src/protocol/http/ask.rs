@@ -13,14 +13,14 @@ use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
-use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
+use sportello_wire::http1::{Head, Method, Persistence, Refusal};
 
 use super::budget::Share;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
 use super::representation::{self, Content};
 use super::session::{End, Next, Session};
-use super::{BODIES, BODY_MOST, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
+use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
 
 /// Who answers a request that was admitted.
 enum Service<'a> {
@@ -31,7 +31,7 @@ enum Service<'a> {
 impl Session {
     /// Answers the one request at the beginning of the input.
     pub(super) async fn ask(&mut self, arrival: Arrival) -> Result<Next, Ended> {
-        let limits = Limits::default();
+        let limits = self.limits.head;
         let length = parse(self.input.filled(), &limits).ok().flatten().map_or(0, |head| head.length);
         let raw: Box<[u8]> = self.input.filled().get(..length).unwrap_or_default().into();
         // Invariant: what was whole in the buffer is whole in its copy.
@@ -209,7 +209,8 @@ impl Session {
     ) -> Result<Request, IntakeError> {
         let expectation = if head.present.has(Known::Expect) { Expectation::Continue } else { Expectation::None };
         let (connection, input) = (&mut self.connection, &mut self.input);
-        let body = intake::read(connection, input, head.framing, expectation, Keep::All(share), BODY_MOST).await?;
+        let body =
+            intake::read(connection, input, head.framing, expectation, Keep::All(share), self.limits.body).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |(name, value): (&[u8], &[u8])| {
             let name = text(name).to_ascii_lowercase();

@@ -58,12 +58,13 @@ impl Arrival {
 /// Answers as many requests as can be answered from memory, in order.
 pub(super) fn answer(
     connection: &Connection,
-    served: &Served,
+    (served, limits): (&Served, &Limits),
     input: &mut Buffer,
     outbox: &mut Outbox,
     arrival: Arrival,
 ) -> Halt {
-    let mut run = Run { connection, reach: reach(connection), second: super::clock::second(), arrival, ended: None };
+    let mut run =
+        Run { connection, limits, reach: reach(connection), second: super::clock::second(), arrival, ended: None };
     loop {
         let filled = input.filled();
         if filled.is_empty() {
@@ -101,6 +102,7 @@ const EMPTY_LINE: &[u8] = b"\r\n";
 /// What holds for one run over what has arrived.
 struct Run<'r> {
     connection: &'r Connection,
+    limits: &'r Limits,
     reach: Reach,
     second: Second,
     arrival: Arrival,
@@ -121,7 +123,9 @@ impl Run<'_> {
     /// Answers the request at the beginning of `input`.
     fn request(&mut self, sites: &Sites, input: &[u8], out: &mut Vec<u8>) -> Result<Ready, Halt> {
         let mut recent = sites.recent();
-        if let Some(plain) = recent.find(input, self.reach) {
+        // What was read lately was measured by the usual limits.
+        let may_be_known = *self.limits == Limits::default();
+        if let Some(plain) = recent.find(input, self.reach).filter(|_| may_be_known) {
             let file = plain.files.hot(plain.path(), self.arrival.batch).ok_or(Halt::Ask)?;
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
@@ -139,7 +143,9 @@ impl Run<'_> {
         let (status, rest) = if head.present.has_any(Present::SELECTING) {
             write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
         } else {
-            recent.keep(input, &head, &files, self.reach);
+            if may_be_known {
+                recent.keep(input, &head, &files, self.reach);
+            }
             (200, write_whole(out, &file, head.method, said, &self.second))
         };
         self.tell((head.verb, head.raw_target), status, out.len() - before + rest.len());
@@ -147,7 +153,7 @@ impl Run<'_> {
     }
 
     fn parse<'i>(&self, input: &'i [u8]) -> Result<Head<'i>, Halt> {
-        match parse(input, &Limits::default()) {
+        match parse(input, self.limits) {
             Ok(Some(head)) => Ok(head),
             Ok(None) if input == EMPTY_LINE => Err(Halt::Empty),
             Ok(None) => {

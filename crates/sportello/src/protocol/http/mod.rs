@@ -5,7 +5,7 @@
 //! service says into bytes, [`fault`] says what went wrong, [`sites`] finds whose request it is, [`guard`] keeps foreign websites
 //! away from loopback.
 //!
-//! Bounded by: `http1::Limits` for heads, [`BODY_MOST`], [`BODIES`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
+//! Bounded by: [`Limits`] for heads and bodies, [`BODIES`] and [`UNREAD_MOST`] for bodies, [`FLUSH_AT`] bytes of answers that wait
 //! to be written, the channel's deadlines for every wait.
 
 mod again;
@@ -26,6 +26,7 @@ use std::rc::Rc;
 
 use sportello_net::Connection;
 use sportello_service::desk::Desk;
+use sportello_wire::http1;
 
 use budget::Budget;
 
@@ -40,13 +41,26 @@ pub enum Served {
     Desk(Desk),
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(connection: Connection, served: Rc<Served>) {
-    session::Session::new(connection, served).run().await;
+/// What a request may be at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Its head.
+    pub head: http1::Limits,
+    /// Bytes of its body, where one is wanted: by the desk; beyond: 413.
+    pub body: u64,
 }
 
-/// The largest body a request to the desk may have; beyond: 413.
-const BODY_MOST: u64 = 1024 * 1024;
+impl Default for Limits {
+    fn default() -> Self {
+        Self { head: http1::Limits::default(), body: 1024 * 1024 }
+    }
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(connection: Connection, served: Rc<Served>, limits: Rc<Limits>) {
+    session::Session::new(connection, served, limits).run().await;
+}
+
 /// The memory of all bodies of this process under way; beyond: 503.
 static BODIES: Budget = Budget::new(64 * 1024 * 1024);
 /// How much of a body no one wants is read past, so that the connection may live on.

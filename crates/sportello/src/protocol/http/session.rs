@@ -10,19 +10,20 @@ use sportello_net::{Buffer, Connection, Ended};
 use sportello_service::files::HotFile;
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::head::worth_parsing;
-use sportello_wire::http1::{Head, Limits, Persistence, Refusal};
+use sportello_wire::http1::{Head, Persistence, Refusal};
 use tokio::time::Instant;
 use tracing::debug;
 
 use super::memory::{self, Arrival, Halt};
 use super::outbox::Outbox;
-use super::{Served, fault};
+use super::{Limits, Served, fault};
 use crate::observe::{self, Done};
 
 /// One connection and what has come and is to go over it.
 pub(super) struct Session {
     pub(super) connection: Connection,
     pub(super) served: Rc<Served>,
+    pub(super) limits: Rc<Limits>,
     pub(super) input: Buffer,
     pub(super) outbox: Outbox,
 }
@@ -53,8 +54,8 @@ impl Next {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, served: Rc<Served>) -> Self {
-        Self { connection, served, input: Buffer::new(), outbox: Outbox::default() }
+    pub(super) fn new(connection: Connection, served: Rc<Served>, limits: Rc<Limits>) -> Self {
+        Self { connection, served, limits, input: Buffer::new(), outbox: Outbox::default() }
     }
 
     /// Serves the connection until it ends.
@@ -85,7 +86,8 @@ impl Session {
     async fn arrived(&mut self) -> Result<Next, Ended> {
         let mut arrival = Arrival::now();
         loop {
-            match memory::answer(&self.connection, &self.served, &mut self.input, &mut self.outbox, arrival) {
+            let Self { connection, served, limits, input, outbox } = &mut *self;
+            match memory::answer(connection, (served, &limits.head), input, outbox, arrival) {
                 Halt::Empty => {
                     self.flush().await?;
                     return Ok(Next::Request);
@@ -139,7 +141,7 @@ impl Session {
                 }
                 Err(ended) => return Err(ended),
             }
-            if worth_parsing(before, self.input.filled(), &Limits::default()) {
+            if worth_parsing(before, self.input.filled(), &self.limits.head) {
                 return Ok(true);
             }
         }

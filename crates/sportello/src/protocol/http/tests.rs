@@ -23,7 +23,7 @@ const FUTURE_MOST: usize = 1024;
 
 impl Serve for Folder {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
-        let session = serve(connection, Rc::clone(&self.0));
+        let session = serve(connection, Rc::clone(&self.0), Rc::default());
         assert!(size_of_val(&session) <= FUTURE_MOST, "a session takes {} bytes", size_of_val(&session));
         session
     }

@@ -104,6 +104,27 @@ pub(super) static ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        name: "head-size",
+        within: "channel",
+        only: &["http"],
+        arguments: &[one("size", Kind::Size(1 << 10, 16 << 10), "its request line, of at most 8 KiB, counted")],
+        properties: &[optional("fields", Kind::Count(10, 1_000), "100", "how many fields it may have")],
+        doc: "The largest head of a request; a larger one is refused (431, or 414 when it is the request line that is too long).",
+        default: "\"16KiB\"",
+        example: "channel web port=8080 protocol=http {\n    head-size \"8KiB\" fields=50\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "body-size",
+        within: "channel",
+        only: &["http"],
+        arguments: &[one("size", Kind::Size(1 << 10, 16 << 20), "all bodies together have 64 MiB of memory")],
+        doc: "The largest body of a request to the desk (413 beyond that); sites take none.",
+        default: "\"1MiB\"",
+        example: "channel desk port=8025 protocol=http {\n    desk\n    body-size \"4MiB\"\n}",
+        ..PLAIN
+    },
+    Row {
         name: "message-size",
         within: "channel",
         only: SMTP,

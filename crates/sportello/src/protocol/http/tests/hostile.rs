@@ -115,7 +115,7 @@ fn lines_that_are_no_requests_are_told_so_and_closed() {
 #[test]
 fn long_heads_are_taken_at_the_limit_and_refused_beyond() {
     let house = House::open();
-    let limits = sportello_wire::http1::Limits::default();
+    let limits = http1::Limits::default();
     let close = "Host: localhost\r\nConnection: close\r\n";
     let line = |length: usize| {
         let query = "x".repeat(length - "GET /a? HTTP/1.1".len());
