@@ -52,6 +52,9 @@ const STEP: usize = 100;
 const AT_END: Duration = Duration::from_secs(2);
 /// Deleted messages that are taken out one by one even where fewer stay: an index that is made anew is no use meanwhile.
 const FEW: u64 = 2000;
+/// How long mail may gather after a sign: one transaction and one read for each would cost more than the mail itself, and the core
+/// that its next one waits for. Whoever waits for the index waits so much longer.
+const GATHER: Duration = Duration::from_millis(10);
 /// How long it waits after a fault before it tries again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long it waits for readers before it empties the log again.
@@ -145,6 +148,7 @@ impl Follower {
                 }
                 _ => break,
             }
+            std::thread::sleep(GATHER);
             wait = match self.follow() {
                 Ok(()) => {
                     faults = 0;
