@@ -16,16 +16,21 @@ mod options;
 mod promise;
 mod random;
 mod replay;
+mod said;
+mod searched;
+mod spoil;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 faults cut --log FILE --promises FILE --root DIR --work DIR [--points N] [--seed N] [--forget NAME]... [--again N --seam FILE]
+           [--spoil N] [--keep-count N] [--keep-bytes N]
     opens the store after N cuts of the power; --forget: as if nobody had synced the files whose paths end in NAME;
-    --again N: at every Nth point a second cut, while the store recovers from the first
+    --again N: at every Nth point a second cut, while the store recovers from the first; --spoil N: at every Nth point
+    the search index is damaged as well; --keep-…: how much mail the server was told to keep
 faults same --log FILE --root DIR
     whether the log explains every byte of the folder DIR as it is now
-faults open DIR
+faults open --root DIR [--keep-count N] [--keep-bytes N]
     opens the store in DIR and closes it";
 
 fn main() -> ExitCode {
@@ -33,7 +38,7 @@ fn main() -> ExitCode {
     let result = match words.split_first().map(|(verb, rest)| (verb.as_str(), rest)) {
         Some(("cut", rest)) => options::read(rest).and_then(|options| replay::cuts(&options)),
         Some(("same", rest)) => options::read(rest).and_then(|options| replay::same(&options)),
-        Some(("open", [state])) => replay::open(state.as_ref()),
+        Some(("open", rest)) => options::read(rest).and_then(|options| replay::open(&options)),
         _ => Err(HELP.to_owned()),
     };
     match result {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use sportello_store::Retention;
+
 /// The options of `cut` and `same`.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -21,6 +23,10 @@ pub(crate) struct Options {
     pub(crate) again: u64,
     /// Ends of paths whose syncs count for nothing.
     pub(crate) forget: Vec<String>,
+    /// Every so many points the search index is spoiled beside the cut; 0: never.
+    pub(crate) spoil: u64,
+    /// How much mail the server was told to keep.
+    pub(crate) keep: Retention,
 }
 
 /// Reads `--name value` pairs.
@@ -35,6 +41,8 @@ pub(crate) fn read(words: &[String]) -> Result<Options, String> {
         seed: 1,
         again: 0,
         forget: Vec::new(),
+        spoil: 0,
+        keep: Retention::default(),
     };
     let mut rest = words;
     while let [name, value, others @ ..] = rest {
@@ -48,6 +56,9 @@ pub(crate) fn read(words: &[String]) -> Result<Options, String> {
             "--points" => options.points = number()?,
             "--seed" => options.seed = number()?,
             "--again" => options.again = number()?,
+            "--spoil" => options.spoil = number()?,
+            "--keep-count" => options.keep.most_messages = Some(number()?),
+            "--keep-bytes" => options.keep.most_bytes = Some(number()?),
             "--forget" => options.forget.push(value.clone()),
             other => return Err(format!("`{other}` is not known")),
         }
@@ -66,8 +77,8 @@ mod tests {
     #[test]
     fn options_come_in_pairs() {
         let read = |words: &str| read(&words.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let options = read("--log a --points 7 --forget wal --forget blobs").unwrap();
-        assert_eq!((options.points, options.forget.len()), (7, 2));
+        let options = read("--log a --points 7 --forget wal --forget blobs --keep-count 5").unwrap();
+        assert_eq!((options.points, options.forget.len(), options.keep.most_messages), (7, 2, Some(5)));
         assert_eq!(read("--points x").unwrap_err(), "--points takes a whole number, not `x`");
         assert_eq!(read("--points").unwrap_err(), "--points needs a value after it");
         assert_eq!(read("--what 1").unwrap_err(), "`--what` is not known");

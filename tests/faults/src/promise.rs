@@ -1,7 +1,8 @@
 //! What the server has promised to the clients of a load, and when they read it.
 //!
 //! A file of JSON lines, written by the load: `at` is the number of the seam's order that was next when the client had
-//! read the answer (or, of a thing asked for, before it asked). Knows nothing of disks.
+//! read the answer (or, of a thing asked for, before it asked). Knows nothing of disks. Where only so much mail is kept, what
+//! may have been too much at a moment is only promised to be whole if it is there.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -9,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use sportello_store::Retention;
 
 /// What a message was, as its sender knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,12 +20,16 @@ pub(crate) struct Text {
     /// Its bytes and their SHA-256 in hexadecimal, without what the server writes before it.
     pub(crate) bytes: usize,
     pub(crate) hash: String,
+    /// The one word of its body, which no other message has.
+    pub(crate) word: String,
 }
 
 /// The course of one message.
 #[derive(Clone, Debug, Default)]
 struct Course {
     sent: Option<u64>,
+    /// Bytes of what was sent, where the load tells.
+    bytes: Option<u64>,
     accepted: Option<(u64, Text)>,
     deleting: Option<u64>,
     deleted: Option<u64>,
@@ -60,6 +66,9 @@ pub(crate) enum Due {
     Unheard,
 }
 
+/// The most bytes that the server writes before what the client sent.
+pub(crate) const TRACE: u64 = 2048;
+
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -85,7 +94,7 @@ impl Promises {
         let at = line["at"].as_u64()?;
         let course = self.0.entry(line["token"].as_str()?.to_owned()).or_default();
         match line["what"].as_str()? {
-            "sent" => course.sent = Some(at),
+            "sent" => (course.sent, course.bytes) = (Some(at), line["bytes"].as_u64()),
             "deleting" => course.deleting = Some(at),
             "deleted" => course.deleted = Some(at),
             "marked" => course.marked = Some(at),
@@ -93,17 +102,43 @@ impl Promises {
             "spared" => course.spared = Some(at),
             "accepted" => {
                 let bytes = usize::try_from(line["bytes"].as_u64()?).ok()?;
-                let hash = line["sha256"].as_str()?.to_owned();
-                course.accepted = Some((at, Text { id: line["id"].as_u64()?, bytes, hash }));
+                let text = |name: &str| line[name].as_str().map(str::to_owned);
+                let (hash, word) = (text("sha256")?, text("word")?);
+                course.accepted = Some((at, Text { id: line["id"].as_u64()?, bytes, hash, word }));
             }
             _ => return None,
         }
         Some(())
     }
 
-    /// What is due of each message at `at`.
-    pub(crate) fn at(&self, at: u64) -> HashMap<&str, Due> {
-        self.0.iter().map(|(token, course)| (token.as_str(), course.due(at))).collect()
+    /// What is due of each message at `at`, where no more is kept than `rule` says.
+    pub(crate) fn at(&self, at: u64, rule: &Retention) -> HashMap<&str, Due> {
+        let due = |course: &Course| match course.due(at) {
+            Due::There(..) if self.may_be_too_old(course, at, rule) => Due::Maybe,
+            due => due,
+        };
+        self.0.iter().map(|(token, course)| (token.as_str(), due(course))).collect()
+    }
+
+    /// Whether so much may have come after a message that it had to go.
+    fn may_be_too_old(&self, message: &Course, at: u64, rule: &Retention) -> bool {
+        let older = |other: &Course| {
+            let accepted = other.accepted.as_ref().map(|(accepted, _)| *accepted);
+            accepted.is_some_and(|accepted| message.sent.is_none_or(|sent| accepted < sent))
+        };
+        let may_be_later = |other: &&Course| other.sent.is_some_and(|sent| sent <= at) && !older(other);
+        // The message itself is one of them.
+        let (mut messages, mut bytes) = (0_u64, 0_u64);
+        for course in self.0.values().filter(may_be_later) {
+            messages += 1;
+            bytes = bytes.saturating_add(course.bytes.map_or(u64::MAX, |bytes| bytes.saturating_add(TRACE)));
+        }
+        rule.most_messages.is_some_and(|most| messages > most) || rule.most_bytes.is_some_and(|most| bytes > most)
+    }
+
+    /// The word of each message of which it is known.
+    pub(crate) fn words(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().filter_map(|(token, course)| Some((token.as_str(), course.accepted.as_ref()?.1.word.as_str())))
     }
 
     /// The greatest id that was told before `at`.
@@ -137,7 +172,7 @@ mod tests {
         let mut promises = Promises::default();
         for line in [
             r#"{"at": 5, "what": "sent", "token": "t"}"#,
-            r#"{"at": 9, "what": "accepted", "token": "t", "id": 3, "bytes": 2, "sha256": "ab"}"#,
+            r#"{"at": 9, "what": "accepted", "token": "t", "id": 3, "bytes": 2, "sha256": "ab", "word": "w"}"#,
             r#"{"at": 10, "what": "marked", "token": "t"}"#,
             r#"{"at": 12, "what": "deleting", "token": "t"}"#,
             r#"{"at": 15, "what": "spared", "token": "t"}"#,
@@ -147,7 +182,7 @@ mod tests {
         ] {
             promises.take(line).unwrap();
         }
-        let text = Text { id: 3, bytes: 2, hash: "ab".to_owned() };
+        let text = Text { id: 3, bytes: 2, hash: "ab".to_owned(), word: "w".to_owned() };
         for (at, due) in [
             (4, Due::Unheard),
             (5, Due::Maybe),
@@ -161,13 +196,45 @@ mod tests {
             (19, Due::There(text.clone(), Mark::Seen)),
             (20, Due::Gone),
         ] {
-            assert_eq!(promises.at(at)["t"], due, "at {at}");
+            assert_eq!(promises.at(at, &Retention::default())["t"], due, "at {at}");
         }
         for (at, due) in [(5, Due::Unheard), (6, Due::Maybe), (7, Due::Gone)] {
-            assert_eq!(promises.at(at)["u"], due, "at {at}");
+            assert_eq!(promises.at(at, &Retention::default())["u"], due, "at {at}");
         }
         assert_eq!((promises.last_id(8), promises.last_id(9)), (0, 3));
         assert_eq!(promises.take("{}"), None);
         assert_eq!(promises.take(r#"{"at": 1, "token": "t", "what": "hoped"}"#), None);
+    }
+
+    #[test]
+    fn what_may_have_been_too_much_need_not_be_there() {
+        let mut promises = Promises::default();
+        // One after the other, but for the last two, which came together.
+        for (token, sent, accepted) in [("a", 1, 2), ("b", 3, 4), ("c", 5, 7), ("d", 6, 8)] {
+            promises.take(&format!(r#"{{"at": {sent}, "what": "sent", "token": "{token}", "bytes": 952}}"#)).unwrap();
+            let more = r#""id": 1, "bytes": 952, "sha256": "", "word": """#;
+            promises.take(&format!(r#"{{"at": {accepted}, "what": "accepted", "token": "{token}", {more}}}"#)).unwrap();
+        }
+        let there = |rule: Retention, at: u64| {
+            let due = promises.at(at, &rule);
+            ["a", "b", "c", "d"].into_iter().filter(|token| matches!(due[token], Due::There(..))).collect::<String>()
+        };
+        let (none, count) =
+            (Retention::default(), |most| Retention { most_messages: Some(most), ..Retention::default() });
+        let bytes = |most| Retention { most_bytes: Some(most), ..Retention::default() };
+        for (rule, at, expect) in [
+            (none, 8, "abcd"),
+            (count(4), 8, "abcd"),
+            (count(3), 8, "bcd"),
+            (count(2), 8, "cd"),
+            (count(1), 8, ""),
+            (count(1), 4, "b"),
+            (count(1), 5, ""),
+            (bytes(12_000), 8, "abcd"),
+            (bytes(11_999), 8, "bcd"),
+            (bytes(2_999), 2, ""),
+        ] {
+            assert_eq!(there(rule, at), expect, "{rule:?} at {at}");
+        }
     }
 }

@@ -6,16 +6,18 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sportello_store::{Settings, Store};
+use sportello_store::Store;
 use tokio::runtime::Runtime;
 
-use crate::check::{Found, check};
+use crate::check::{Expected, Found, check, settings};
 use crate::cut::{self, Cut};
 use crate::history::History;
 use crate::log;
 use crate::options::Options;
 use crate::promise::Promises;
 use crate::random::Random;
+use crate::said;
+use crate::spoil::spoil;
 
 /// The name of the state folder beneath the root.
 const STATE: &str = "state";
@@ -25,6 +27,8 @@ const TOLD: usize = 5;
 const RECOVERY: u64 = 1 << 30;
 /// The number of a second cut's chance, told apart from those of the points.
 const SECOND: u64 = 1 << 32;
+/// That of damage to the index.
+const SPOILT: u64 = 1 << 33;
 
 /// Opens the store after each of many cuts.
 pub(crate) fn cuts(options: &Options) -> Result<String, String> {
@@ -32,6 +36,7 @@ pub(crate) fn cuts(options: &Options) -> Result<String, String> {
     let promises = Promises::read(&options.promises).map_err(|why| why.to_string())?;
     let history = History::empty(&options.root).follow(&ops, &options.forget).map_err(|why| why.to_string())?;
     let runtime = runtime()?;
+    said::listen()?;
     let mut sum = Found::default();
     let (mut again, mut failures) = (0_u64, Vec::new());
     for point in 0..options.points {
@@ -52,10 +57,11 @@ pub(crate) fn cuts(options: &Options) -> Result<String, String> {
         }
     }
     let sentence = format!(
-        "{} cuts of {} calls ({again} cut again while recovering): {} failed; promised messages found: {}",
+        "{} cuts of {} calls ({again} cut again while recovering): {} failed; index made anew: {}; promised messages found: {}",
         options.points,
         ops.len(),
         failures.len(),
+        said::made_anew(),
         sum.kept
     );
     if failures.is_empty() {
@@ -89,7 +95,9 @@ impl Point<'_> {
         let binary = std::env::current_exe().map_err(|why| why.to_string())?;
         let opened = Command::new(binary)
             .arg("open")
+            .arg("--root")
             .arg(folder.join(STATE))
+            .args(self.kept())
             .env("LD_PRELOAD", &self.options.seam)
             .env("SEAM_CONTROL", &control)
             .env("SEAM_FOLDER", &folder)
@@ -120,8 +128,26 @@ impl Point<'_> {
     }
 
     fn check(&self, folder: &Path) -> Result<Found, String> {
-        let due = self.promises.at(self.at);
-        self.runtime.block_on(check(&folder.join(STATE), &due, self.promises.last_id(self.at)))
+        let state = folder.join(STATE);
+        let spoilt = self.options.spoil > 0 && self.number.is_multiple_of(self.options.spoil);
+        let mut random = Random::new(self.options.seed, self.number + SPOILT);
+        let how = if spoilt { spoil(&state, &mut random).map_err(|why| why.to_string())? } else { None };
+        let expected = Expected {
+            due: self.promises.at(self.at, &self.options.keep),
+            words: self.promises.words().collect(),
+            last_id: self.promises.last_id(self.at),
+            keep: self.options.keep,
+        };
+        let found = self.runtime.block_on(check(&state, &expected));
+        found.map_err(|what| how.map_or_else(|| what.clone(), |how| format!("{how}: {what}")))
+    }
+
+    /// The same rule for the store that is opened between two cuts.
+    fn kept(&self) -> Vec<String> {
+        let keep = self.options.keep;
+        let option = |name: &str, most: Option<u64>| most.map(|most| [name.to_owned(), most.to_string()]);
+        let options = [option("--keep-count", keep.most_messages), option("--keep-bytes", keep.most_bytes)];
+        options.into_iter().flatten().flatten().collect()
     }
 }
 
@@ -160,10 +186,10 @@ fn take_in(root: &Path, at: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>
 }
 
 /// Opens and closes a store: what is recorded for a second cut.
-pub(crate) fn open(state: &Path) -> Result<String, String> {
+pub(crate) fn open(options: &Options) -> Result<String, String> {
     // The seam begins with the first thread, and the store makes its own only once it is open.
     std::thread::spawn(|| {}).join().map_err(|_| "a thread cannot be started")?;
-    let store = Store::open(Settings::new(state)).map_err(|why| why.to_string())?;
+    let store = Store::open(settings(&options.root, options.keep)).map_err(|why| why.to_string())?;
     runtime()?.block_on(store.close());
     Ok("opened and closed".to_owned())
 }
@@ -180,5 +206,5 @@ fn make_control(path: &Path) -> std::io::Result<()> {
 }
 
 fn runtime() -> Result<Runtime, String> {
-    tokio::runtime::Builder::new_current_thread().build().map_err(|why| why.to_string())
+    tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|why| why.to_string())
 }

@@ -82,7 +82,7 @@ impl IndexFile {
             Ok(ended)
         };
         note().unwrap_or_else(|why| {
-            tracing::warn!(%why, "the search index cannot be written");
+            tracing::warn!(%why, "the search index is made anew: it cannot be written");
             // What cannot be removed is no file of ours.
             if let Err(why) = remove_files(path) {
                 tracing::warn!(%why, "the search index cannot be removed");

@@ -272,22 +272,28 @@ impl Follower {
 
 fn open_or_make(tools: &Tools) -> Result<IndexFile, Fault> {
     let path = tools.doors.file();
-    let Ok(Some(file)) = IndexFile::open(path) else { return make(tools) };
-    let mailboxes = tools.read(|reader| reader.mailboxes())?;
-    let fits = |mark: &Mark| {
-        let same = |mailbox: &&Mailbox| mailbox.id == mark.mailbox && mailbox.uid_validity == mark.uid_validity;
-        mailboxes.iter().find(same).is_some_and(|mailbox| mark.uid < mailbox.uid_next)
+    let why = match IndexFile::open(path) {
+        Ok(Some(file)) => {
+            let mailboxes = tools.read(|reader| reader.mailboxes())?;
+            let fits = |mark: &Mark| {
+                let same = |mailbox: &&Mailbox| mailbox.id == mark.mailbox && mailbox.uid_validity == mark.uid_validity;
+                mailboxes.iter().find(same).is_some_and(|mailbox| mark.uid < mailbox.uid_next)
+            };
+            match file.marks() {
+                Ok(marks) if marks.iter().all(fits) => {
+                    tools.doors.open();
+                    return Ok(file);
+                }
+                Ok(_) => "it is ahead of the mailboxes, or of others".to_owned(),
+                Err(why) => why.to_string(),
+            }
+        }
+        Ok(None) if !path.exists() => return make(tools),
+        Ok(None) => "it is not of this version".to_owned(),
+        Err(why) => why.to_string(),
     };
-    match file.marks() {
-        Ok(marks) if marks.iter().all(fits) => {
-            tools.doors.open();
-            Ok(file)
-        }
-        _ => {
-            drop(file);
-            make(tools)
-        }
-    }
+    tracing::warn!(%why, "the search index is made anew");
+    make(tools)
 }
 
 fn make(tools: &Tools) -> Result<IndexFile, Fault> {
