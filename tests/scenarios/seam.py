@@ -144,7 +144,8 @@ class Notes:
 
     def accept(self, token, text, reply):
         number = int(reply.rsplit(" ", 1)[1])
-        self.note("accepted", token, id=number, bytes=len(text), sha256=hashlib.sha256(text).hexdigest())
+        word = text.split(b"\r\n\r\n", 1)[1].split(b"\r\n", 1)[0].decode()
+        self.note("accepted", token, id=number, bytes=len(text), sha256=hashlib.sha256(text).hexdigest(), word=word)
         with self._lock:
             self.accepted[token] = number
 
@@ -153,7 +154,7 @@ class Notes:
 
 
 def text(choice, token, sizes):
-    """A message of one of these sizes, other bytes each time."""
+    """A message of one of these sizes, other bytes each time: in its body one word that no other message has."""
     size = choice.choice(sizes)
     block = bytes(choice.choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=70)) + b"\r\n"
     return b"From: <s@example.org>\r\nSubject: %s\r\n\r\n" % token.encode() + block * (size // len(block) + 1)

@@ -29,6 +29,8 @@ const RECORDINGS: u64 = 4;
 const POINTS: u64 = 50;
 /// Runs of the scenarios that have no length.
 const REPEATS: u64 = 3;
+/// How often each kind of damage is done to the search index in one run.
+const DAMAGED: u64 = 5;
 /// Where the page is.
 const RESULTS: &str = "tests/faults/RESULTS.md";
 
@@ -57,10 +59,14 @@ pub(crate) fn soak(root: &Path, options: &[&str]) -> Result<std::process::ExitCo
     let (binary, tools) = (server(root)?, Tools::build(root)?);
     let mut report = Report::default();
     let mut runs = Vec::new();
-    for (scenario, seed, variables) in plan(length) {
+    let (plan, began) = (plan(length), Instant::now());
+    let number = plan.len();
+    for (at, (scenario, seed, variables)) in plan.into_iter().enumerate() {
         let scenario = named(scenario)?;
         let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        report.run(&format!("{} {}", scenario.name, words.join(" ")), || {
+        let minutes = began.elapsed().as_secs() / 60;
+        let name = format!("{} of {number}, {minutes} min: {} {}", at + 1, scenario.name, words.join(" "));
+        report.run(&name, || {
             let run = one(
                 scenario,
                 seed,
@@ -86,7 +92,8 @@ fn plan(length: Length) -> Vec<Planned> {
     for turn in 0..REPEATS {
         let seed = length.seed + turn;
         plan.push(("13_disk_full", seed, vec![("FAULTS_SEED", seed.to_string())]));
-        plan.push(("14_failing_machine", seed, vec![("FAULTS_SEED", seed.to_string())]));
+        let damaged = ("FAULTS_DAMAGED", DAMAGED.to_string());
+        plan.push(("14_failing_machine", seed, vec![("FAULTS_SEED", seed.to_string()), damaged]));
     }
     for (turn, points) in pieces(length.points, RECORDINGS * POINTS).enumerate() {
         let seed = length.seed + turn as u64;
@@ -185,5 +192,6 @@ mod tests {
         assert_eq!(of("09_crash", "CRASH_SEED"), ["7", "8"]);
         assert_eq!(of("11_power_cut", "FAULTS_POINTS"), ["50", "1"]);
         assert_eq!(of("13_disk_full", "FAULTS_SEED").len(), 3);
+        assert_eq!(of("14_failing_machine", "FAULTS_DAMAGED"), ["5", "5", "5"]);
     }
 }

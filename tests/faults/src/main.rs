@@ -24,10 +24,11 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 faults cut --log FILE --promises FILE --root DIR --work DIR [--points N] [--seed N] [--forget NAME]... [--again N --seam FILE]
-           [--spoil N] [--keep-count N] [--keep-bytes N]
+           [--spoil N] [--keep-count N] [--keep-bytes N] [--most-failures N]
     opens the store after N cuts of the power; --forget: as if nobody had synced the files whose paths end in NAME;
     --again N: at every Nth point a second cut, while the store recovers from the first; --spoil N: at every Nth point
-    the search index is damaged as well; --keep-…: how much mail the server was told to keep
+    the search index is damaged as well; --keep-…: how much mail the server was told to keep;
+    --most-failures: ends after so many
 faults same --log FILE --root DIR
     whether the log explains every byte of the folder DIR as it is now
 faults open --root DIR [--keep-count N] [--keep-bytes N]

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) again: u64,
     /// Ends of paths whose syncs count for nothing.
     pub(crate) forget: Vec<String>,
+    /// After so many failures no more points are looked at.
+    pub(crate) most_failures: u64,
     /// Every so many points the search index is spoiled beside the cut; 0: never.
     pub(crate) spoil: u64,
     /// How much mail the server was told to keep.
@@ -41,6 +43,7 @@ pub(crate) fn read(words: &[String]) -> Result<Options, String> {
         seed: 1,
         again: 0,
         forget: Vec::new(),
+        most_failures: u64::MAX,
         spoil: 0,
         keep: Retention::default(),
     };
@@ -56,6 +59,7 @@ pub(crate) fn read(words: &[String]) -> Result<Options, String> {
             "--points" => options.points = number()?,
             "--seed" => options.seed = number()?,
             "--again" => options.again = number()?,
+            "--most-failures" => options.most_failures = number()?,
             "--spoil" => options.spoil = number()?,
             "--keep-count" => options.keep.most_messages = Some(number()?),
             "--keep-bytes" => options.keep.most_bytes = Some(number()?),

@@ -38,8 +38,12 @@ pub(crate) fn cuts(options: &Options) -> Result<String, String> {
     let runtime = runtime()?;
     said::listen()?;
     let mut sum = Found::default();
-    let (mut again, mut failures) = (0_u64, Vec::new());
+    let (mut points, mut again, mut failures) = (0_u64, 0_u64, Vec::new());
     for point in 0..options.points {
+        if failures.len() as u64 >= options.most_failures {
+            break;
+        }
+        points += 1;
         let mut random = Random::new(options.seed, point);
         let at = random.between(1, history.end);
         let cut = Cut::new(&history, at, random);
@@ -58,7 +62,7 @@ pub(crate) fn cuts(options: &Options) -> Result<String, String> {
     }
     let sentence = format!(
         "{} cuts of {} calls ({again} cut again while recovering): {} failed; index made anew: {}; promised messages found: {}",
-        options.points,
+        points,
         ops.len(),
         failures.len(),
         said::made_anew(),

@@ -3,7 +3,7 @@ import os
 import random
 from pathlib import Path
 
-from inbox import inbox, raw
+from inbox import all_messages, inbox, raw
 from resp import Error, Resp
 from seam import FROM_THEN_ON, GROWING, ONCE, OPEN, SYNC, WRITE, Notes, Seam, send, text
 from sportello import Http, Lines, Server, check, contains, finish, folder, run, same, step, until
@@ -100,6 +100,11 @@ with step("no room for the index of search: that is its own affair, and mail is 
         same(client.send(size)[1], 250)
     until(seam.hits, "the index asks for room")
     same(client.send(500)[1], 250)
+    # What it has not read must not be taken for what has not the word.
+    before = len(all_messages(server))
+    with Http(server.desk, 30) as http:
+        same(http.ask("DELETE", "/api/v1/search?query=-body%3Anothing")[0], 503, "a deletion by text")
+    same(len(all_messages(server)), before, "refused, and something is deleted")
     seam.peace()
     until(lambda: server.api(f"/api/v1/search?query=subject%3A{client.name}-{client.count - 1}")["messages_count"] == 1,
           "with room again all is found")

@@ -7,11 +7,13 @@ import threading
 import time
 from pathlib import Path
 
+from index import DAMAGES, Mail, damage, damaged
 from resp import Error, Resp
 from seam import ACCEPT, FROM_THEN_ON, Notes, Seam, send, text
-from sportello import Http, Lines, alive, check, children, contains, finish, folder, program, same, step, until
+from sportello import Http, Lines, Server, alive, check, children, contains, finish, folder, program, same, step, until
 
 SEED = int(os.environ.get("FAULTS_SEED", "4711"))
+DAMAGED = int(os.environ.get("FAULTS_DAMAGED", "1"))
 DAY = 86_400
 web = folder("sportello-web-")
 (web / "hello.txt").write_bytes(b"hello")
@@ -158,6 +160,27 @@ with step("the spawner is killed: its programs end, it is said, programs come ba
                 same(send(session, text(random.Random(turn), f"spawner-{turn}", [2_000]))[0], 250)
     same(server.stderr().count("the spawner died; another is started"), 3)
     server.stop()
+
+
+with step("the search index is overwritten, cut, removed or replaced under the server: mail goes on, and no deletion takes what does not match"):
+    choice = random.Random(SEED)
+    server = Server(web)
+    mail = Mail(server, choice)
+    for turn in range(DAMAGED):
+        for name in choice.sample(sorted(DAMAGES), len(DAMAGES)):
+            damaged(mail, name)
+    anew = server.stderr().count("the search index is made anew")
+    check(anew >= DAMAGED, f"{anew} times it is said that the index is made anew")
+    # And while no server runs: it starts, and says so.
+    for name in choice.sample(sorted(DAMAGES), 3):
+        server.kill()
+        damage(server.state, name, choice)
+        mail.server = server = Server(web, state=server.state)
+        mail.all_found()
+    damaged(mail, name)
+    server.stop()
+    print(f"sum: the search index damaged {DAMAGED * len(DAMAGES) + 1} times under a running server, 3 times before a start; made anew {anew} times; "
+          f"{len(mail.stay)} messages stayed and were found each time, no other was")
 
 
 def dated(server):
