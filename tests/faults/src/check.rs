@@ -45,6 +45,8 @@ struct Present {
 
 /// How long the oldest messages may take to be deleted.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether their files are gone: nobody says so.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// As the server opens it.
 pub(crate) fn settings(state: &Path, retention: Retention) -> Settings {
@@ -66,7 +68,9 @@ async fn look(store: &Store, state: &Path, expected: &Expected<'_>) -> Result<Fo
     let found = Found { kept, present: all.len() as u64 };
     whole(store, state, &all, expected).await?;
     if expected.keep != Retention::default() {
-        retained(store, &mut all, expected.keep).await.map_err(|what| format!("when the oldest give way: {what}"))?;
+        retained(store, state, &mut all, expected.keep)
+            .await
+            .map_err(|what| format!("when the oldest give way: {what}"))?;
         whole(store, state, &all, expected).await.map_err(|what| format!("after the oldest gave way: {what}"))?;
     }
     goes_on(store, expected.last_id).await?;
@@ -124,7 +128,7 @@ async fn whole(store: &Store, state: &Path, all: &[Present], expected: &Expected
 }
 
 /// The oldest give way, down to what is kept, and no others. What stays is left in `all`.
-async fn retained(store: &Store, all: &mut Vec<Present>, keep: Retention) -> Result<(), String> {
+async fn retained(store: &Store, state: &Path, all: &mut Vec<Present>, keep: Retention) -> Result<(), String> {
     let (mut messages, mut bytes) = (0, 0);
     let stays = |message: &&Present| {
         (messages, bytes) = (messages + 1, bytes + message.row.size);
@@ -142,6 +146,13 @@ async fn retained(store: &Store, all: &mut Vec<Present>, keep: Retention) -> Res
     let many = || format!("{} messages are still there, {stay} are kept", store.figures().messages);
     tokio::time::timeout(PATIENCE, fewer).await.map_err(|_| many())??;
     all.truncate(stay);
+    // The rows go first; what is not removed in time is told by the look that follows.
+    let removed = async {
+        while files(state, all).is_err() {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    let _ = tokio::time::timeout(PATIENCE, removed).await;
     let left: Vec<MessageId> = list(store).await?.iter().map(|row| row.id).collect();
     let expect: Vec<MessageId> = all.iter().map(|message| message.row.id).collect();
     if left == expect { Ok(()) } else { Err(format!("{left:?} are left, and {expect:?} are to be kept")) }

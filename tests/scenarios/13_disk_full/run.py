@@ -200,7 +200,7 @@ with step("no room to move the log of rows into the database: that is put off, a
     same(client.send(60_000)[1], 250)
     same(server.api("/api/v1/status")["store"].get("failed"), None)
     server.stop()
-    kept(seam, notes, 10)
+    kept(seam, notes, 4)
 
 with step("a failed sync of the database, when the log is moved into it at the end: it is said, and a restart has everything"):
     seam = Seam()
