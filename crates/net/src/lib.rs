@@ -32,6 +32,6 @@ pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, Listener};
 pub use registry::ConnectionReport;
 pub use socket_file::PathError;
-pub use sys::close_on_exec_from;
+pub use sys::{close_on_exec_from, watch_for};
 pub use tcp_info::TcpInfo;
 pub use worker::{Serve, Workers};

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// `struct tcp_info` of linux/tcp.h up to `tcpi_snd_wnd` (Linux 5.4). The kernel fills as much as it knows; the rest stays 0.
@@ -110,8 +111,14 @@ pub(crate) fn peer_credentials(socket: RawFd) -> Option<libc::ucred> {
 
 /// Registers a listening socket with the worker's reactor.
 pub(crate) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    watch_for(socket, Interest::READABLE | Interest::WRITABLE)
+}
+
+/// Registers a descriptor with the reactor of the runtime that calls, for this interest alone: a socket whose peer takes what is sent
+/// to it wakes nobody who asked only for what comes.
+pub fn watch_for(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` names the same open descriptor for as long as the `AsyncFd` owns it, and nobody else closes it.
-    Ok(unsafe { AsyncFd::register(socket) }?)
+    Ok(unsafe { AsyncFd::register_with_interest(socket, interest) }?)
 }
 
 /// Marks every descriptor from `first` on to be closed in a program that this process becomes or starts (Linux 5.11).

@@ -1,41 +1,53 @@
-//! The server's end of the spawner: one thread, `spawner-link`, that alone speaks with it.
+//! The server's end of the spawner: who is the spawner now, and how a run is asked for.
 //!
-//! Workers hand orders to it and get each run's fate through a channel of the run. When the spawner dies, every run fails with
-//! [`Lost`], what it had started is killed, and a new one is started: programs come back, the server never stops.
+//! The thread `spawner-link` only watches over it: when the spawner dies, every run fails with [`Lost`], what it had started is
+//! killed, and a new one is started: programs come back, the server never stops. Each runtime that runs programs, which is each
+//! worker, speaks with the spawner by a [`Line`] of its own.
 //!
-//! Bounded by the permits of [`super::Runner`]: a run sends at most three orders.
+//! Bounded by the permits of [`super::Runner`]: a run sends at most three orders and is told one thing.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
-use tokio::net::UnixDatagram;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::{Handle, Id};
+use tokio::sync::watch;
 
-use super::outcome::Exit;
-use super::protocol::{Order, Report};
+use super::line::{Line, Run};
+use super::protocol::Order;
 use super::spawner::{self, SpawnerHandle};
 use super::tree;
 
-/// A handle to the thread.
+/// A handle: clones speak with the same spawner.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    jobs: mpsc::UnboundedSender<Job>,
-    shared: Arc<Shared>,
-}
+pub(super) struct Link(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     next: AtomicU64,
-    /// 0 while there is none.
-    spawner: AtomicU32,
+    /// The spawner, while there is one; its sender is the thread's.
+    spawner: watch::Receiver<Option<Arc<Spawner>>>,
+    lines: Arc<Lines>,
+    /// True: the thread is to end, as it also does when this is dropped.
+    closing: watch::Sender<bool>,
+}
+
+/// The lines in use, by the runtime whose they are.
+#[derive(Debug, Default)]
+struct Lines(Mutex<HashMap<Id, Arc<Line>>>);
+
+/// A spawner that lives, as far as is known.
+#[derive(Debug)]
+struct Spawner {
+    control: OwnedFd,
+    pid: u32,
 }
 
 /// The spawner died, or is gone for good.
@@ -43,42 +55,15 @@ struct Shared {
 #[error("the process that starts programs has died")]
 pub(super) struct Lost;
 
-/// A program that was asked for. Dropping it kills whatever is left of the process group.
-#[derive(Debug)]
-pub(super) struct Run {
-    id: u64,
-    link: Link,
-    /// Comes first: its process id, or the operating system's error number.
-    pub(super) started: oneshot::Receiver<Result<u32, i32>>,
-    /// Comes when it has ended.
-    pub(super) exited: oneshot::Receiver<Exit>,
-}
-
-impl Run {
-    /// Sends TERM to the process group.
-    pub(super) fn term(&self) {
-        self.link.tell(Job::Tell(Order::Term { id: self.id }));
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.link.tell(Job::Tell(Order::Finish { id: self.id }));
-    }
-}
-
-#[derive(Debug)]
-enum Job {
-    Start { message: Vec<u8>, id: u64, descriptors: Vec<OwnedFd>, watch: Watch },
-    Tell(Order),
-    Close,
-}
-
-/// Whom to tell of a run.
-#[derive(Debug)]
-struct Watch {
-    started: Option<oneshot::Sender<Result<u32, i32>>>,
-    exited: oneshot::Sender<Exit>,
+/// Why a run could not be asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotAsked {
+    /// No spawner will come any more.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// A system call failed, for want of descriptors probably.
+    #[error("the process that starts programs cannot be spoken with: {0}")]
+    Io(#[from] io::Error),
 }
 
 impl Link {
@@ -86,85 +71,160 @@ impl Link {
     pub(super) fn start(spawner: SpawnerHandle) -> io::Result<(Self, JoinHandle<()>)> {
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (jobs, orders) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared { next: AtomicU64::new(0), spawner: AtomicU32::new(spawner.pid()) });
-        let theirs = Arc::clone(&shared);
+        let (told, spawner_now) = watch::channel(None);
+        let (closing, closed) = watch::channel(false);
+        // Here, not on the thread: whoever asks at once is to find it.
+        let first = take_over(spawner, &told);
         let thread = std::thread::Builder::new()
             .name("spawner-link".to_owned())
-            .spawn(move || runtime.block_on(supervise(spawner, orders, &theirs)))?;
-        Ok((Self { jobs, shared }, thread))
+            .spawn(move || runtime.block_on(supervise(first, &told, closed)))?;
+        let shared = Shared { next: AtomicU64::new(0), spawner: spawner_now, lines: Arc::default(), closing };
+        Ok((Self(Arc::new(shared)), thread))
     }
 
-    /// Asks for a program. `None`: the arguments are more than a message holds.
-    pub(super) fn run(&self, argv: Vec<Vec<u8>>, environment: Vec<Vec<u8>>, descriptors: Vec<OwnedFd>) -> Option<Run> {
-        let id = self.shared.next.fetch_add(1, Ordering::Relaxed);
-        let message = Order::Start { id, argv, environment }.encode()?;
-        let (started, started_here) = oneshot::channel();
-        let (exited, exited_here) = oneshot::channel();
-        let watch = Watch { started: Some(started), exited };
-        self.tell(Job::Start { message, id, descriptors, watch });
-        Some(Run { id, link: self.clone(), started: started_here, exited: exited_here })
+    /// The number of the next run.
+    pub(super) fn number(&self) -> u64 {
+        self.0.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks for a program by the message that starts the run `id`; waits while there is no spawner. Dropping the future asks for
+    /// nothing, or finishes with what it has asked for.
+    pub(super) async fn run(&self, id: u64, message: &[u8], descriptors: &[OwnedFd]) -> Result<Run, NotAsked> {
+        loop {
+            let line = self.line().await?;
+            if let Ok(run) = Line::start(&line, id, message, descriptors).await {
+                return Ok(run);
+            }
+            // Its spawner died before it was asked; there will be another line.
+            self.0.lines.remove(Handle::current().id(), &line);
+        }
     }
 
     /// The spawner's process id, while there is one.
     pub(super) fn spawner(&self) -> Option<u32> {
-        Some(self.shared.spawner.load(Ordering::Relaxed)).filter(|pid| *pid != 0)
+        self.0.spawner.borrow().as_ref().map(|spawner| spawner.pid)
     }
 
     /// Ends the thread and the spawner, which kills all that still runs.
     pub(super) fn close(&self) {
-        self.tell(Job::Close);
+        self.0.closing.send_replace(true);
     }
 
-    fn tell(&self, job: Job) {
-        // The thread has ended: nothing runs any more, and a run that was asked for sees its channels closed.
-        let _ = self.jobs.send(job);
+    /// This runtime's line, made if need be.
+    async fn line(&self) -> Result<Arc<Line>, NotAsked> {
+        let runtime = Handle::current().id();
+        if let Some(line) = self.0.lines.all().get(&runtime) {
+            return Ok(Arc::clone(line));
+        }
+        let mut spawner = self.0.spawner.clone();
+        let mut dead = None;
+        loop {
+            let alive = |spawner: &Arc<Spawner>| Some(spawner.pid) != dead;
+            let now = spawner.wait_for(|spawner| spawner.as_ref().is_some_and(alive)).await.map_err(|_| Lost)?;
+            let Some(now) = now.as_ref().map(Arc::clone) else { continue };
+            let (near, far) = spawner::pair()?;
+            let offered = spawner::send(
+                now.control.as_fd(),
+                &Order::Line.encode().unwrap_or_default(),
+                &[far.as_fd()],
+                spawner::AT_ONCE,
+            );
+            match offered {
+                Ok(()) => return Ok(self.0.lines.begin(runtime, near)?),
+                // Dead, which the thread has yet to notice.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                    dead = Some(now.pid);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 
-/// How one spawner's time ended.
-enum End {
-    Closed,
-    Lost(io::Error),
+impl Lines {
+    fn all(&self) -> MutexGuard<'_, HashMap<Id, Arc<Line>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new line of this runtime, whose socket is `near`.
+    fn begin(self: &Arc<Self>, runtime: Id, near: OwnedFd) -> io::Result<Arc<Line>> {
+        let (line, reading) = Line::open(near)?;
+        self.all().insert(runtime, Arc::clone(&line));
+        let listed = Listed { lines: Arc::clone(self), runtime, line: Arc::clone(&line) };
+        // It ends when the spawner is gone, or is dropped with its runtime.
+        tokio::spawn(async move {
+            let _listed = listed;
+            reading.await;
+        });
+        Ok(line)
+    }
+
+    /// Forgets a line that is of no use any more.
+    fn remove(&self, runtime: Id, line: &Arc<Line>) {
+        let mut lines = self.all();
+        if lines.get(&runtime).is_some_and(|current| Arc::ptr_eq(current, line)) {
+            lines.remove(&runtime);
+        }
+    }
+}
+
+/// A line as long as somebody reads it.
+struct Listed {
+    lines: Arc<Lines>,
+    runtime: Id,
+    line: Arc<Line>,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.lines.remove(self.runtime, &self.line);
+    }
+}
+
+/// A spawner under watch.
+struct Watched {
+    spawner: Arc<Spawner>,
+    process: Child,
+    binary: std::path::PathBuf,
+}
+
+fn take_over(spawner: SpawnerHandle, told: &watch::Sender<Option<Arc<Spawner>>>) -> Watched {
+    let SpawnerHandle { socket, process, binary } = spawner;
+    let spawner = Arc::new(Spawner { control: socket, pid: process.id() });
+    told.send_replace(Some(Arc::clone(&spawner)));
+    Watched { spawner, process, binary }
 }
 
 /// The life of the thread: one spawner after the other.
-async fn supervise(mut spawner: SpawnerHandle, mut orders: mpsc::UnboundedReceiver<Job>, shared: &Shared) {
+async fn supervise(mut now: Watched, told: &watch::Sender<Option<Arc<Spawner>>>, mut closing: watch::Receiver<bool>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let SpawnerHandle { socket, process, binary } = spawner;
-        shared.spawner.store(process.id(), Ordering::Relaxed);
         let began = tokio::time::Instant::now();
-        let running = RefCell::new(HashMap::new());
-        let end = match spawner::register(socket) {
-            Ok(socket) => tokio::select! {
-                end = sending(&socket, &mut orders, &running) => end,
-                error = receiving(&socket, &running) => End::Lost(error),
-            },
-            Err(error) => End::Lost(error),
+        let error = tokio::select! {
+            // An error: nobody is left who could want a program.
+            _ = closing.wait_for(|closing| *closing) => None,
+            error = gone(&now.spawner) => Some(error),
         };
-        shared.spawner.store(0, Ordering::Relaxed);
-        let error = match end {
-            End::Closed => return wait(process),
-            End::Lost(error) => error,
-        };
-        let running = running.into_inner();
-        tracing::error!(pid = process.id(), running = running.len(), %error, "the spawner died; another is started");
-        drop(running);
-        wait(process);
+        told.send_replace(None);
+        // Whoever holds it for a moment yet does not keep it from closing. It may be closed already.
+        let _ = shutdown(&now.spawner.control, Shutdown::Both);
+        let Some(error) = error else { return wait(now.process) };
+        tracing::error!(pid = now.spawner.pid, %error, "the spawner died; another is started");
+        wait(now.process);
         // What it had started is this process's own now, as the nearest subreaper; there is no other child.
         tree::kill_all();
         if began.elapsed() > STEADY {
             pause = FIRST_PAUSE;
         }
-        spawner = loop {
+        let spawner = loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
-            match spawner::start_as(&binary) {
+            match spawner::start_as(&now.binary) {
                 Ok(spawner) => break spawner,
                 Err(error) => tracing::error!(%error, "no new spawner yet"),
             }
         };
+        now = take_over(spawner, told);
     }
 }
 
@@ -175,67 +235,22 @@ fn wait(mut process: Child) {
     }
 }
 
-/// Carries orders to the spawner.
-async fn sending(
-    socket: &UnixDatagram,
-    orders: &mut mpsc::UnboundedReceiver<Job>,
-    running: &RefCell<HashMap<u64, Watch>>,
-) -> End {
-    loop {
-        let (message, descriptors) = match orders.recv().await {
-            None | Some(Job::Close) => return End::Closed,
-            Some(Job::Start { message, id, descriptors, watch }) => {
-                running.borrow_mut().insert(id, watch);
-                (message, descriptors)
-            }
-            Some(Job::Tell(order)) => {
-                if let Order::Finish { id } = order {
-                    running.borrow_mut().remove(&id);
-                }
-                (order.encode().unwrap_or_default(), Vec::new())
-            }
-        };
-        let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-        let sent = socket.async_io(Interest::WRITABLE, || spawner::send_now(socket.as_fd(), &message, &borrowed)).await;
-        if let Err(error) = sent {
-            return End::Lost(error);
-        }
-    }
-}
-
-/// Tells each run its fate.
-async fn receiving(socket: &UnixDatagram, running: &RefCell<HashMap<u64, Watch>>) -> io::Error {
-    let mut message = [0; 64];
-    loop {
-        let received = socket
-            .async_io(Interest::READABLE, || spawner::receive(socket.as_fd(), &mut message, &mut Vec::new()))
-            .await;
-        let report = match received {
-            Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
-            Ok(length) => message.get(..length).and_then(Report::decode),
-            Err(error) => return error,
-        };
-        let Some(report) = report else { return io::ErrorKind::InvalidData.into() };
-        tell(report, &mut running.borrow_mut());
-    }
-}
-
-fn tell(report: Report, running: &mut HashMap<u64, Watch>) {
-    // A receiver that is gone, or a run that was finished with, no longer wants to know.
-    match report {
-        Report::Ready { .. } => {}
-        Report::Started { id, pid } => {
-            if let Some(watch) = running.get_mut(&id) {
-                watch.started.take().map(|started| started.send(Ok(pid)));
-            }
-        }
-        Report::Failed { id, errno } => {
-            let started = running.remove(&id).and_then(|watch| watch.started);
-            started.map(|started| started.send(Err(i32::try_from(errno).unwrap_or_default())));
-        }
-        Report::Exited { id, exit } => {
-            let _ = running.remove(&id).map(|watch| watch.exited.send(exit));
-        }
+/// Waits until the spawner's end of the control socket closes: nothing is said there after the first word.
+async fn gone(spawner: &Spawner) -> io::Error {
+    let watched = spawner.control.try_clone().and_then(|socket| sportello_net::watch_for(socket, Interest::READABLE));
+    let watched = match watched {
+        Ok(watched) => watched,
+        Err(error) => return error,
+    };
+    let received = watched
+        .async_io(Interest::READABLE, |socket| {
+            spawner::receive(socket.as_fd(), &mut [0; 64], &mut Vec::new(), spawner::NOT_WAITING)
+        })
+        .await;
+    match received {
+        Ok(0) => io::ErrorKind::UnexpectedEof.into(),
+        Ok(_) => io::ErrorKind::InvalidData.into(),
+        Err(error) => error,
     }
 }
 

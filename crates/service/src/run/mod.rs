@@ -8,6 +8,7 @@
 
 mod audit;
 mod invocation;
+mod line;
 mod link;
 mod outcome;
 mod parameter;

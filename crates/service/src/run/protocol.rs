@@ -1,18 +1,22 @@
-//! What the server and the spawner say to each other, one message per packet of a Unix SOCK_SEQPACKET pair.
+//! What the server and the spawner say to each other, one message per packet of Unix SOCK_SEQPACKET pairs.
+//!
+//! There is the control socket, with which the spawner was started, and a *line* for each worker of the server that runs programs: a
+//! worker sends its orders by itself and is told of its own runs alone, so no other thread is woken for a program.
 //!
 //! Numbers are little-endian; a string is its length in 4 bytes and its bytes.
 //!
 //! ```text
-//! server → spawner   1 start   id u64, count u32, argv…, count u32, NAME=value…   with [stdout, stderr, stdin?] by SCM_RIGHTS
-//!                    2 term    id u64      TERM to its process group
-//!                    3 finish  id u64      KILL whatever is left of it, and forget it
-//! spawner → server   1 ready   pid u32     once, first
-//!                    2 started id u64, pid u32
-//!                    3 failed  id u64, errno u32
-//!                    4 exited  id u64, 0 code u8 | 1 signal u8
+//! control   server → spawner   0 line                 with the far end of a new line by SCM_RIGHTS
+//!           spawner → server   1 ready   pid u32      once, first
+//! line      server → spawner   1 start   id u64, count u32, argv…, count u32, NAME=value…   with [stdout, stderr, stdin?] by SCM_RIGHTS
+//!                              2 term    id u64       TERM to its process group
+//!                              3 finish  id u64       KILL it and whatever is left of it; nothing more will be said of it
+//!           spawner → server   3 failed  id u64, errno u32
+//!                              4 exited  id u64, 0 code u8 | 1 signal u8
 //! ```
 //!
-//! A process that has exited stays a zombie until `finish`: so its number, which is also its group's, is not given to another.
+//! A run is over with `failed` or `exited`: before it says the latter, the spawner kills what is left of the process group. A line
+//! that closes is a `finish` for each of its runs.
 
 use super::outcome::Exit;
 
@@ -22,6 +26,8 @@ pub(super) const MESSAGE: usize = 128 << 10;
 /// What the server asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Order {
+    /// Take a line. Only on the control socket, where nothing else is said.
+    Line,
     /// Start a program.
     Start {
         /// The server's number for this run.
@@ -36,7 +42,7 @@ pub(super) enum Order {
         /// The run.
         id: u64,
     },
-    /// Kill what is left and forget it.
+    /// Kill it and what is left of it, and forget it.
     Finish {
         /// The run.
         id: u64,
@@ -51,13 +57,6 @@ pub(super) enum Report {
         /// Its process id.
         pid: u32,
     },
-    /// The program runs.
-    Started {
-        /// The run.
-        id: u64,
-        /// Its process id, which is also its group's.
-        pid: u32,
-    },
     /// The program could not be started.
     Failed {
         /// The run.
@@ -65,7 +64,7 @@ pub(super) enum Report {
         /// The operating system's error number.
         errno: u32,
     },
-    /// The program ended; its process group may still live.
+    /// The program ended, and its process group with it.
     Exited {
         /// The run.
         id: u64,
@@ -79,6 +78,7 @@ impl Order {
     pub(super) fn encode(&self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         match self {
+            Self::Line => out.push(0),
             Self::Start { id, argv, environment } => {
                 out.push(1);
                 out.extend_from_slice(&id.to_le_bytes());
@@ -101,6 +101,7 @@ impl Order {
     pub(super) fn decode(message: &[u8]) -> Option<Self> {
         let mut rest = Rest(message);
         let order = match rest.byte()? {
+            0 => Self::Line,
             1 => Self::Start { id: rest.id()?, argv: rest.all()?, environment: rest.all()? },
             2 => Self::Term { id: rest.id()? },
             3 => Self::Finish { id: rest.id()? },
@@ -115,7 +116,6 @@ impl Report {
     pub(super) fn encode(&self) -> Vec<u8> {
         let (kind, id, rest) = match *self {
             Self::Ready { pid } => (1, None, pid.to_le_bytes().to_vec()),
-            Self::Started { id, pid } => (2, Some(id), pid.to_le_bytes().to_vec()),
             Self::Failed { id, errno } => (3, Some(id), errno.to_le_bytes().to_vec()),
             Self::Exited { id, exit } => (
                 4,
@@ -139,7 +139,6 @@ impl Report {
         let mut rest = Rest(message);
         let report = match rest.byte()? {
             1 => Self::Ready { pid: rest.number()? },
-            2 => Self::Started { id: rest.id()?, pid: rest.number()? },
             3 => Self::Failed { id: rest.id()?, errno: rest.number()? },
             4 => {
                 let id = rest.id()?;
@@ -207,6 +206,7 @@ mod tests {
     #[test]
     fn what_is_said_is_what_is_understood() {
         let orders = [
+            Order::Line,
             Order::Start {
                 id: 7,
                 argv: vec![b"/bin/x".to_vec(), Vec::new(), b"a\nb".to_vec()],
@@ -225,7 +225,6 @@ mod tests {
         }
         let reports = [
             Report::Ready { pid: 1 },
-            Report::Started { id: 7, pid: 4711 },
             Report::Failed { id: 7, errno: 2 },
             Report::Exited { id: 7, exit: Exit::Code(75) },
             Report::Exited { id: 7, exit: Exit::Signal(15) },

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -14,7 +14,7 @@ use super::invocation::Invocation;
 use super::link::Link;
 use super::outcome::Outcome;
 use super::program::Program;
-use super::running;
+use super::running::{self, Attention};
 use super::spawner::SpawnerHandle;
 use crate::failure::{Class, Failure};
 use crate::picture::ProgramsView;
@@ -40,6 +40,8 @@ struct Place {
     program: Program,
     permits: Semaphore,
     queued: AtomicUsize,
+    /// Whether its latest run wrote more than a pipe holds, or near it.
+    writes_much: AtomicBool,
 }
 
 impl Runner {
@@ -50,7 +52,10 @@ impl Runner {
         let names = programs.iter().map(|program| program.name().to_owned()).collect();
         let place = |program: Program| {
             let permits = Semaphore::new(program.limits.parallel);
-            (program.name().to_ascii_lowercase(), Place { program, permits, queued: AtomicUsize::new(0) })
+            (
+                program.name().to_ascii_lowercase(),
+                Place { program, permits, queued: AtomicUsize::new(0), writes_much: AtomicBool::new(false) },
+            )
         };
         Ok(Self(Arc::new(Shared {
             places: programs.into_iter().map(place).collect(),
@@ -121,9 +126,11 @@ impl Runner {
         let queued = audit.admitted();
         let _counted = Counted::new(&self.0.running, &self.0.finished);
         let began = Instant::now();
-        let (argv, environment) = vectors(&place.program, words, &invocation);
+        let vectors = vectors(&place.program, words, &invocation);
+        let attention = if place.writes_much.load(Ordering::Relaxed) { Attention::AtOnce } else { Attention::Later };
         // Rare and large: kept off the future of each connection.
-        let ended = Box::pin(running::run(&self.0.link, limits, argv, environment, invocation.stdin)).await?;
+        let ended = Box::pin(running::run(&self.0.link, limits, attention, vectors, invocation.stdin)).await?;
+        place.writes_much.store(ended.stdout.len() > MUCH, Ordering::Relaxed);
         Ok(Outcome { exit: ended.exit, stdout: ended.stdout, stderr: ended.stderr, queued, took: began.elapsed() })
     }
 }
@@ -161,6 +168,9 @@ fn vectors(program: &Program, words: Vec<Vec<u8>>, invocation: &Invocation) -> (
     ];
     (argv, environment.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect())
 }
+
+/// Bytes of output beyond which a program may have had to wait for its pipe, which holds 64 KiB.
+const MUCH: usize = 48 << 10;
 
 /// One that waits, counted as long as it lives.
 struct Waiting<'a> {

@@ -6,17 +6,23 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
-use super::link::{Link, Lost, Run};
+use super::line::{Fate, Run};
+use super::link::{Link, Lost, NotAsked};
 use super::outcome::{Exit, Tail};
 use super::program::Limits;
+use super::protocol::Order;
 use crate::failure::{Class, Failure};
 
 /// How a program ended and what it wrote.
@@ -26,29 +32,49 @@ pub(super) struct Ended {
     pub(super) stderr: Vec<u8>,
 }
 
+/// From when on a program's output is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attention {
+    /// From the start: it is one that writes much.
+    AtOnce,
+    /// After [`PATIENCE`]: most programs end before, having written what fits into a pipe.
+    Later,
+}
+
 /// Runs a program. Dropping the future kills its process group.
 pub(super) async fn run(
     link: &Link,
     limits: &Limits,
-    argv: Vec<Vec<u8>>,
-    environment: Vec<Vec<u8>>,
+    attention: Attention,
+    (argv, environment): (Vec<Vec<u8>>, Vec<Vec<u8>>),
     stdin: Bytes,
 ) -> Result<Ended, Failure> {
     let deadline = Instant::now() + limits.timeout;
     let (mut streams, theirs) = Streams::open(stdin, limits).map_err(no_pipes)?;
+    let id = link.number();
     let too_large = || Failure::new(Class::TooLarge, "the arguments are too large");
-    let mut run = link.run(argv, environment, theirs).ok_or_else(too_large)?;
-    match tokio::time::timeout_at(deadline, &mut run.started).await {
-        Ok(Ok(Ok(_pid))) => {}
-        Ok(Ok(Err(errno))) => {
+    let message = Order::Start { id, argv, environment }.encode().ok_or_else(too_large)?;
+    let mut run = match timeout_at(deadline, link.run(id, &message, &theirs)).await {
+        Ok(Ok(run)) => run,
+        Ok(Err(NotAsked::Lost(_))) => return Err(lost()),
+        Ok(Err(NotAsked::Io(error))) => return Err(no_pipes(error)),
+        Err(_) => return Ok(streams.end(Exit::TimedOut)),
+    };
+    drop((theirs, message));
+    let patience = if attention == Attention::Later && streams.input.is_none() { PATIENCE } else { Duration::ZERO };
+    let fate = match timeout_at(deadline.min(Instant::now() + patience), &mut run.fate).await {
+        Ok(fate) => Stop::told(fate),
+        Err(_) => {
+            streams.watch().map_err(no_pipes)?;
+            streams.pump(&mut run, deadline).await
+        }
+    };
+    let exit = match fate {
+        Stop::Exited(exit) => exit,
+        Stop::NotStarted(errno) => {
             let cause = io::Error::from_raw_os_error(errno);
             return Err(Failure::new(Class::Internal, "the program cannot be started").because(cause));
         }
-        Ok(Err(_)) => return Err(lost()),
-        Err(_) => return Ok(streams.end(Exit::TimedOut)),
-    }
-    let exit = match streams.pump(&mut run, deadline).await {
-        Stop::Exited(exit) => exit,
         Stop::Deadline => {
             run.term();
             // Its output is read and thrown away: a handler of TERM that writes must not hang on a full pipe.
@@ -66,19 +92,57 @@ pub(super) async fn run(
 /// Why [`Streams::pump`] stopped.
 enum Stop {
     Exited(Exit),
+    /// The operating system's error number.
+    NotStarted(i32),
     Deadline,
     TooLarge,
     Lost,
 }
 
+impl Stop {
+    fn told(fate: Result<Fate, oneshot::error::RecvError>) -> Self {
+        match fate {
+            Ok(Ok(exit)) => Self::Exited(exit),
+            Ok(Err(errno)) => Self::NotStarted(errno),
+            Err(_) => Self::Lost,
+        }
+    }
+}
+
 /// The output passed its bound.
 struct TooLarge;
+
+/// Our end of a pipe that the program writes to.
+enum Source {
+    /// To be read when it has something.
+    Plain(OwnedFd),
+    /// The reactor tells when.
+    Watched(pipe::Receiver),
+}
+
+impl Source {
+    fn watched(&self) -> Option<&pipe::Receiver> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Watched(pipe) => Some(pipe),
+        }
+    }
+}
+
+impl AsFd for Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(pipe) => pipe.as_fd(),
+            Self::Watched(pipe) => pipe.as_fd(),
+        }
+    }
+}
 
 /// Our ends of the pipes.
 struct Streams {
     input: Option<(pipe::Sender, Bytes)>,
-    output: Option<pipe::Receiver>,
-    diagnostics: Option<pipe::Receiver>,
+    output: Option<Source>,
+    diagnostics: Option<Source>,
     stdout: Vec<u8>,
     stderr: Tail,
     most: usize,
@@ -99,8 +163,8 @@ impl Streams {
         }
         let streams = Self {
             input,
-            output: Some(pipe::Receiver::from_owned_fd(output)?),
-            diagnostics: Some(pipe::Receiver::from_owned_fd(diagnostics)?),
+            output: Some(Source::Plain(output)),
+            diagnostics: Some(Source::Plain(diagnostics)),
             stdout: Vec::new(),
             stderr: Tail::new(limits.stderr),
             most: limits.output,
@@ -109,59 +173,63 @@ impl Streams {
         Ok((streams, theirs))
     }
 
-    /// Moves bytes until the program exits or something else ends it.
+    /// Has the reactor tell when there is something to read.
+    fn watch(&mut self) -> io::Result<()> {
+        for source in [&mut self.output, &mut self.diagnostics] {
+            *source = match source.take() {
+                Some(Source::Plain(pipe)) => Some(Source::Watched(pipe::Receiver::from_owned_fd(pipe)?)),
+                other => other,
+            };
+        }
+        Ok(())
+    }
+
+    /// Moves bytes until the program exits or something else ends it. The output is watched.
     async fn pump(&mut self, run: &mut Run, deadline: Instant) -> Stop {
         let sleep = tokio::time::sleep_until(deadline);
         tokio::pin!(sleep);
-        let mut more = vec![0; CHUNK];
+        let mut more = Vec::with_capacity(CHUNK);
         loop {
             let Self { input, output, diagnostics, .. } = self;
+            let (output, diagnostics) = (output.as_ref(), diagnostics.as_ref());
             // Two pipes share one buffer, so readiness is awaited and the reading done after.
             let step = tokio::select! {
-                exit = &mut run.exited => return exit.map_or(Stop::Lost, Stop::Exited),
+                fate = &mut run.fate => return Stop::told(fate),
                 () = &mut sleep => return Stop::Deadline,
                 wrote = optional(input.as_mut().map(write)) => Step::Wrote(wrote),
-                _ = optional(output.as_ref().map(pipe::Receiver::readable)) => Step::Output,
-                _ = optional(diagnostics.as_ref().map(pipe::Receiver::readable)) => Step::Diagnostics,
+                _ = optional(output.and_then(Source::watched).map(pipe::Receiver::readable)) => Step::Output,
+                _ = optional(diagnostics.and_then(Source::watched).map(pipe::Receiver::readable)) => Step::Diagnostics,
             };
             match step {
                 Step::Wrote(Ok(())) if self.input.as_ref().is_some_and(|(_, rest)| !rest.is_empty()) => {}
                 // All is written, or the program does not read (EPIPE), which is its business.
                 Step::Wrote(_) => self.input = None,
-                Step::Output => {
-                    let Some(pipe) = &mut self.output else { continue };
-                    match take(pipe, &mut more) {
-                        Taken::Some(bytes) => {
-                            if self.push(bytes).is_err() {
-                                return Stop::TooLarge;
-                            }
-                        }
-                        Taken::NothingNow => {}
-                        Taken::Ended => self.output = None,
-                    }
-                }
-                Step::Diagnostics => {
-                    let Some(pipe) = &mut self.diagnostics else { continue };
-                    match take(pipe, &mut more) {
-                        Taken::Some(bytes) => self.stderr.push(bytes),
-                        Taken::NothingNow => {}
-                        Taken::Ended => self.diagnostics = None,
-                    }
-                }
+                Step::Output => match take(self.output.as_ref(), &mut more) {
+                    Taken::Some if self.push(&more).is_err() => return Stop::TooLarge,
+                    Taken::Some | Taken::NothingNow => {}
+                    Taken::Ended => self.output = None,
+                },
+                Step::Diagnostics => match take(self.diagnostics.as_ref(), &mut more) {
+                    Taken::Some => self.stderr.push(&more),
+                    Taken::NothingNow => {}
+                    Taken::Ended => self.diagnostics = None,
+                },
             }
         }
     }
 
     /// Takes what the pipes hold now, waiting for nothing.
     fn drain(&mut self) -> Result<(), TooLarge> {
-        let mut more = vec![0; CHUNK];
-        while let Some(bytes) = self.output.as_ref().and_then(|pipe| at_hand(pipe, &mut more)) {
-            self.push(bytes)?;
+        let mut more = Vec::with_capacity(CHUNK);
+        while self.output.as_ref().is_some_and(|pipe| at_hand(pipe, &mut more)) {
+            self.push(&more)?;
         }
         // A pipe holds 64 KiB; a descendant may go on writing.
         for _ in 0..DIAGNOSTICS / CHUNK {
-            let Some(bytes) = self.diagnostics.as_ref().and_then(|pipe| at_hand(pipe, &mut more)) else { break };
-            self.stderr.push(bytes);
+            if !self.diagnostics.as_ref().is_some_and(|pipe| at_hand(pipe, &mut more)) {
+                break;
+            }
+            self.stderr.push(&more);
         }
         Ok(())
     }
@@ -188,26 +256,36 @@ enum Step {
     Diagnostics,
 }
 
-enum Taken<'a> {
-    Some(&'a [u8]),
+enum Taken {
+    /// The buffer holds it.
+    Some,
     NothingNow,
     Ended,
 }
 
 /// One read that does not wait.
-fn take<'a>(pipe: &pipe::Receiver, buffer: &'a mut [u8]) -> Taken<'a> {
-    match pipe.try_read(buffer) {
+fn take(pipe: Option<&Source>, buffer: &mut Vec<u8>) -> Taken {
+    let Some(pipe) = pipe.and_then(Source::watched) else { return Taken::Ended };
+    buffer.clear();
+    match pipe.try_read_buf(buffer) {
         Ok(0) => Taken::Ended,
-        Ok(length) => Taken::Some(buffer.get(..length).unwrap_or_default()),
+        Ok(_) => Taken::Some,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Taken::NothingNow,
         Err(_) => Taken::Ended,
     }
 }
 
-/// One read past the reactor, which may not have heard yet that there is something.
-fn at_hand<'a>(pipe: &pipe::Receiver, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let length = rustix::io::retry_on_intr(|| rustix::io::read(pipe.as_fd(), &mut *buffer)).ok()?;
-    buffer.get(..length).filter(|bytes| !bytes.is_empty())
+/// One read past the reactor, which may not have heard yet that there is something, or may never have been asked. Whether there was.
+fn at_hand(pipe: &Source, buffer: &mut Vec<u8>) -> bool {
+    buffer.clear();
+    let mut poll = [PollFd::new(pipe, PollFlags::IN)];
+    let found = rustix::io::retry_on_intr(|| rustix::event::poll(&mut poll, Some(&Timespec::default())));
+    // POLLHUP alone: all is read, and no writer is left.
+    if found.is_err() || !poll.iter().any(|pipe| pipe.revents().contains(PollFlags::IN)) {
+        return false;
+    }
+    // Nobody else reads from it, so this read finds what poll has seen.
+    rustix::io::retry_on_intr(|| rustix::io::read(pipe, spare_capacity(buffer))).is_ok_and(|length| length > 0)
 }
 
 /// Writes some of the input.
@@ -237,6 +315,9 @@ fn output_too_large(limits: &Limits) -> Failure {
     Failure::new(Class::TooLarge, format!("the program wrote more than {} bytes", limits.output))
 }
 
+/// How long a program may run before its output is watched: until then it writes to a pipe, which holds 64 KiB, and neither wakes
+/// the worker nor is registered with its reactor.
+const PATIENCE: Duration = Duration::from_millis(5);
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 /// Bytes of diagnostics read after the exit.

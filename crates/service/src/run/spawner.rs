@@ -8,6 +8,7 @@
 
 mod children;
 
+use std::collections::BTreeMap;
 use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,13 +17,14 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType,
 };
+use rustix::process::Pid;
 use thiserror::Error;
-use tokio::io::Interest;
-use tokio::net::UnixDatagram;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::children::Children;
@@ -33,8 +35,6 @@ use super::tree;
 const ARGUMENT: &str = "--spawner";
 /// How long a new spawner may take until it is ready.
 const READY: Duration = Duration::from_secs(10);
-/// The pause between two looks at what runs have left behind.
-const SWEEP: Duration = Duration::from_millis(20);
 /// Standard output, standard error and, unless it is empty, standard input.
 const MOST_DESCRIPTORS: usize = 3;
 
@@ -66,12 +66,7 @@ pub fn start() -> Result<SpawnerHandle, StartError> {
 
 /// Starts `binary` as the spawner.
 pub(super) fn start_as(binary: &Path) -> Result<SpawnerHandle, StartError> {
-    let (socket, theirs) =
-        rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(io::Error::from)?;
-    for end in [&socket, &theirs] {
-        rustix::net::sockopt::set_socket_send_buffer_size(end, MESSAGE * 2).map_err(io::Error::from)?;
-    }
+    let (socket, theirs) = pair()?;
     let process = Command::new(binary)
         .arg(ARGUMENT)
         .env_clear()
@@ -104,7 +99,7 @@ impl SpawnerHandle {
             return Err(StartError::NotReady);
         }
         let mut message = [0; 64];
-        let length = receive(self.socket.as_fd(), &mut message, &mut Vec::new())?;
+        let length = receive(self.socket.as_fd(), &mut message, &mut Vec::new(), NOT_WAITING)?;
         match message.get(..length).and_then(Report::decode) {
             Some(Report::Ready { .. }) => Ok(()),
             _ => Err(StartError::NotReady),
@@ -137,61 +132,170 @@ fn live() -> io::Result<()> {
     sportello_net::close_on_exec_from(3)?;
     rustix::process::setsid()?;
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
-    let socket = io::stdin().as_fd().try_clone_to_owned()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let children = Children::default();
-    let served = runtime.block_on(serve(socket, &children));
+    let _handled = Handled::new()?;
+    let control = io::stdin().as_fd().try_clone_to_owned()?;
+    let served = Spawner::new(control).and_then(|mut spawner| spawner.serve());
     tree::kill_all();
     match served {
         // The server went while it was being told something.
-        Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+        Err(error) if is_gone(&error) => Ok(()),
         served => served,
     }
 }
 
-/// Carries orders out until the server's end of the socket closes.
-async fn serve(socket: OwnedFd, children: &Children) -> io::Result<()> {
-    // A handler that does nothing: the server decides when to stop. Unlike an ignored signal, a handled one is back to its
-    // default in a program (`man 7 signal`, execve).
-    let _handled = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let mut child_ended = signal(SignalKind::child())?;
-    let socket = register(socket)?;
-    send(&socket, &Report::Ready { pid: std::process::id() }.encode()).await?;
-    let mut message = vec![0; MESSAGE];
-    loop {
+/// Handlers that do nothing: the server decides when to stop. Unlike an ignored signal, a handled one is back to its default in a
+/// program (`man 7 signal`, execve).
+struct Handled {
+    /// Never run: it is what tokio's handlers belong to, the one safe way we have to install any.
+    _runtime: Runtime,
+    _signals: [io::Result<Signal>; 3],
+}
+
+impl Handled {
+    fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let within = runtime.enter();
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        drop(within);
+        Ok(Self { _runtime: runtime, _signals: signals })
+    }
+}
+
+/// The loop: orders come in by the control socket and the lines, and a program's end by its process descriptor. No event loop and no
+/// signal stands between: one `poll` for everything.
+struct Spawner {
+    control: OwnedFd,
+    /// By a number of our own.
+    lines: BTreeMap<u64, OwnedFd>,
+    next: u64,
+    children: Children,
+    message: Vec<u8>,
+}
+
+/// What `poll` has found.
+#[derive(Default)]
+struct Found {
+    control: bool,
+    lines: Vec<u64>,
+    ended: Vec<Pid>,
+}
+
+impl Spawner {
+    fn new(control: OwnedFd) -> io::Result<Self> {
+        let message = vec![0; MESSAGE];
+        Ok(Self { control, lines: BTreeMap::new(), next: 0, children: Children::new()?, message })
+    }
+
+    /// Carries orders out until the server's end of the control socket closes.
+    fn serve(&mut self) -> io::Result<()> {
+        let ready = Report::Ready { pid: std::process::id() };
+        send(self.control.as_fd(), &ready.encode(), &[], WAITING)?;
+        loop {
+            let found = self.wait()?;
+            for pid in found.ended {
+                if let Some((line, report)) = self.children.ended(pid) {
+                    self.tell(line, report)?;
+                }
+            }
+            for line in found.lines {
+                self.hear(line)?;
+            }
+            if found.control && !self.accept()? {
+                return Ok(());
+            }
+            self.children.look_when_due();
+        }
+    }
+
+    /// Waits until there is something to do.
+    fn wait(&self) -> io::Result<Found> {
+        let limit = self.children.due_in().and_then(|wait| Timespec::try_from(wait).ok());
+        let watched = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+        let mut poll = vec![watched(self.control.as_fd())];
+        poll.extend(self.lines.values().map(|line| watched(line.as_fd())));
+        poll.extend(self.children.descriptors().map(watched));
+        match rustix::event::poll(&mut poll, limit.as_ref()) {
+            Ok(0) | Err(Errno::INTR) => return Ok(Found::default()),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = poll.iter().map(|descriptor| !descriptor.revents().is_empty());
+        let control = ready.next().unwrap_or_default();
+        let lines = self.lines.keys().zip(ready.by_ref().take(self.lines.len()));
+        let lines = lines.filter_map(|(line, ready)| ready.then_some(*line)).collect();
+        let ended = self.children.pids().zip(ready).filter_map(|(pid, ready)| ready.then_some(pid)).collect();
+        Ok(Found { control, lines, ended })
+    }
+
+    /// Takes a new line. False: the server is gone.
+    fn accept(&mut self) -> io::Result<bool> {
         let mut descriptors = Vec::new();
-        tokio::select! {
-            length = socket.async_io(Interest::READABLE, || receive(socket.as_fd(), &mut message, &mut descriptors)) => {
-                let Some(message) = message.get(..length?).filter(|message| !message.is_empty()) else { return Ok(()) };
-                let order = Order::decode(message).ok_or(io::ErrorKind::InvalidData)?;
-                if let Some(report) = children.carry_out(order, descriptors) {
-                    send(&socket, &report.encode()).await?;
-                }
-            }
-            () = tokio::time::sleep(SWEEP), if children.restless() => children.look_again(),
-            () = ended(&mut child_ended) => {
-                for report in children.reap() {
-                    send(&socket, &report.encode()).await?;
-                }
-            }
+        let length = receive(self.control.as_fd(), &mut self.message, &mut descriptors, NOT_WAITING)?;
+        let Some(message) = self.message.get(..length).filter(|message| !message.is_empty()) else { return Ok(false) };
+        let (Some(Order::Line), Some(line)) = (Order::decode(message), descriptors.pop()) else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        self.lines.insert(self.next, line);
+        self.next += 1;
+        Ok(true)
+    }
+
+    /// Takes one order from a line, or its end.
+    fn hear(&mut self, line: u64) -> io::Result<()> {
+        let Some(socket) = self.lines.get(&line) else { return Ok(()) };
+        let mut descriptors = Vec::new();
+        let length = match receive(socket.as_fd(), &mut self.message, &mut descriptors, NOT_WAITING) {
+            Err(error) if is_gone(&error) => 0,
+            received => received?,
+        };
+        let Some(message) = self.message.get(..length).filter(|message| !message.is_empty()) else {
+            self.lines.remove(&line);
+            self.children.finish_all(line);
+            return Ok(());
+        };
+        let order = Order::decode(message).ok_or(io::ErrorKind::InvalidData)?;
+        match self.children.carry_out(line, order, descriptors) {
+            Some(report) => self.tell(line, report),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the server; waits for it where it must. A line that is closed is noticed when it is heard.
+    fn tell(&self, line: u64, report: Report) -> io::Result<()> {
+        let Some(socket) = self.lines.get(&line) else { return Ok(()) };
+        match send(socket.as_fd(), &report.encode(), &[], WAITING) {
+            Err(error) if is_gone(&error) => Ok(()),
+            sent => sent,
         }
     }
 }
 
-/// Waits for SIGCHLD.
-async fn ended(signal: &mut Signal) {
-    if signal.recv().await.is_none() {
-        // Invariant: the runtime's signal driver lives as long as this task.
-        std::future::pending::<()>().await;
+/// Whether the other end is closed.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// Two ends for orders and reports.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (near, far) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    for end in [&near, &far] {
+        rustix::net::sockopt::set_socket_send_buffer_size(end, MESSAGE * 2)?;
     }
+    Ok((near, far))
 }
 
 /// Receives one message and the descriptors that come with it. 0: the other end is closed.
-pub(super) fn receive(socket: BorrowedFd<'_>, message: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+pub(super) fn receive(
+    socket: BorrowedFd<'_>,
+    message: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+    waiting: RecvFlags,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = waiting | RecvFlags::CMSG_CLOEXEC;
     let received = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(message)], &mut control, RecvFlags::CMSG_CLOEXEC)
+        rustix::net::recvmsg(socket, &mut [IoSliceMut::new(message)], &mut control, flags)
     })?;
     for control in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = control {
@@ -202,25 +306,26 @@ pub(super) fn receive(socket: BorrowedFd<'_>, message: &mut [u8], descriptors: &
 }
 
 /// Sends one message with descriptors, whole or not at all.
-pub(super) fn send_now(socket: BorrowedFd<'_>, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(super) fn send(
+    socket: BorrowedFd<'_>,
+    message: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    waiting: SendFlags,
+) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    let sent = rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)
-    })?;
+    let flags = waiting | SendFlags::NOSIGNAL;
+    let sent =
+        rustix::io::retry_on_intr(|| rustix::net::sendmsg(socket, &[IoSlice::new(message)], &mut control, flags))?;
     if sent == message.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Registers one end with the reactor. Tokio has no type for SOCK_SEQPACKET; nothing but readiness is asked of this one.
-pub(super) fn register(socket: OwnedFd) -> io::Result<UnixDatagram> {
-    let socket = std::os::unix::net::UnixDatagram::from(socket);
-    socket.set_nonblocking(true)?;
-    UnixDatagram::from_std(socket)
-}
-
-async fn send(socket: &UnixDatagram, message: &[u8]) -> io::Result<()> {
-    socket.async_io(Interest::WRITABLE, || send_now(socket.as_fd(), message, &[])).await
-}
+/// Receive what is there, or [`io::ErrorKind::WouldBlock`].
+pub(super) const NOT_WAITING: RecvFlags = RecvFlags::DONTWAIT;
+/// Send what there is room for, or [`io::ErrorKind::WouldBlock`].
+pub(super) const AT_ONCE: SendFlags = SendFlags::DONTWAIT;
+/// Send as soon as there is room.
+const WAITING: SendFlags = SendFlags::empty();

@@ -4,13 +4,20 @@
 //! becomes the spawner's child, so that nothing gets out of sight. Where the kernel has no such file (CONFIG_PROC_CHILDREN) only the
 //! process groups are known.
 
-use std::fs;
+use std::fs::{self, File};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, kill_process_group};
 
 /// The most processes that one walk lists.
 const MOST: usize = 32 << 10;
+/// Bytes of a list read at once: some hundred processes.
+const ONE_READ: usize = 4 << 10;
+/// Bytes after which there may be more.
+const FULL: usize = ONE_READ / 2;
+/// The most digits of a process id, and a space.
+const LONGEST: usize = 11;
 /// Rounds of killing. Each kills every descendant there is; another is needed for those forked meanwhile, and for those that the
 /// kernel has yet to take apart.
 const ROUNDS: usize = 1000;
@@ -73,8 +80,42 @@ pub(super) fn kill_all() {
     }
 }
 
-/// Whether a process was started with this `NAME=value` in its environment.
-pub(super) fn has_environment(pid: Pid, entry: &[u8]) -> bool {
+/// Whether one of the entries (`NAME=value`) of the environment that a process was started with is what is looked for.
+pub(super) fn has_environment(pid: Pid, entry: impl Fn(&[u8]) -> bool) -> bool {
     let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_pid())).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|other| other == entry)
+    environment.split(|byte| *byte == 0).any(entry)
+}
+
+/// The list of this process's own children, opened once: after each program it is looked at again. For a process of one thread.
+pub(super) struct OwnChildren {
+    /// None: the kernel has no such file.
+    file: Option<File>,
+    text: Vec<u8>,
+    found: Vec<Pid>,
+}
+
+impl OwnChildren {
+    pub(super) fn open() -> Self {
+        Self { file: File::open("/proc/thread-self/children").ok(), text: Vec::new(), found: Vec::new() }
+    }
+
+    /// The children there are now.
+    pub(super) fn list(&mut self) -> &[Pid] {
+        self.found.clear();
+        self.text.clear();
+        if let Some(file) = &self.file {
+            let mut offset = 0;
+            while self.text.len() < MOST * LONGEST {
+                self.text.reserve(ONE_READ);
+                let read = rustix::io::pread(file, spare_capacity(&mut self.text), offset);
+                // The file fills what it is given as long as it has more. An error leaves the list short; it is looked at again.
+                let Ok(length @ FULL..) = read else { break };
+                offset = offset.saturating_add(length as u64);
+            }
+        }
+        let pids = self.text.split(u8::is_ascii_whitespace);
+        let pids = pids.filter_map(|pid| std::str::from_utf8(pid).ok()?.parse().ok()).filter_map(Pid::from_raw);
+        self.found.extend(pids.take(MOST));
+        &self.found
+    }
 }
