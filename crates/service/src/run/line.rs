@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -66,7 +66,7 @@ impl Line {
         Ok((line, async move { reading.0.carry(orders).await }))
     }
 
-    /// Starts the run `id` by its message. Fails when nobody is at the other end any more.
+    /// Starts the run `id` by its message. [`spawner::is_gone`] tells from the error that nobody is at the other end any more.
     pub(super) async fn start(line: &Arc<Self>, id: u64, message: &[u8], descriptors: &[OwnedFd]) -> io::Result<Run> {
         let (told, fate) = oneshot::channel();
         line.runs().as_mut().ok_or(io::ErrorKind::BrokenPipe)?.insert(id, told);
@@ -76,15 +76,12 @@ impl Line {
             match spawner::send(line.socket.as_fd(), message, &borrowed, spawner::AT_ONCE) {
                 Ok(()) => return Ok(run),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => line.room().await?,
-                Err(error) => {
-                    line.close();
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    fn runs(&self) -> std::sync::MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Fate>>>> {
+    fn runs(&self) -> MutexGuard<'_, Option<HashMap<u64, oneshot::Sender<Fate>>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -100,9 +97,7 @@ impl Line {
 
     /// Sends an order of few bytes, now or as soon as there is room. A line that is closed has no run to give orders for.
     fn tell(&self, order: Order) {
-        if let Err(error) = self.send(&order)
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
+        if self.send(&order).is_err() {
             let _ = self.late.send(order);
         }
     }
@@ -126,14 +121,17 @@ impl Line {
             tokio::select! {
                 report = self.receive() => match report {
                     Ok(report) => self.settle(report),
+                    // The spawner is gone, which its watcher tells.
                     Err(error) => return tracing::debug!(%error, "a line to the spawner ends"),
                 },
                 order = late.recv(), if next.is_none() => next = order,
                 room = self.room(), if next.is_some() => {
-                    if room.is_err() {
-                        return;
-                    }
-                    next = next.filter(|order| self.send(order).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock));
+                    next = match room.and_then(|()| next.as_ref().map_or(Ok(()), |order| self.send(order))) {
+                        Ok(()) => None,
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => next,
+                        // An order must not be lost: a line that closes finishes all its runs.
+                        Err(error) => return tracing::error!(%error, "a line to the spawner is given up"),
+                    };
                 }
             }
         }

@@ -92,11 +92,12 @@ impl Link {
     pub(super) async fn run(&self, id: u64, message: &[u8], descriptors: &[OwnedFd]) -> Result<Run, NotAsked> {
         loop {
             let line = self.line().await?;
-            if let Ok(run) = Line::start(&line, id, message, descriptors).await {
-                return Ok(run);
+            match Line::start(&line, id, message, descriptors).await {
+                Ok(run) => return Ok(run),
+                // It died before it was asked; there will be another line.
+                Err(error) if spawner::is_gone(&error) => self.0.lines.remove(Handle::current().id(), &line),
+                Err(error) => return Err(error.into()),
             }
-            // Its spawner died before it was asked; there will be another line.
-            self.0.lines.remove(Handle::current().id(), &line);
         }
     }
 
@@ -117,24 +118,17 @@ impl Link {
             return Ok(Arc::clone(line));
         }
         let mut spawner = self.0.spawner.clone();
-        let mut dead = None;
+        let mut dead: Option<Arc<Spawner>> = None;
         loop {
-            let alive = |spawner: &Arc<Spawner>| Some(spawner.pid) != dead;
-            let now = spawner.wait_for(|spawner| spawner.as_ref().is_some_and(alive)).await.map_err(|_| Lost)?;
-            let Some(now) = now.as_ref().map(Arc::clone) else { continue };
+            let is_new = |new: &Arc<Spawner>| dead.as_ref().is_none_or(|dead| !Arc::ptr_eq(dead, new));
+            let now = spawner.wait_for(|now| now.as_ref().is_some_and(is_new)).await.map_err(|_| Lost)?.clone();
+            let Some(now) = now else { continue };
             let (near, far) = spawner::pair()?;
-            let offered = spawner::send(
-                now.control.as_fd(),
-                &Order::Line.encode().unwrap_or_default(),
-                &[far.as_fd()],
-                spawner::AT_ONCE,
-            );
-            match offered {
+            let order = Order::Line.encode().unwrap_or_default();
+            match spawner::send(now.control.as_fd(), &order, &[far.as_fd()], spawner::AT_ONCE) {
                 Ok(()) => return Ok(self.0.lines.begin(runtime, near)?),
-                // Dead, which the thread has yet to notice.
-                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
-                    dead = Some(now.pid);
-                }
+                // The thread has yet to notice.
+                Err(error) if spawner::is_gone(&error) => dead = Some(now),
                 Err(error) => return Err(error.into()),
             }
         }

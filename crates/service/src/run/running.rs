@@ -6,11 +6,11 @@
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use tokio::io::AsyncWriteExt;
@@ -220,16 +220,15 @@ impl Streams {
 
     /// Takes what the pipes hold now, waiting for nothing.
     fn drain(&mut self) -> Result<(), TooLarge> {
-        let mut more = Vec::with_capacity(CHUNK);
-        while self.output.as_ref().is_some_and(|pipe| at_hand(pipe, &mut more)) {
-            self.push(&more)?;
+        // On the stack, and not filled first: most programs have written a line.
+        let mut room = [MaybeUninit::uninit(); CHUNK];
+        while let Some(more) = self.output.as_ref().and_then(|pipe| at_hand(pipe, &mut room)) {
+            self.push(more)?;
         }
         // A pipe holds 64 KiB; a descendant may go on writing.
         for _ in 0..DIAGNOSTICS / CHUNK {
-            if !self.diagnostics.as_ref().is_some_and(|pipe| at_hand(pipe, &mut more)) {
-                break;
-            }
-            self.stderr.push(&more);
+            let Some(more) = self.diagnostics.as_ref().and_then(|pipe| at_hand(pipe, &mut room)) else { break };
+            self.stderr.push(more);
         }
         Ok(())
     }
@@ -275,17 +274,17 @@ fn take(pipe: Option<&Source>, buffer: &mut Vec<u8>) -> Taken {
     }
 }
 
-/// One read past the reactor, which may not have heard yet that there is something, or may never have been asked. Whether there was.
-fn at_hand(pipe: &Source, buffer: &mut Vec<u8>) -> bool {
-    buffer.clear();
+/// One read past the reactor, which may not have heard yet that there is something, or may never have been asked.
+fn at_hand<'a>(pipe: &Source, room: &'a mut [MaybeUninit<u8>]) -> Option<&'a [u8]> {
     let mut poll = [PollFd::new(pipe, PollFlags::IN)];
-    let found = rustix::io::retry_on_intr(|| rustix::event::poll(&mut poll, Some(&Timespec::default())));
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut poll, Some(&Timespec::default()))).ok()?;
     // POLLHUP alone: all is read, and no writer is left.
-    if found.is_err() || !poll.iter().any(|pipe| pipe.revents().contains(PollFlags::IN)) {
-        return false;
+    if !poll.iter().any(|pipe| pipe.revents().contains(PollFlags::IN)) {
+        return None;
     }
-    // Nobody else reads from it, so this read finds what poll has seen.
-    rustix::io::retry_on_intr(|| rustix::io::read(pipe, spare_capacity(buffer))).is_ok_and(|length| length > 0)
+    // Nobody else reads from it, so this read finds what poll has seen, and as it does not wait, no signal ends it.
+    let (read, _) = rustix::io::read(pipe, room).ok()?;
+    Some(read).filter(|bytes| !bytes.is_empty()).map(|bytes| &*bytes)
 }
 
 /// Writes some of the input.

@@ -270,8 +270,8 @@ impl Spawner {
     }
 }
 
-/// Whether the other end is closed.
-fn is_gone(error: &io::Error) -> bool {
+/// Whether an error says that the other end is closed.
+pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 

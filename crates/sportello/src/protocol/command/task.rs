@@ -132,6 +132,9 @@ impl Session<'_> {
 /// it, so the work has [`HALF_CLOSED`] to end.
 pub(super) async fn unless_left<T>(connection: &mut Connection, work: impl Future<Output = T>) -> Result<T, Ended> {
     let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(UNWATCHED, &mut work).await {
+        return Ok(done);
+    }
     let ended = tokio::select! {
         biased;
         done = &mut work => return Ok(done),
@@ -143,5 +146,7 @@ pub(super) async fn unless_left<T>(connection: &mut Connection, work: impl Futur
     tokio::time::timeout(HALF_CLOSED, work).await.map_err(|_| ended)
 }
 
+/// Work that takes no longer is done before anybody watches for the client to leave, which begins with registering its connection.
+const UNWATCHED: Duration = Duration::from_millis(5);
 /// How long a client that sends nothing more may wait for its answer.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
