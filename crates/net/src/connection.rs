@@ -99,7 +99,6 @@ pub struct Connection {
     registry: Rc<Registry>,
     entry: Rc<Entry>,
     key: usize,
-    local: SocketAddr,
     /// Since when the request under way is read.
     request_since: Cell<Tick>,
     /// Its bytes so far.
@@ -128,7 +127,6 @@ impl Connection {
         if let Some(counters) = registry.channel(channel.index) {
             counters.accepted.add(1);
         }
-        let local = channel.address;
         let entry = Rc::new(Entry::new(id, channel, peer, socket.as_raw_fd(), now));
         let key = registry.insert(&entry);
         Self {
@@ -136,7 +134,6 @@ impl Connection {
             registry,
             entry,
             key,
-            local,
             request_since: Cell::new(now),
             request_bytes: Cell::new(0),
             ask_socket: false,
@@ -166,7 +163,7 @@ impl Connection {
 
     /// The address it came to; for a channel on the wildcard address, that.
     pub fn local(&self) -> SocketAddr {
-        self.local
+        self.entry.channel.address
     }
 
     /// Its channel.
@@ -191,17 +188,17 @@ impl Connection {
 
     /// Says what it is doing, for people; the first 64 bytes are kept.
     pub fn set_doing(&self, what: &str) {
-        self.entry.set_doing(what.as_bytes());
+        self.entry.set_doing(what);
     }
 
     /// The name that the client gave itself.
     pub fn name(&self) -> String {
-        self.entry.name.borrow().clone()
+        self.entry.name()
     }
 
     /// Keeps the name that the client gave itself.
     pub fn set_name(&self, name: &str) {
-        name.clone_into(&mut self.entry.name.borrow_mut());
+        self.entry.set_name(name);
     }
 
     /// Whether the server drains, so that this connection's present request is to be its last.
@@ -231,19 +228,44 @@ impl Connection {
     /// # Errors
     /// Also [`Ended::Stopping`], as soon as the server drains and no request has come.
     pub async fn idle(&mut self, buffer: &mut Buffer) -> Result<usize, Ended> {
+        let wait = self.begin_idling();
+        let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
+        self.begin_request(count);
+        Ok(count)
+    }
+
+    /// Like [`Connection::idle`], for a session that keeps nothing from one request to the next, not even what it was doing:
+    /// the buffer is taken when the bytes are there. An empty one: the peer closed its side.
+    ///
+    /// # Errors
+    /// As [`Connection::idle`].
+    pub fn request(&mut self) -> impl Future<Output = Result<Buffer, Ended>> {
+        self.entry.forget_labels();
+        let wait = self.begin_idling();
+        // Not an async function: what it holds while it waits is what every idle connection holds.
+        poll_fn(move |context| {
+            let mut buffer = Buffer::new();
+            let count = ready!(self.poll_read(context, &mut buffer, wait))?;
+            self.begin_request(count);
+            Poll::Ready(Ok(buffer))
+        })
+    }
+
+    fn begin_idling(&self) -> Wait {
         let deadlines = &self.entry.channel.deadlines;
         let (wait, kind) = if self.entry.requests.get() == 0 && self.entry.bytes_in.get() == 0 {
             (deadlines.first_byte, Deadline::FirstByte)
         } else {
             (deadlines.idle, Deadline::Idle)
         };
-        let wait = Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining };
         self.entry.between.set(true);
         self.entry.forget_wait();
-        let count = poll_fn(|context| self.poll_read(context, buffer, wait)).await?;
+        Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining }
+    }
+
+    fn begin_request(&self, bytes: usize) {
         self.entry.between.set(false);
-        self.next_request(count);
-        Ok(count)
+        self.next_request(bytes);
     }
 
     /// Starts the clock of a request whose first `bytes` came together with the one before, now that that one is answered.

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The bounds on connections, shared by all workers.
 #[derive(Debug)]
 pub struct Limit {
-    all: Arc<Semaphore>,
-    channels: Vec<Arc<Semaphore>>,
+    all: Semaphore,
+    channels: Vec<Semaphore>,
     per_source: usize,
     sources: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -19,7 +19,7 @@ impl Limit {
     /// `all` connections, `channels[i]` of them on channel `i`, `per_source` from one client (an IPv4 address or an IPv6
     /// /64). Loopback is bounded by the channel alone.
     pub fn new(all: usize, channels: &[usize], per_source: usize) -> Self {
-        let semaphore = |most: usize| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
+        let semaphore = |most: usize| Semaphore::new(most.min(Semaphore::MAX_PERMITS));
         Self {
             all: semaphore(all),
             channels: channels.iter().copied().map(semaphore).collect(),
@@ -29,17 +29,22 @@ impl Limit {
     }
 
     /// Waits for a place on channel `index`. Dropping the future gives up its place in the line.
-    pub(crate) async fn admit(&self, index: usize) -> Option<Permit> {
-        let channel = Arc::clone(self.channels.get(index)?).acquire_owned().await.ok()?;
-        let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Permit { _channel: channel, _all: all })
+    pub(crate) async fn admit(self: &Arc<Self>, index: usize) -> Option<Permit> {
+        let channel = self.channels.get(index)?.acquire().await.ok()?;
+        let all = self.all.acquire().await.ok()?;
+        Some(self.permit(index, [channel, all]))
     }
 
     /// A place on channel `index`, if there is one now.
-    pub(crate) fn admit_now(&self, index: usize) -> Option<Permit> {
-        let channel = Arc::clone(self.channels.get(index)?).try_acquire_owned().ok()?;
-        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Permit { _channel: channel, _all: all })
+    pub(crate) fn admit_now(self: &Arc<Self>, index: usize) -> Option<Permit> {
+        let channel = self.channels.get(index)?.try_acquire().ok()?;
+        let all = self.all.try_acquire().ok()?;
+        Some(self.permit(index, [channel, all]))
+    }
+
+    fn permit(self: &Arc<Self>, channel: usize, taken: [SemaphorePermit<'_>; 2]) -> Permit {
+        taken.into_iter().for_each(SemaphorePermit::forget);
+        Permit { limit: Arc::clone(self), channel }
     }
 
     /// Counts a connection from `peer`; `None` when its source holds too many already.
@@ -69,8 +74,17 @@ pub(crate) fn source_of(peer: IpAddr) -> IpAddr {
 /// A place on a channel; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    _channel: OwnedSemaphorePermit,
-    _all: OwnedSemaphorePermit,
+    limit: Arc<Limit>,
+    channel: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limit.all.add_permits(1);
+        if let Some(channel) = self.limit.channels.get(self.channel) {
+            channel.add_permits(1);
+        }
+    }
 }
 
 /// One of a source's connections; dropping it gives it back.
@@ -125,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_channel_and_the_whole_have_a_last_place() {
-        let limit = Limit::new(2, &[2, 1], 1);
+        let limit = Arc::new(Limit::new(2, &[2, 1], 1));
         let one = limit.admit(1).await;
         assert!(tokio::time::timeout(std::time::Duration::ZERO, limit.admit(1)).await.is_err());
         let other = limit.admit(0).await;

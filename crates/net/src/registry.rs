@@ -67,9 +67,7 @@ pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) channel: Arc<Channel>,
     pub(crate) peer: SocketAddr,
-    pub(crate) opened: Instant,
     pub(crate) socket: RawFd,
-    pub(crate) name: RefCell<String>,
     pub(crate) requests: Cell<u64>,
     pub(crate) bytes_in: Cell<u64>,
     pub(crate) bytes_out: Cell<u64>,
@@ -81,26 +79,20 @@ pub(crate) struct Entry {
     waker: Cell<Option<Waker>>,
     /// Whether it waits for a next request, or only for its end.
     pub(crate) between: Cell<bool>,
+    opened: Tick,
     active: Cell<Tick>,
-    doing: Cell<Doing>,
+    labels: Cell<Option<Box<Labels>>>,
 }
 
-/// Up to 64 bytes of text, held in place so that setting it allocates nothing.
-#[derive(Clone, Copy)]
-struct Doing {
-    length: u8,
-    text: [u8; Doing::MOST],
+/// What people read of a connection. Most are idle HTTP connections, of which there is nothing to say.
+#[derive(Default)]
+struct Labels {
+    name: String,
+    doing: String,
 }
 
-impl Doing {
-    const MOST: usize = 64;
-    const NOTHING: Self = Self { length: 0, text: [0; Self::MOST] };
-
-    fn text(&self) -> String {
-        let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
-        String::from_utf8_lossy(text).into_owned()
-    }
-}
+/// Bytes that are kept of what a connection is doing.
+const DOING_MOST: usize = 64;
 
 impl Entry {
     pub(crate) fn new(id: u64, channel: Arc<Channel>, peer: SocketAddr, socket: RawFd, now: Tick) -> Self {
@@ -108,9 +100,7 @@ impl Entry {
             id,
             channel,
             peer,
-            opened: Instant::now(),
             socket,
-            name: RefCell::default(),
             requests: Cell::new(0),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -119,8 +109,9 @@ impl Entry {
             expired: Cell::new(false),
             waker: Cell::new(None),
             between: Cell::new(true),
+            opened: now,
             active: Cell::new(now),
-            doing: Cell::new(Doing::NOTHING),
+            labels: Cell::default(),
         }
     }
 
@@ -156,14 +147,37 @@ impl Entry {
         self.expired.get()
     }
 
-    pub(crate) fn set_doing(&self, what: &[u8]) {
-        let mut doing = Doing::NOTHING;
-        let length = what.len().min(Doing::MOST);
-        for (into, from) in doing.text.iter_mut().zip(what) {
-            *into = *from;
-        }
-        doing.length = length as u8;
-        self.doing.set(doing);
+    pub(crate) fn set_doing(&self, what: &str) {
+        self.with_labels(|labels| {
+            labels.doing.clear();
+            labels.doing.push_str(&what[..what.floor_char_boundary(DOING_MOST)]);
+        });
+    }
+
+    pub(crate) fn set_name(&self, name: &str) {
+        self.with_labels(|labels| name.clone_into(&mut labels.name));
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.label(|labels| &labels.name)
+    }
+
+    /// From now on there is nothing to say of it.
+    pub(crate) fn forget_labels(&self) {
+        self.labels.take();
+    }
+
+    fn with_labels(&self, act: impl FnOnce(&mut Labels)) {
+        let mut labels = self.labels.take().unwrap_or_default();
+        act(&mut labels);
+        self.labels.set(Some(labels));
+    }
+
+    fn label(&self, which: impl FnOnce(&Labels) -> &String) -> String {
+        let labels = self.labels.take();
+        let label = labels.as_deref().map(which).cloned().unwrap_or_default();
+        self.labels.set(labels);
+        label
     }
 
     fn wake(&self) {
@@ -179,11 +193,11 @@ impl Entry {
             worker,
             peer: self.peer,
             credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
-            age: self.opened.elapsed(),
+            age: TICK * now.saturating_sub(self.opened),
             idle: TICK * now.saturating_sub(self.active.get()),
             in_request: !self.between.get(),
-            doing: if self.between.get() { "idle".to_owned() } else { self.doing.get().text() },
-            name: self.name.borrow().clone(),
+            doing: if self.between.get() { "idle".to_owned() } else { self.label(|labels| &labels.doing) },
+            name: self.name(),
             requests: self.requests.get(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),

@@ -83,7 +83,7 @@ struct Services {
 /// What is served on a channel, on this worker. Channels that serve the same share it.
 #[derive(Clone)]
 enum Service {
-    Http(Rc<http::Served>, Rc<http::Limits>),
+    Http(Rc<http::Service>),
     Smtp(Rc<smtp::Service>),
     Command(Rc<command::Service>),
 }
@@ -91,12 +91,14 @@ enum Service {
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let service = self.channels.get(connection.channel().index).cloned();
-        // The future is as large as its largest part: an idle HTTP connection, of which there are most, shall not pay for the others.
+        // The future is as large as its largest part, and keeps a place for what it has passed on: an idle HTTP connection, of which
+        // there are most, shall pay for neither.
+        let connection = Box::new(connection);
         async move {
             match service {
-                Some(Service::Http(site, limits)) => http::serve(connection, site, limits).await,
-                Some(Service::Smtp(service)) => Box::pin(smtp::serve(connection, service)).await,
-                Some(Service::Command(service)) => Box::pin(command::serve(connection, service)).await,
+                Some(Service::Http(service)) => http::serve(connection, service).await,
+                Some(Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
+                Some(Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
                 None => {}
             }
         }
@@ -219,8 +221,8 @@ impl Parts {
         let desk = Rc::new(http::Served::Desk(desk));
         let sites = Rc::new(http::Served::Sites(sites(&self.roots).0));
         let service = |plan: &Plan| match plan {
-            Plan::Sites(limits) => Service::Http(Rc::clone(&sites), Rc::new(*limits)),
-            Plan::Desk(limits) => Service::Http(Rc::clone(&desk), Rc::new(*limits)),
+            Plan::Sites(limits) => Service::Http(Rc::new(http::Service { served: Rc::clone(&sites), limits: *limits })),
+            Plan::Desk(limits) => Service::Http(Rc::new(http::Service { served: Rc::clone(&desk), limits: *limits })),
             Plan::Smtp(policy) => Service::Smtp(Rc::new(self.smtp(policy))),
             Plan::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
         };
@@ -340,4 +342,38 @@ fn open_store(settings: &Settings) -> Result<Store, StartError> {
 
 fn start_runner(spawner: SpawnerHandle, settings: &Settings) -> Result<Runner, StartError> {
     Runner::start(spawner, settings.programs.clone()).map_err(|error| StartError::Io("start running programs", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use sportello_net::simulation;
+    use sportello_net::{Channel, Deadlines, Speaker};
+
+    use super::*;
+
+    /// What tokio's task adds to its future (header, scheduler, links); the whole is a multiple of 128, and shall be 256.
+    const TASK: usize = 96;
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let channel = Channel {
+            index: 0,
+            name: "web".into(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            loopback: true,
+            speaker: Speaker::Client,
+            deadlines: Deadlines::default(),
+            most_connections: 10,
+            backlog: 10,
+        };
+        simulation::run(channel, async |simulation| {
+            let services = Services { channels: Vec::new() };
+            let client = simulation.connect(|connection| {
+                let future = services.serve(connection);
+                assert!(size_of_val(&future) + TASK <= 256, "the future takes {} bytes", size_of_val(&future));
+                future
+            });
+            client.leave().await;
+        });
+    }
 }

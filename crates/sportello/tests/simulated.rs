@@ -105,11 +105,11 @@ fn a_text_that_has_begun_is_not_under_that_ceiling() {
 }
 
 /// Runs `act` with a client of a folder in which `a` holds `first`.
-fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
+fn web(deadlines: Deadlines, act: impl AsyncFnOnce(&simulation::Simulation, &mut Client)) {
     web_within(http::Limits::default(), deadlines, act);
 }
 
-fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(&mut Client)) {
+fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(&simulation::Simulation, &mut Client)) {
     let folder = Folder::new();
     let file = folder.0.join("a");
     std::fs::write(&file, "first").unwrap();
@@ -122,8 +122,9 @@ fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(
     simulation::run(channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());
         let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
-        let mut client = simulation.connect(|connection| http::serve(connection, served, Rc::new(limits)));
-        act(&mut client).await;
+        let service = Rc::new(http::Service { served, limits });
+        let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));
+        act(simulation, &mut client).await;
         client.leave().await;
     });
 }
@@ -133,7 +134,7 @@ const REQUEST: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
 #[test]
 fn the_clock_of_a_pipelined_request_begins_when_the_one_before_is_answered() {
     let deadlines = Deadlines { request: SECOND * 10, between_bytes: SECOND * 9, ..Deadlines::default() };
-    web(deadlines, async |client| {
+    web(deadlines, async |_, client| {
         let (begin, end) = REQUEST.split_at(20);
         client.send(begin).await;
         // Three times, so that the answers come from the disk and from memory.
@@ -155,7 +156,7 @@ fn the_clock_of_a_pipelined_request_begins_when_the_one_before_is_answered() {
 #[test]
 fn a_channels_own_bounds_of_a_head_hold_also_for_what_was_read_lately() {
     let head = Limits { request_line: 64, head: 1_024, fields: 10 };
-    web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |client| {
+    web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |_, client| {
         let begin = "GET /a HTTP/1.1\r\nHost: localhost\r\n";
         let line = |length: usize| format!("GET /a?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "q".repeat(length - 16));
         let fields = |count: usize| format!("{begin}{}\r\n", "X: y\r\n".repeat(count - 1));
@@ -167,7 +168,7 @@ fn a_channels_own_bounds_of_a_head_hold_also_for_what_was_read_lately() {
         }
     });
     for (beyond, status) in [(0, "414"), (1, "431"), (2, "431")] {
-        web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |client| {
+        web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |_, client| {
             let begin = "GET /a HTTP/1.1\r\nHost: localhost\r\n";
             let request = match beyond {
                 0 => format!("GET /a?{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "q".repeat(65 - 16)),
@@ -187,10 +188,11 @@ fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
     simulation::run(channel(Speaker::Client, Deadlines::default()), async |simulation| {
         let observer = Arc::new(|| Box::pin(async { Default::default() }) as _);
         let desk = Rc::new(http::Served::Desk(Desk::new(store.clone(), observer, Default::default())));
-        let limits = Rc::new(http::Limits { body: 2_000, ..Default::default() });
+        let limits = http::Limits { body: 2_000, ..Default::default() };
+        let service = Rc::new(http::Service { served: desk, limits });
         for (length, status) in [(2_000, "400"), (2_001, "413")] {
-            let mut client =
-                simulation.connect(|connection| http::serve(connection, Rc::clone(&desk), Rc::clone(&limits)));
+            let service = Rc::clone(&service);
+            let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));
             let head = format!("PUT /api/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
             let answer = said(&mut client, &format!("{head}{}", "x".repeat(length))).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{length}: {answer}");
@@ -198,4 +200,56 @@ fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
         }
     });
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.close());
+}
+
+/// Asks, from the disk or from memory, and idles after it for `time`.
+async fn ask_and_idle(client: &mut Client, time: Duration) {
+    let answer = said(client, REQUEST).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nfirst"), "{answer}");
+    client.pass(time).await;
+}
+
+#[test]
+fn a_connection_that_has_idled_is_served_again_and_ends_when_it_idles_too_long() {
+    web(Deadlines { idle: SECOND * 10, ..Deadlines::default() }, async |simulation, client| {
+        for request in 1..=5 {
+            ask_and_idle(client, SECOND * 10 - TICK).await;
+            let [report] = &simulation.report()[..] else { panic!("one connection") };
+            assert_eq!((report.requests, report.in_request, &*report.doing), (request, false, "idle"));
+        }
+        assert!(!client.is_over());
+        client.pass(TICK).await;
+        assert!(client.is_over() && client.has_ended() && client.heard().is_empty());
+        assert!(simulation.report().is_empty());
+    });
+}
+
+#[test]
+fn the_deadlines_of_a_request_that_comes_after_idling_are_its_own() {
+    let deadlines = Deadlines { idle: SECOND * 60, between_bytes: SECOND * 5, ..Deadlines::default() };
+    web(deadlines, async |simulation, client| {
+        ask_and_idle(client, SECOND * 50).await;
+        client.send("GET /a HT").await;
+        client.pass(SECOND * 5 - TICK).await;
+        assert!(!client.is_over() && simulation.report()[0].in_request);
+        client.pass(TICK).await;
+        assert!(client.is_over() && client.heard().starts_with(b"HTTP/1.1 408 "));
+    });
+}
+
+#[test]
+fn a_connection_that_idles_is_killed_and_drained_at_once() {
+    type Act = fn(&simulation::Simulation, &Client);
+    let acts: [Act; 2] =
+        [|simulation, client| assert!(simulation.kill(client.id())), |simulation, _| simulation.drain()];
+    for act in acts {
+        for idled in [Duration::ZERO, SECOND * 30] {
+            web(Deadlines::default(), async |simulation, client| {
+                ask_and_idle(client, idled).await;
+                act(simulation, client);
+                client.settle().await;
+                assert!(client.is_over() && client.heard().is_empty());
+            });
+        }
+    }
 }

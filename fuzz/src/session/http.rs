@@ -4,7 +4,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sportello::protocol::http::{self, Served, Sites};
+use sportello::protocol::http::{self, Served, Service, Sites};
 use sportello_net::Speaker;
 use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
@@ -17,7 +17,7 @@ use super::{Loop, Pace, Step, folder, sent, steps};
 
 struct House {
     events: Loop,
-    served: Rc<Served>,
+    service: Rc<Service>,
 }
 
 thread_local! {
@@ -37,21 +37,25 @@ impl House {
         // A file that has just changed is waited for, and simulated time does not pass for that.
         std::thread::sleep(std::time::Duration::from_millis(50));
         let files = Files::new(Arc::new(Root::open(&folder).unwrap()), files::Settings::default());
-        Self { events: Loop::new(Speaker::Client), served: Rc::new(Served::Sites(Sites::only(files))) }
+        Self { events: Loop::new(Speaker::Client), service: service(Served::Sites(Sites::only(files))) }
     }
 
     fn with_desk() -> Self {
         let store = Store::open(Settings::new(folder("desk"))).unwrap();
         let desk = Desk::new(store, Arc::new(|| Box::pin(async { Default::default() })), Default::default());
-        Self { events: Loop::new(Speaker::Client), served: Rc::new(Served::Desk(desk)) }
+        Self { events: Loop::new(Speaker::Client), service: service(Served::Desk(desk)) }
     }
 
     /// The answers to the requests, without that to what is none.
     fn play(&self, data: &[u8], pace: Pace) -> Vec<(u16, Vec<u8>)> {
-        let served = Rc::clone(&self.served);
-        let heard = self.events.play(data, pace, |connection| http::serve(connection, served, Default::default()));
+        let service = Rc::clone(&self.service);
+        let heard = self.events.play(data, pace, |connection| http::serve(Box::new(connection), service));
         answers(&heard, &asked(&sent(data)))
     }
+}
+
+fn service(served: Served) -> Rc<Service> {
+    Rc::new(Service { served: Rc::new(served), limits: Default::default() })
 }
 
 /// A folder is served.

@@ -270,3 +270,44 @@ fn a_report_tells_simulated_ages() {
         assert!(simulation.report().is_empty());
     });
 }
+
+/// What a connection that waits for its next request takes, without its task and the reactor's part. Both are in the gaps that
+/// aligned allocations leave, as far as they fit.
+#[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Connection>() <= 104, "a connection takes {} bytes", size_of::<Connection>());
+    assert!(size_of::<Entry>() <= 120, "its entry takes {} bytes", size_of::<Entry>());
+    simulation::run(channel(DEADLINES), async |simulation| {
+        let (client, _end) = connect(simulation, async |mut connection: Connection| {
+            let request = connection.request();
+            assert!(size_of_val(&request) <= 24, "its wait takes {} bytes", size_of_val(&request));
+            Ok(())
+        });
+        client.leave().await;
+    });
+}
+
+/// Answers whatever comes with a dot, keeping nothing between.
+async fn dots(mut connection: Connection) -> Result<(), Ended> {
+    while !connection.request().await?.is_empty() {
+        connection.set_doing("a dot");
+        connection.write_all(b".").await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_session_that_keeps_nothing_has_the_same_deadlines() {
+    simulation::run(channel(DEADLINES), async |simulation| {
+        let (mut client, end) = connect(simulation, dots);
+        ends_at(&mut client, &end, DEADLINES.first_byte, Deadline::FirstByte).await;
+        let (mut client, end) = connect(simulation, dots);
+        for _ in 0..3 {
+            client.send("x").await;
+            client.pass(DEADLINES.idle - TICK).await;
+        }
+        assert_eq!(client.heard(), b"...");
+        client.send("x").await;
+        ends_at(&mut client, &end, DEADLINES.idle, Deadline::Idle).await;
+    });
+}

@@ -23,15 +23,15 @@ use super::session::{End, Next, Session};
 use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
 
 /// Who answers a request that was admitted.
-enum Service<'a> {
+enum Answerer<'a> {
     Folder(Rc<Files>),
     Desk(&'a Desk),
 }
 
-impl Session {
+impl Session<'_> {
     /// Answers the one request at the beginning of the input.
     pub(super) async fn ask(&mut self, arrival: Arrival) -> Result<Next, Ended> {
-        let limits = self.limits.head;
+        let limits = self.service.limits.head;
         let length = parse(self.input.filled(), &limits).ok().flatten().map_or(0, |head| head.length);
         let raw: Box<[u8]> = self.input.filled().get(..length).unwrap_or_default().into();
         // Invariant: what was whole in the buffer is whole in its copy.
@@ -55,11 +55,10 @@ impl Session {
     }
 
     async fn carry_out(&mut self, head: &Head<'_>, arrival: Arrival) -> Result<Next, IntakeError> {
-        let served = Rc::clone(&self.served);
-        let reach = memory::reach(&self.connection);
-        let admitted = match &*served {
-            Served::Sites(sites) => guard::site(head, reach, sites).map(Service::Folder),
-            Served::Desk(desk) => guard::admit(head, reach).map(|()| Service::Desk(desk)),
+        let reach = memory::reach(self.connection);
+        let admitted = match &*self.service.served {
+            Served::Sites(sites) => guard::site(head, reach, sites).map(Answerer::Folder),
+            Served::Desk(desk) => guard::admit(head, reach).map(|()| Answerer::Desk(desk)),
         };
         match (admitted, head.target) {
             (Err(foreign), _) => {
@@ -70,10 +69,10 @@ impl Session {
                 let next = self.skip_body(head).await?;
                 Ok(self.send(head, options(), next, arrival).await?)
             }
-            (Ok(Service::Folder(files)), Target::Path { path, query }) => {
+            (Ok(Answerer::Folder(files)), Target::Path { path, query }) => {
                 self.read_folder(&files, head, (path, query), arrival).await
             }
-            (Ok(Service::Desk(desk)), Target::Path { path, query }) => {
+            (Ok(Answerer::Desk(desk)), Target::Path { path, query }) => {
                 let mut share = Share::of(&BODIES);
                 let request = self.request(head, (path, query), &mut share).await?;
                 let answer = desk.answer(request).await;
@@ -137,7 +136,7 @@ impl Session {
                 self.outbox.clear();
             }
         }
-        answered(&self.connection, head, decided.status, bytes, arrival.at);
+        answered(self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)
     }
 
@@ -168,7 +167,7 @@ impl Session {
                 self.outbox.open().extend_from_slice(parts.end());
             }
         }
-        answered(&self.connection, head, decided.status, bytes, arrival.at);
+        answered(self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)
     }
 
@@ -191,7 +190,7 @@ impl Session {
         if head.present.has(Known::Expect) {
             return Ok(Next::End(End::Linger));
         }
-        let (connection, input) = (&mut self.connection, &mut self.input);
+        let (connection, input) = (&mut *self.connection, &mut self.input);
         let read = intake::read(connection, input, head.framing, Expectation::None, Keep::Nothing, UNREAD_MOST);
         match read.await {
             Ok(_) => Ok(self.next(head)),
@@ -208,9 +207,10 @@ impl Session {
         share: &mut Share<'_>,
     ) -> Result<Request, IntakeError> {
         let expectation = if head.present.has(Known::Expect) { Expectation::Continue } else { Expectation::None };
-        let (connection, input) = (&mut self.connection, &mut self.input);
+        let (connection, input) = (&mut *self.connection, &mut self.input);
         let body =
-            intake::read(connection, input, head.framing, expectation, Keep::All(share), self.limits.body).await?;
+            intake::read(connection, input, head.framing, expectation, Keep::All(share), self.service.limits.body)
+                .await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let field = |(name, value): (&[u8], &[u8])| {
             let name = text(name).to_ascii_lowercase();
@@ -230,7 +230,7 @@ impl Session {
 
     /// What becomes of the connection when this request's body is read.
     fn next(&self, head: &Head<'_>) -> Next {
-        match memory::persistence(&self.connection, head) {
+        match memory::persistence(self.connection, head) {
             Persistence::KeepAlive => Next::Request,
             Persistence::Close => Next::End(self.last()),
         }

@@ -12,7 +12,7 @@ use super::memory::{Arrival, answered};
 use super::session::{End, Next, Session};
 use super::{COPY_BELOW, clock, fault};
 
-impl Session {
+impl Session<'_> {
     /// Sends one answer; small ones wait in the outbox. Returns what becomes of the connection.
     pub(super) async fn send(
         &mut self,
@@ -40,7 +40,7 @@ impl Session {
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body).await } else { Ok(0) };
         let bytes = head_length + *sent.as_ref().unwrap_or(&0);
-        answered(&self.connection, head, status, bytes, arrival.at);
+        answered(self.connection, head, status, bytes, arrival.at);
         sent.map(|_| next)
     }
 

@@ -18,7 +18,7 @@ use super::guard::{self, Reach};
 use super::outbox::Outbox;
 use super::representation::{Content, begin_hot, write_whole};
 use super::sites::Sites;
-use super::{COPY_BELOW, FLUSH_AT, Served};
+use super::{COPY_BELOW, FLUSH_AT, Served, Service};
 use crate::observe::{self, Done};
 
 /// Where the run over what has arrived came to a halt.
@@ -58,13 +58,19 @@ impl Arrival {
 /// Answers as many requests as can be answered from memory, in order.
 pub(super) fn answer(
     connection: &Connection,
-    (served, limits): (&Served, &Limits),
+    service: &Service,
     input: &mut Buffer,
     outbox: &mut Outbox,
     arrival: Arrival,
 ) -> Halt {
-    let mut run =
-        Run { connection, limits, reach: reach(connection), second: super::clock::second(), arrival, ended: None };
+    let mut run = Run {
+        connection,
+        limits: &service.limits.head,
+        reach: reach(connection),
+        second: super::clock::second(),
+        arrival,
+        ended: None,
+    };
     loop {
         let filled = input.filled();
         if filled.is_empty() {
@@ -73,7 +79,7 @@ pub(super) fn answer(
         if outbox.bytes().len() >= FLUSH_AT {
             return Halt::Full;
         }
-        let ready = match served {
+        let ready = match &*service.served {
             Served::Sites(sites) => run.request(sites, filled, outbox.open()),
             Served::Desk(_) => run.parse(filled).and(Err(Halt::Ask)),
         };

@@ -56,9 +56,17 @@ impl Default for Limits {
     }
 }
 
-/// Serves one connection until it ends.
-pub async fn serve(connection: Connection, served: Rc<Served>, limits: Rc<Limits>) {
-    session::Session::new(connection, served, limits).run().await;
+/// What a channel serves, and within what bounds.
+pub struct Service {
+    /// What it serves, which other channels may serve too.
+    pub served: Rc<Served>,
+    /// Its bounds.
+    pub limits: Limits,
+}
+
+/// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.
+pub fn serve(connection: Box<Connection>, service: Rc<Service>) -> impl Future<Output = ()> {
+    session::run(connection, service)
 }
 
 /// The memory of all bodies of this process under way; beyond: 503.

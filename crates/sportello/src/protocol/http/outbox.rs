@@ -1,5 +1,5 @@
-//! Answers that wait to be written together. Its memory is the worker's: taken for the first answer, given back when the
-//! connection idles.
+//! Answers that wait to be written together. Its memory is the worker's: taken for the first answer, given back when all that
+//! has come is answered.
 //!
 //! Bounded by [`super::FLUSH_AT`] and one answer.
 
@@ -41,12 +41,19 @@ impl Outbox {
         self.bytes.clear();
     }
 
-    /// Gives the memory back, if nothing waits.
-    pub(super) fn release(&mut self) {
-        if !self.bytes.is_empty() || self.bytes.capacity() == 0 {
+    /// So many bytes of it were written.
+    pub(super) fn written(&mut self, count: usize) {
+        self.bytes.drain(..count.min(self.bytes.len()));
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        if self.bytes.capacity() == 0 {
             return;
         }
-        let bytes = mem::take(&mut self.bytes);
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.clear();
         // While the thread ends its pool may be gone already; then the memory is simply freed.
         let _ = POOL.try_with(|pool| {
             let mut pool = pool.borrow_mut();
@@ -54,12 +61,5 @@ impl Outbox {
                 pool.push(bytes);
             }
         });
-    }
-}
-
-impl Drop for Outbox {
-    fn drop(&mut self) {
-        self.bytes.clear();
-        self.release();
     }
 }

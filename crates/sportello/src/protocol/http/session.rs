@@ -1,9 +1,10 @@
 //! The life of one HTTP connection: read, answer what can be answered from memory, write all of it at once, wait for the rest.
 //!
-//! The future of an idle connection is what it costs in memory, so whatever waits for something else than the next request
-//! is boxed.
+//! Between two requests there is no [`Session`], only the future of [`run`]: that is what an idle connection costs in memory.
+//! What needs no waiting is answered without another future; the future of the rest is boxed, and few have one at a time.
 
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection, Ended};
@@ -16,16 +17,60 @@ use tracing::debug;
 
 use super::memory::{self, Arrival, Halt};
 use super::outbox::Outbox;
-use super::{Limits, Served, fault};
+use super::{Service, fault};
 use crate::observe::{self, Done};
 
-/// One connection and what has come and is to go over it.
-pub(super) struct Session {
-    pub(super) connection: Connection,
-    pub(super) served: Rc<Served>,
-    pub(super) limits: Rc<Limits>,
+/// Serves a connection until it ends.
+#[expect(clippy::manual_async_fn, reason = "an async function keeps two places for each of its arguments")]
+pub(super) fn run(mut connection: Box<Connection>, service: Rc<Service>) -> impl Future<Output = ()> {
+    async move {
+        let end = loop {
+            let arrived = connection.request().await;
+            // Nothing else is kept in the future: what is borrowed in it would have its place there while it waits.
+            let next = match answer(&mut connection, &service, arrived) {
+                Progress::Answered(next) => next,
+                Progress::Waiting(rest) => rest.await,
+            };
+            match next {
+                Ok(Next::Request) => {}
+                Ok(Next::End(end)) => break Ok(end),
+                Err(ended) => break Err(ended),
+            }
+        };
+        match end {
+            Ok(End::Done) => {}
+            Ok(End::Linger) => Box::pin(connection.close()).await,
+            Err(ended) => debug!(connection = connection.id(), %ended, "connection ended"),
+        }
+    }
+}
+
+/// Answers what has arrived, at once where that is possible.
+fn answer<'c>(connection: &'c mut Connection, service: &'c Service, arrived: Result<Buffer, Ended>) -> Progress<'c> {
+    Progress::Answered(match arrived {
+        Ok(input) if input.is_empty() => Ok(Next::End(End::Done)),
+        Ok(input) => match Session::new(connection, service, input).answer() {
+            Ok(progress) => return progress,
+            Err(ended) => Err(ended),
+        },
+        Err(Ended::Stopping) => Ok(Next::End(End::Linger)),
+        Err(ended) => Err(ended),
+    })
+}
+
+/// One connection, what has come over it, and what is to go over it, until all of that is answered.
+pub(super) struct Session<'c> {
+    pub(super) connection: &'c mut Connection,
+    pub(super) service: &'c Service,
     pub(super) input: Buffer,
     pub(super) outbox: Outbox,
+}
+
+/// How far what has come is answered.
+enum Progress<'c> {
+    Answered(Result<Next, Ended>),
+    /// The rest waits for something.
+    Waiting(Pin<Box<dyn Future<Output = Result<Next, Ended>> + 'c>>),
 }
 
 /// How a connection ends when nothing is wrong with it.
@@ -53,41 +98,29 @@ impl Next {
     }
 }
 
-impl Session {
-    pub(super) fn new(connection: Connection, served: Rc<Served>, limits: Rc<Limits>) -> Self {
-        Self { connection, served, limits, input: Buffer::new(), outbox: Outbox::default() }
+impl<'c> Session<'c> {
+    fn new(connection: &'c mut Connection, service: &'c Service, input: Buffer) -> Self {
+        Self { connection, service, input, outbox: Outbox::default() }
     }
 
-    /// Serves the connection until it ends.
-    pub(super) async fn run(mut self) {
-        match self.requests().await {
-            Ok(End::Done) => {}
-            Ok(End::Linger) => Box::pin(self.connection.close()).await,
-            Err(ended) => debug!(connection = self.connection.id(), %ended, "connection ended"),
-        }
+    fn answer(mut self) -> Result<Progress<'c>, Ended> {
+        let arrival = Arrival::now();
+        let next = match self.answer_from_memory(arrival) {
+            Halt::Empty if self.flush_at_once()? => Next::Request,
+            Halt::Last if self.flush_at_once()? => Next::End(self.last()),
+            halt => return Ok(Progress::Waiting(Box::pin(self.answer_rest(halt, arrival)))),
+        };
+        Ok(Progress::Answered(Ok(next)))
     }
 
-    async fn requests(&mut self) -> Result<End, Ended> {
+    fn answer_from_memory(&mut self, arrival: Arrival) -> Halt {
+        memory::answer(self.connection, self.service, &mut self.input, &mut self.outbox, arrival)
+    }
+
+    /// Goes on after `halt`, until nothing of what has arrived is left.
+    async fn answer_rest(mut self, mut halt: Halt, mut arrival: Arrival) -> Result<Next, Ended> {
         loop {
-            self.outbox.release();
-            match self.connection.idle(&mut self.input).await {
-                Ok(0) => return Ok(End::Done),
-                Ok(_) => {}
-                Err(Ended::Stopping) => return Ok(End::Linger),
-                Err(ended) => return Err(ended),
-            }
-            if let Next::End(end) = self.arrived().await? {
-                return Ok(end);
-            }
-        }
-    }
-
-    /// Answers what has arrived, until nothing of it is left.
-    async fn arrived(&mut self) -> Result<Next, Ended> {
-        let mut arrival = Arrival::now();
-        loop {
-            let Self { connection, served, limits, input, outbox } = &mut *self;
-            match memory::answer(connection, (served, &limits.head), input, outbox, arrival) {
+            match halt {
                 Halt::Empty => {
                     self.flush().await?;
                     return Ok(Next::Request);
@@ -105,7 +138,7 @@ impl Session {
                 }
                 Halt::Partial(before) => {
                     self.flush().await?;
-                    if !Box::pin(self.read_more(before, arrival.at)).await? {
+                    if !self.read_more(before, arrival.at).await? {
                         return Ok(Next::End(End::Done));
                     }
                     arrival = Arrival::now();
@@ -123,6 +156,7 @@ impl Session {
                     return Ok(Next::End(End::Linger));
                 }
             }
+            halt = self.answer_from_memory(arrival);
         }
     }
 
@@ -141,7 +175,7 @@ impl Session {
                 }
                 Err(ended) => return Err(ended),
             }
-            if worth_parsing(before, self.input.filled(), &self.limits.head) {
+            if worth_parsing(before, self.input.filled(), &self.service.limits.head) {
                 return Ok(true);
             }
         }
@@ -149,22 +183,27 @@ impl Session {
 
     /// Writes what waits.
     pub(super) async fn flush(&mut self) -> Result<(), Ended> {
-        let waiting = self.outbox.bytes();
-        if waiting.is_empty() {
-            return Ok(());
+        if !self.flush_at_once()? {
+            // Rare, and its future is large.
+            Box::pin(self.connection.write_all(self.outbox.bytes())).await?;
+            self.outbox.clear();
         }
-        let written = self.connection.try_write(waiting)?;
-        if let Some(rest) = waiting.get(written..).filter(|rest| !rest.is_empty()) {
-            // Rare, and its future is large: an idle connection shall not pay for it.
-            Box::pin(self.connection.write_all(rest)).await?;
-        }
-        self.outbox.clear();
         Ok(())
+    }
+
+    /// Writes of what waits as much as the socket takes now; whether that is all.
+    fn flush_at_once(&mut self) -> Result<bool, Ended> {
+        let waiting = self.outbox.bytes();
+        if !waiting.is_empty() {
+            let written = self.connection.try_write(waiting)?;
+            self.outbox.written(written);
+        }
+        Ok(self.outbox.bytes().is_empty())
     }
 
     /// Writes what waits and a part of a file behind it, in one go.
     async fn write_body(&mut self, file: &HotFile, body: Range<usize>) -> Result<(), Ended> {
-        Box::pin(self.connection.write_parts(&[self.outbox.bytes(), file.part(body)])).await?;
+        self.connection.write_parts(&[self.outbox.bytes(), file.part(body)]).await?;
         self.outbox.clear();
         Ok(())
     }
@@ -190,6 +229,6 @@ impl Session {
         let outcome = digits.format(status);
         let ended = Instant::now();
         let done = Done { verb: b"?", object: b"", outcome, bytes, started, ended, failed: true };
-        observe::answered(&self.connection, done);
+        observe::answered(self.connection, done);
     }
 }

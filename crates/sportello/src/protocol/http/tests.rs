@@ -16,14 +16,15 @@ use sportello_service::files::{Files, Root, Settings};
 
 use super::*;
 
-struct Folder(Rc<Served>);
+struct Folder(Rc<Service>);
 
-/// What the task of one connection may take; the buffers are the worker's while it idles.
-const FUTURE_MOST: usize = 1024;
+/// What the future of one connection may take, which is what it takes while it idles. tokio adds 96 bytes, and what the server wraps
+/// around; together that may be 256.
+const FUTURE_MOST: usize = 112;
 
 impl Serve for Folder {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
-        let session = serve(connection, Rc::clone(&self.0), Rc::default());
+        let session = serve(Box::new(connection), Rc::clone(&self.0));
         assert!(size_of_val(&session) <= FUTURE_MOST, "a session takes {} bytes", size_of_val(&session));
         session
     }
@@ -67,7 +68,9 @@ impl House {
         let listener = Listener::bind(channel, 1).unwrap();
         let address = listener.channel().address;
         let place = folder.clone();
-        let make = move |_: &Workers, _| Folder(Rc::new(served(&place)));
+        let make = move |_: &Workers, _| {
+            Folder(Rc::new(Service { served: Rc::new(served(&place)), limits: Limits::default() }))
+        };
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
         Self { folder, address, workers, threads }
     }
