@@ -36,9 +36,10 @@ pub fn decode(raw: &[u8], most: usize) -> String {
                     }
                 }
                 rest = after;
-                // Enough already: four bytes of a charset make at least one of UTF-8.
-                if joined.as_ref().is_some_and(|(_, bytes)| bytes.len() > most) {
-                    break;
+                if let Some((charset, bytes)) = joined.as_mut().filter(|(_, bytes)| bytes.len() > most) {
+                    let tail = bytes.split_off(bytes.len() - charset.unfinished(bytes));
+                    text.push_str(&charset.decode(bytes));
+                    *bytes = tail;
                 }
             }
             None => {
@@ -215,11 +216,25 @@ impl Charset {
         }
     }
 
+    /// What is said to be UTF-8 and is not is read as Windows-1252, byte by byte: so what comes later changes nothing before it.
     fn decode(self, bytes: &[u8]) -> Cow<'_, str> {
         match (self, std::str::from_utf8(bytes)) {
             (Self::Utf8, Ok(text)) => Cow::Borrowed(text),
+            (Self::Utf8, Err(_)) => {
+                let old = |bytes: &[u8]| bytes.iter().map(|&byte| windows_1252(byte)).collect::<String>();
+                bytes.utf8_chunks().flat_map(|chunk| [chunk.valid().to_owned(), old(chunk.invalid())]).collect()
+            }
+            (Self::Windows1252, _) => bytes.iter().map(|&byte| windows_1252(byte)).collect::<String>().into(),
             (Self::Latin9, _) => bytes.iter().map(|&byte| latin9(byte)).collect::<String>().into(),
-            _ => bytes.iter().map(|&byte| windows_1252(byte)).collect::<String>().into(),
+        }
+    }
+
+    /// How many bytes at the end of `bytes` are the beginning of a character.
+    fn unfinished(self, bytes: &[u8]) -> usize {
+        let end = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        match std::str::from_utf8(end) {
+            Err(error) if self == Self::Utf8 && error.error_len().is_none() => end.len(),
+            _ => 0,
         }
     }
 }
@@ -289,6 +304,8 @@ mod tests {
             // Bytes above 127 outside words.
             ("gr\u{fc}\u{df}e".as_bytes(), "grüße"),
             (b"gr\xfc\xdfe", "grüße"),
+            ("é \u{fc}".as_bytes(), "é ü"),
+            (b"\xc3\xa9 \xfc \xc3", "é ü Ã"),
             // Nothing that a terminal or an eye could be tricked with.
             (b"a\x1b[31mb\0c\x7f", "a[31mbc"),
             (b"=?utf-8?Q?a=0D=0Ab=1B?=", "a b"),
@@ -308,6 +325,10 @@ mod tests {
         assert_eq!(decode(b"=?utf-8?Q?123456789?=", 8), "12345…");
         assert_eq!(decode(b"123", 2), "");
         assert_eq!(decode(b"1", 0), "");
+        // A character that two words share, where the bound falls; and much that is not shown, before what is.
+        assert_eq!(decode(b"=?utf-8?Q?12=C3?= =?utf-8?Q?=A93?=", 5), "12é3");
+        assert_eq!(decode(b"=?utf-8?Q?1234567=C3?= =?utf-8?Q?=A99?=", 7), "1234…");
+        assert_eq!(decode(b"=?utf-8?Q?=01=01=01=01=01=01=01=01=C3?= =?utf-8?Q?=A9?=", 4), "é");
         let long = b"=?utf-8?B?YWFhYWFhYWFhYWFhYWFhYQ==?= ".repeat(10_000);
         assert!(decode(&long, 64).len() <= 64);
     }
