@@ -279,6 +279,7 @@ impl Store {
 impl Inner {
     pub(crate) async fn indexed(&self) -> Result<(), Error> {
         let change = Some(*self.changes.borrow());
+        let _awaiting = self.indexer.await_all();
         let mut progress = self.indexer.progress();
         let reached = progress.wait_for(|progress| progress.change >= change || progress.stalled.is_some()).await;
         match reached {

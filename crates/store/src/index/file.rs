@@ -21,8 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params, params_from_iter};
+use rusqlite::{Connection, OpenFlags, params};
 
 use crate::index::words::{COLUMNS, TOKENIZE, Words};
 use crate::types::{MailboxId, MessageId, Preview, Uid};
@@ -152,18 +151,14 @@ impl IndexFile {
 
     /// Puts a message in, unless it is there.
     pub(crate) fn put(&self, id: MessageId, words: &Words, preview: &Preview) -> rusqlite::Result<()> {
-        let texts = words.texts().map(Value::Text);
-        let values = || {
-            [Value::Integer(id.0), Value::Integer(preview.attachments.into()), Value::Text(preview.snippet.clone())]
-                .into_iter()
-                .chain(texts.iter().cloned())
-        };
+        let Preview { snippet, attachments } = preview;
+        let [sender, recipient, cc, subject, body, names, message_id] = words.texts();
         let put = self
             .connection
             .prepare_cached(
                 "INSERT INTO document VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
             )?
-            .execute(params_from_iter(values()))?;
+            .execute(params![id.0, attachments, snippet, sender, recipient, cc, subject, body, names, message_id])?;
         if put > 0 {
             self.execute(
                 "INSERT INTO words (rowid, sender, recipient, cc, subject, body, names, message_id) \

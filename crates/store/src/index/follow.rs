@@ -4,6 +4,8 @@
 //! `search.db`, so that a run that ended anywhere is followed by one that goes on there. Damage to `search.db`, or marks
 //! that do not fit the mailboxes, make it anew; a full disk makes the thread wait. Neither is a fault of the store.
 //!
+//! Mail gathers before it is indexed, for a second at most, as long as nobody waits for the index.
+//!
 //! Bounded by: [`BATCH`] messages or [`BATCH_BYTES`] per transaction, one message in memory, [`STEP`] deleted messages
 //! per transaction, after each of which messages are indexed. At shutdown: ends the transaction under way, then takes out
 //! what was deleted, for [`AT_END`] at most.
@@ -52,9 +54,13 @@ const STEP: usize = 100;
 const AT_END: Duration = Duration::from_secs(2);
 /// Deleted messages that are taken out one by one even where fewer stay: an index that is made anew is no use meanwhile.
 const FEW: u64 = 2000;
-/// How long mail may gather after a sign: one transaction and one read for each would cost more than the mail itself, and the core
-/// that its next one waits for. Whoever waits for the index waits so much longer.
+/// Mail gathers until none comes for so long: one transaction and one read for each would cost more than the mail itself, and
+/// the core that its next one waits for.
 const GATHER: Duration = Duration::from_millis(10);
+/// Messages that gather at most. A search that cannot wait looks through as many that are not indexed.
+const MOST_GATHERED: u64 = 1_000;
+/// How often at most it is looked whether more comes.
+const MOST_LOOKS: u32 = 100;
 /// How long it waits after a fault before it tries again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long it waits for readers before it empties the log again.
@@ -148,7 +154,7 @@ impl Follower {
                 }
                 _ => break,
             }
-            std::thread::sleep(GATHER);
+            self.gather();
             wait = match self.follow() {
                 Ok(()) => {
                     faults = 0;
@@ -163,6 +169,23 @@ impl Follower {
             };
         }
         self.end();
+    }
+
+    /// Lets mail gather while more comes, unless somebody waits for the index.
+    fn gather(&self) {
+        let Some(tools) = &self.tools else { return };
+        let accepted = || tools.counters.accepted.load(Ordering::Relaxed);
+        let first = accepted();
+        let mut last = first;
+        for _ in 0..MOST_LOOKS {
+            std::thread::sleep(GATHER);
+            let now = accepted();
+            let is_calm = std::mem::replace(&mut last, now) == now;
+            let is_enough = now.saturating_sub(first) >= MOST_GATHERED;
+            if is_calm || is_enough || self.shared.is_awaited() || self.shared.phase() != Phase::Follow {
+                break;
+            }
+        }
     }
 
     /// Does all that there is to do.

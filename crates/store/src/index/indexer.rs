@@ -4,7 +4,7 @@
 //! is waited for by a commit. What the thread then does is in `follow`. Bounded by [`MOST_REMOVALS`].
 
 use std::io;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
@@ -39,11 +39,17 @@ pub(crate) struct Alarm {
     told: Weak<watch::Sender<Progress>>,
 }
 
+/// Somebody waits until all is indexed.
+#[derive(Debug)]
+pub(crate) struct Awaiting<'s>(&'s Shared);
+
 /// What the threads share.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
     removals: Mutex<Removals>,
     phase: AtomicU8,
+    /// How many wait until all is indexed.
+    awaited: AtomicUsize,
 }
 
 /// Deleted messages that may still be indexed.
@@ -102,6 +108,12 @@ impl Indexer {
         self.progress.clone()
     }
 
+    /// Who waits for the index, for as long as this lives: mail gathers no longer.
+    pub(crate) fn await_all(&self) -> Awaiting<'_> {
+        self.bell.shared.awaited.fetch_add(1, Ordering::Relaxed);
+        Awaiting(&self.bell.shared)
+    }
+
     /// Returns when it reads no more of `store.db`.
     pub(crate) async fn quiet(&self) {
         self.enter(Phase::Quiet);
@@ -123,6 +135,12 @@ impl Indexer {
     fn enter(&self, phase: Phase) {
         self.bell.shared.phase.fetch_max(phase as u8, Ordering::Release);
         self.bell.ring();
+    }
+}
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.awaited.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -154,6 +172,10 @@ impl Alarm {
 impl Shared {
     pub(crate) fn removals(&self) -> MutexGuard<'_, Removals> {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed) > 0
     }
 
     pub(crate) fn phase(&self) -> Phase {

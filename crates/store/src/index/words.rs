@@ -5,6 +5,7 @@
 //! texts and in queries, so that any part of a sentence is found as a phrase. Users' text only ever reaches FTS5 within
 //! quotation marks: nothing in it is an operator.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use rusqlite::Row;
@@ -49,7 +50,7 @@ impl Words {
     }
 
     /// As they are written, column by column.
-    pub(crate) fn texts(&self) -> [String; 7] {
+    pub(crate) fn texts(&self) -> [Cow<'_, str>; 7] {
         let Self { sender, recipient, cc, subject, body, names, message_id } = self;
         [sender, recipient, cc, subject, body, names, message_id].map(|text| apart(text))
     }
@@ -99,19 +100,22 @@ fn expression(place: Place, text: &str, form: Form) -> String {
     format!("({columns}\"{phrase}\"{star})")
 }
 
-/// The text with a space around each character of a script that has none between words, and none of the characters
-/// that would end a text early.
-fn apart(text: &str) -> String {
+/// The text with a space around each character of a script that has none between words, and without NUL, which would end
+/// it early.
+fn apart(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() && !text.contains('\0') {
+        return Cow::Borrowed(text);
+    }
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         if stands_alone(letter) {
             // Writing to a String does not fail.
             let _ = write!(out, " {letter} ");
         } else {
-            out.push(if letter.is_control() { ' ' } else { letter });
+            out.push(if letter == '\0' { ' ' } else { letter });
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 /// Whether `unicode61` keeps the character as a part of a word, for certain: letters and digits of Latin, Greek,

@@ -227,8 +227,9 @@ impl<'a> Search<'a> {
             let mut rows = statement.query(params_from_iter(values))?;
             while let Some(row) = rows.next()? {
                 let hit = hit(row)?;
-                let texts = Words::of_row(row)?.texts().map(Value::Text);
-                insert.execute(params_from_iter(texts.into_iter().chain([Value::Integer(hit.uid.0.into())])))?;
+                let words = Words::of_row(row)?;
+                let [sender, recipient, cc, subject, body, names, message_id] = words.texts();
+                insert.execute(params![sender, recipient, cc, subject, body, names, message_id, hit.uid.0])?;
                 hits.push(hit);
             }
             Ok(())
