@@ -57,8 +57,8 @@ const FEW: u64 = 2000;
 /// Mail gathers until none comes for so long: one transaction and one read for each would cost more than the mail itself, and
 /// the core that its next one waits for.
 const GATHER: Duration = Duration::from_millis(10);
-/// Messages that gather at most. A search that cannot wait looks through as many that are not indexed.
-const MOST_GATHERED: u64 = 1_000;
+/// Messages that gather at most: what is indexed in the half second that a search waits.
+const MOST_GATHERED: u64 = 4_000;
 /// How often at most it is looked whether more comes.
 const MOST_LOOKS: u32 = 100;
 /// How long it waits after a fault before it tries again.
