@@ -12,9 +12,14 @@ PAGE = 4096
 
 
 def damage(state, name, choice):
-    """Damages the index in a state folder, unless it was removed before and nobody has noticed yet."""
-    if (state / "search.db").exists():
-        DAMAGES[name](state / "search.db", choice)
+    """Damages the index in a state folder."""
+    DAMAGES[name](state / "search.db", choice)
+
+
+def is_open(server):
+    """Whether the index in the state folder is the one that the server has open: of one that was removed or replaced it knows nothing."""
+    path = server.state / "search.db"
+    return path.exists() and any(path.samefile(each) for each in Path(f"/proc/{server.pid}/fd").iterdir() if each.exists())
 
 
 def overwrite(path, choice, first=0, share=1.0):
