@@ -250,7 +250,9 @@ def chaos(seam, notes, life, chance):
         error = errno.ENOSPC if SYNC not in kinds else chance.choice([errno.EIO, errno.ENOSPC])
         error = chance.choice([error, error, error, errno.EINTR, errno.EMFILE])
         every = chance.randrange(2, 20)
-        seam.rule(kinds, error, chance.choice([ONCE, FROM_THEN_ON, EVERY]), countdown=chance.randrange(1, 20), every=every, part=part)
+        # A call that is interrupted is made again, by everybody: one that always is would be made for ever.
+        when = chance.choice([ONCE, EVERY, EVERY if error == errno.EINTR else FROM_THEN_ON])
+        seam.rule(kinds, error, when, countdown=chance.randrange(1, 20), every=every, part=part)
         # A store that has failed changes no file any more; it still answers.
         until(lambda: seam.now() > events + 300 or seam.calls() > calls + 1000, "calls are made")
         acted += seam.hits()
