@@ -180,11 +180,17 @@ impl IndexFile {
         Ok(forgotten)
     }
 
-    /// Up to `most` messages above `after` that are in.
-    pub(crate) fn ids(&self, after: MessageId, most: usize) -> rusqlite::Result<Vec<MessageId>> {
-        let sql = "SELECT id FROM document WHERE id > ?1 ORDER BY id LIMIT ?2";
+    /// Up to `most` messages above `after`, up to `until`, that are in.
+    pub(crate) fn ids(&self, after: MessageId, until: MessageId, most: usize) -> rusqlite::Result<Vec<MessageId>> {
+        let sql = "SELECT id FROM document WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        statement.query_map(params![after.0, most as i64], |row| row.get(0).map(MessageId))?.collect()
+        statement.query_map(params![after.0, until.0, most as i64], |row| row.get(0).map(MessageId))?.collect()
+    }
+
+    /// The message with the greatest number that is in.
+    pub(crate) fn last(&self) -> rusqlite::Result<Option<MessageId>> {
+        self.connection
+            .query_row("SELECT max(id) FROM document", (), |row| Ok(row.get::<_, Option<i64>>(0)?.map(MessageId)))
     }
 
     /// How many messages are in.

@@ -4,7 +4,8 @@
 //! `search.db`, so that a run that ended anywhere is followed by one that goes on there. Damage to `search.db`, or marks
 //! that do not fit the mailboxes, make it anew; a full disk makes the thread wait. Neither is a fault of the store.
 //!
-//! Mail gathers before it is indexed, for a second at most, as long as nobody waits for the index.
+//! It works in rounds. A round is for what there is when it begins, so that it ends, and is told, while more comes. Between
+//! two of them mail gathers ([`gather`]), as long as nobody waits for the index.
 //!
 //! Bounded by: [`BATCH`] messages or [`BATCH_BYTES`] per transaction, one message in memory, [`STEP`] deleted messages
 //! per transaction, after each of which messages are indexed. At shutdown: ends the transaction under way, then takes out
@@ -28,6 +29,7 @@ use crate::error::Error;
 use crate::index::door::Doors;
 use crate::index::extract::{Extract, Extractor};
 use crate::index::file::{Ended, IndexFile, MakeError, Mark};
+use crate::index::gather::gather;
 use crate::index::indexer::{Phase, Progress, Removals, Shared};
 use crate::index::words::Words;
 use crate::sqlite::checkpoint;
@@ -54,13 +56,6 @@ const STEP: usize = 100;
 const AT_END: Duration = Duration::from_secs(2);
 /// Deleted messages that are taken out one by one even where fewer stay: an index that is made anew is no use meanwhile.
 const FEW: u64 = 2000;
-/// Mail gathers until none comes for so long: one transaction and one read for each would cost more than the mail itself, and
-/// the core that its next one waits for.
-const GATHER: Duration = Duration::from_millis(10);
-/// Messages that gather at most: what is indexed in the half second that a search waits.
-const MOST_GATHERED: u64 = 4_000;
-/// How often at most it is looked whether more comes.
-const MOST_LOOKS: u32 = 100;
 /// How long it waits after a fault before it tries again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How long it waits for readers before it empties the log again.
@@ -96,12 +91,33 @@ pub(crate) struct Follower {
     /// `None` once it is quiet.
     tools: Option<Tools>,
     file: Opened,
-    /// While all that is indexed is compared with what is here: the last that was.
-    compared: Option<MessageId>,
+    /// While all that is indexed is compared with what is here.
+    comparison: Option<Comparison>,
+    /// How many messages had been accepted when the last round began.
+    known: u64,
     /// The log may still hold what was taken out.
     log: Log,
     told: Arc<watch::Sender<Progress>>,
     shared: Arc<Shared>,
+}
+
+/// What is to be done before it is told.
+struct Round {
+    /// The number of the latest change at its beginning: all that had changed by then is to be done.
+    change: u64,
+    /// The mailboxes with what they held then, or later.
+    mailboxes: Vec<Mailbox>,
+    /// How many of the deleted messages that were noted by then are still to be taken out.
+    noted: usize,
+}
+
+/// How far what is indexed is compared with what is here.
+#[derive(Clone, Copy, Debug)]
+struct Comparison {
+    /// The last that was.
+    after: MessageId,
+    /// The last that need be: those that are put in later are noted when they are deleted.
+    until: MessageId,
 }
 
 enum Opened {
@@ -132,7 +148,15 @@ impl Follower {
         if tools.last_run == Ended::Unclean {
             *shared.removals() = Removals::Unknown;
         }
-        Self { tools: Some(tools), file: Opened::NotYet, compared: None, log: Log::HoldsDeleted, told, shared }
+        Self {
+            tools: Some(tools),
+            file: Opened::NotYet,
+            comparison: None,
+            known: 0,
+            log: Log::HoldsDeleted,
+            told,
+            shared,
+        }
     }
 
     /// Runs until it is told to end, or nobody is left who could.
@@ -171,31 +195,22 @@ impl Follower {
         self.end();
     }
 
-    /// Lets mail gather while more comes, unless somebody waits for the index.
+    /// Lets mail gather, unless somebody waits for the index.
     fn gather(&self) {
         let Some(tools) = &self.tools else { return };
         let accepted = || tools.counters.accepted.load(Ordering::Relaxed);
-        let first = accepted();
-        let mut last = first;
-        for _ in 0..MOST_LOOKS {
-            std::thread::sleep(GATHER);
-            let now = accepted();
-            let is_calm = std::mem::replace(&mut last, now) == now;
-            let is_enough = now.saturating_sub(first) >= MOST_GATHERED;
-            if is_calm || is_enough || self.shared.is_awaited() || self.shared.phase() != Phase::Follow {
-                break;
-            }
-        }
+        let is_wanted = || self.shared.is_awaited() || self.shared.phase() != Phase::Follow;
+        gather(self.known, accepted, is_wanted, std::thread::sleep);
     }
 
-    /// Does all that there is to do.
+    /// One round.
     fn follow(&mut self) -> Result<(), Fault> {
         let Some(tools) = &self.tools else { return Ok(()) };
-        // Looked at before the mailboxes: what comes later has a later number.
-        let change = *tools.changes.borrow();
+        self.known = tools.counters.accepted.load(Ordering::Relaxed);
         if matches!(self.file, Opened::Yes(_)) && tools.doors.is_damaged() {
             return Err(Fault::Damaged("a search met damage".to_owned()));
         }
+        let mut round = Round::begin(tools, &self.shared)?;
         loop {
             if let Opened::Yes(file) = &self.file
                 && is_mostly_deleted(tools, &self.shared, file)?
@@ -203,7 +218,7 @@ impl Follower {
                 // Whoever opens it next makes it anew. What is noted is committed: it does not come into the new one.
                 self.file = Opened::Useless;
                 *self.shared.removals() = Removals::default();
-                self.compared = None;
+                self.comparison = None;
             }
             let file = match &mut self.file {
                 Opened::Yes(file) => file,
@@ -216,16 +231,21 @@ impl Follower {
                     continue;
                 }
             };
-            let removing = remove(&self.shared, file, tools, &mut self.compared, &mut self.log)?;
-            let indexing = batch(tools, file, &self.shared)?;
+            let removing = remove(&self.shared, file, tools, &mut round.noted, &mut self.comparison, &mut self.log)?;
+            let indexing = batch(tools, file, &self.shared, &round.mailboxes)?;
             if self.shared.phase() != Phase::Follow {
                 break;
             }
-            if !removing && !indexing {
-                if self.log == Log::HoldsDeleted && file.empty_log()? {
-                    self.log = Log::Clean;
+            match (removing, indexing) {
+                (false, false) => {
+                    if self.log == Log::HoldsDeleted && file.empty_log()? {
+                        self.log = Log::Clean;
+                    }
+                    break;
                 }
-                break;
+                // That may take long: what comes meanwhile does not wait for its end.
+                (true, false) => round.mailboxes = tools.read(|reader| reader.mailboxes())?,
+                (_, true) => {}
             }
         }
         if self.shared.phase() == Phase::Follow && self.log == Log::Clean {
@@ -234,7 +254,7 @@ impl Follower {
                 if tools.doors.is_damaged() {
                     return false;
                 }
-                let now = Progress { change: Some(change), stalled: None, quiet: false };
+                let now = Progress { change: Some(round.change), stalled: None, quiet: false };
                 let news = *progress != now;
                 *progress = now;
                 news
@@ -270,13 +290,12 @@ impl Follower {
         let Opened::Yes(file) = &self.file else { return };
         let began = Instant::now();
         let end = || -> Result<(), Fault> {
-            while let Removals::These(ids) = &mut *self.shared.removals()
-                && self.compared.is_none()
+            while self.comparison.is_none()
                 && began.elapsed() < AT_END
+                && let Some(ids) = self.shared.removals().take(STEP)
             {
-                let chunk = ids.split_off(ids.len().saturating_sub(STEP));
-                if !chunk.is_empty() {
-                    forget(file, &chunk)?;
+                if !ids.is_empty() {
+                    forget(file, &ids)?;
                 } else if file.empty_log()? {
                     file.set_ended(Ended::Clean)?;
                     file.empty_log()?;
@@ -290,6 +309,19 @@ impl Follower {
         if let Err(fault) = end() {
             tracing::debug!(?fault, "the search index is left as it is");
         }
+    }
+}
+
+impl Round {
+    fn begin(tools: &Tools, shared: &Shared) -> Result<Self, Fault> {
+        // Looked at before the others: what comes later has a later number.
+        let change = *tools.changes.borrow();
+        let noted = match &*shared.removals() {
+            Removals::These(ids) => ids.len(),
+            // They are found by a comparison, which is waited for.
+            Removals::Unknown => 0,
+        };
+        Ok(Self { change, mailboxes: tools.read(|reader| reader.mailboxes())?, noted })
     }
 }
 
@@ -324,36 +356,43 @@ fn make(tools: &Tools) -> Result<IndexFile, Fault> {
     made.map_err(|why| Fault::Later(why.to_string()))
 }
 
-/// Takes some of the deleted messages out; whether there may be more.
+/// Takes some of the deleted messages out, those first that were noted first; whether some of the round's are left.
 fn remove(
     shared: &Shared,
     file: &IndexFile,
     tools: &Tools,
-    compared: &mut Option<MessageId>,
+    left: &mut usize,
+    comparison: &mut Option<Comparison>,
     log: &mut Log,
 ) -> Result<bool, Fault> {
-    let noted = match &mut *shared.removals() {
-        Removals::These(ids) => ids.split_off(ids.len().saturating_sub(STEP)),
-        unknown => {
+    let noted = {
+        let mut removals = shared.removals();
+        let noted = removals.take(STEP);
+        if noted.is_none() {
             // What is deleted from here on is noted again.
-            *unknown = Removals::default();
-            *compared = Some(MessageId(0));
-            Vec::new()
+            *removals = Removals::default();
         }
+        noted
     };
-    let step = || -> Result<(usize, Option<MessageId>), Fault> {
-        let forgotten = forget(file, &noted)?;
-        let Some(after) = *compared else { return Ok((forgotten, None)) };
-        let (more, last) = compare(file, tools, after)?;
-        Ok((forgotten + more, last))
+    let taken = noted.as_ref().map_or(0, Vec::len);
+    *left = if taken < STEP { 0 } else { left.saturating_sub(taken) };
+    let mut step = || -> Result<usize, Fault> {
+        let Some(noted) = &noted else {
+            *comparison = file.last()?.map(|until| Comparison { after: MessageId(0), until });
+            return Ok(0);
+        };
+        let forgotten = forget(file, noted)?;
+        let Some(at) = comparison else { return Ok(forgotten) };
+        let (more, last) = compare(file, tools, *at)?;
+        *comparison = last.map(|after| Comparison { after, ..*at });
+        Ok(forgotten + more)
     };
     match step() {
-        Ok((forgotten, last)) => {
-            *compared = last;
+        Ok(forgotten) => {
             if forgotten > 0 {
                 *log = Log::HoldsDeleted;
             }
-            Ok(last.is_some() || !noted.is_empty())
+            Ok(comparison.is_some() || *left > 0)
         }
         Err(fault) => {
             *shared.removals() = Removals::Unknown;
@@ -375,8 +414,8 @@ fn forget(file: &IndexFile, ids: &[MessageId]) -> Result<usize, Fault> {
 
 /// Takes out those of the next few that are not here any more; how many, and the last it looked at unless it was
 /// through.
-fn compare(file: &IndexFile, tools: &Tools, after: MessageId) -> Result<(usize, Option<MessageId>), Fault> {
-    let ids = file.ids(after, STEP)?;
+fn compare(file: &IndexFile, tools: &Tools, at: Comparison) -> Result<(usize, Option<MessageId>), Fault> {
+    let ids = file.ids(at.after, at.until, STEP)?;
     let Some(last) = ids.last().copied() else { return Ok((0, None)) };
     let gone = tools.read(move |reader| reader.not_here(&ids))?;
     Ok((forget(file, &gone)?, Some(last)))
@@ -396,14 +435,18 @@ fn is_mostly_deleted(tools: &Tools, shared: &Shared, file: &IndexFile) -> Result
     Ok(go > stay.max(FEW))
 }
 
-/// Indexes what is new, up to the bounds of one transaction; whether there may be more.
-fn batch(tools: &Tools, file: &IndexFile, shared: &Shared) -> Result<bool, Fault> {
+/// Indexes what is new, up to the bounds of one transaction, if something is that these mailboxes held; whether there
+/// may be more of that.
+fn batch(tools: &Tools, file: &IndexFile, shared: &Shared, mailboxes: &[Mailbox]) -> Result<bool, Fault> {
     let marks = file.marks()?;
-    let_the_log_begin_anew(tools, shared);
-    for mailbox in tools.read(|reader| reader.mailboxes())? {
-        let mark = marks.iter().find(|mark| mark.mailbox == mailbox.id).map_or(Uid(0), |mark| mark.uid);
-        let new = tools.read(move |reader| reader.to_index(mailbox.id, mark, BATCH, READ_BYTES))?;
-        if new.is_empty() {
+    for &Mailbox { id, uid_validity, uid_next, .. } in mailboxes {
+        let mark = marks.iter().find(|mark| mark.mailbox == id).map_or(Uid(0), |mark| mark.uid);
+        if mark.0.saturating_add(1) >= uid_next.0 {
+            continue;
+        }
+        let_the_log_begin_anew(tools, shared);
+        let new = tools.read(move |reader| reader.to_index(id, mark, BATCH, READ_BYTES))?;
+        if new.first().is_none_or(|first| first.uid >= uid_next) {
             continue;
         }
         drop(tools.disk.promise(ROOM)?);
@@ -418,7 +461,7 @@ fn batch(tools: &Tools, file: &IndexFile, shared: &Shared) -> Result<bool, Fault
             number += 1;
         }
         if let Some(uid) = last {
-            file.set_mark(Mark { mailbox: mailbox.id, uid_validity: mailbox.uid_validity, uid })?;
+            file.set_mark(Mark { mailbox: id, uid_validity, uid })?;
         }
         file.commit()?;
         Counters::add(&tools.counters.indexed, number);

@@ -3,6 +3,7 @@
 //! The writer leaves the numbers of deleted messages and a sign that something has changed, and goes on: nothing here
 //! is waited for by a commit. What the thread then does is in `follow`. Bounded by [`MOST_REMOVALS`].
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -55,7 +56,8 @@ pub(crate) struct Shared {
 /// Deleted messages that may still be indexed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Removals {
-    These(Vec<MessageId>),
+    /// The first were deleted first.
+    These(VecDeque<MessageId>),
     /// Some that are not known.
     Unknown,
 }
@@ -110,8 +112,7 @@ impl Indexer {
 
     /// Who waits for the index, for as long as this lives: mail gathers no longer.
     pub(crate) fn await_all(&self) -> Awaiting<'_> {
-        self.bell.shared.awaited.fetch_add(1, Ordering::Relaxed);
-        Awaiting(&self.bell.shared)
+        self.bell.shared.await_all()
     }
 
     /// Returns when it reads no more of `store.db`.
@@ -174,6 +175,11 @@ impl Shared {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn await_all(&self) -> Awaiting<'_> {
+        self.awaited.fetch_add(1, Ordering::Relaxed);
+        Awaiting(self)
+    }
+
     pub(crate) fn is_awaited(&self) -> bool {
         self.awaited.load(Ordering::Relaxed) > 0
     }
@@ -189,15 +195,23 @@ impl Shared {
 
 impl Default for Removals {
     fn default() -> Self {
-        Self::These(Vec::new())
+        Self::These(VecDeque::new())
     }
 }
 
 impl Removals {
     fn add(&mut self, ids: &[MessageId]) {
         match self {
-            Self::These(noted) if noted.len() + ids.len() <= MOST_REMOVALS => noted.extend_from_slice(ids),
+            Self::These(noted) if noted.len() + ids.len() <= MOST_REMOVALS => noted.extend(ids),
             _ => *self = Self::Unknown,
+        }
+    }
+
+    /// Takes those that were noted first, at most so many; `None` where they are not known.
+    pub(crate) fn take(&mut self, most: usize) -> Option<Vec<MessageId>> {
+        match self {
+            Self::These(noted) => Some(noted.drain(..noted.len().min(most)).collect()),
+            Self::Unknown => None,
         }
     }
 }
@@ -217,5 +231,26 @@ mod tests {
         assert_eq!(removals, Removals::Unknown);
         removals.add(&[MessageId(3)]);
         assert_eq!(removals, Removals::Unknown, "what was not noted stays unknown");
+    }
+
+    #[test]
+    fn removals_are_taken_in_the_order_in_which_they_were_noted() {
+        let mut removals = Removals::default();
+        removals.add(&[1, 2, 3].map(MessageId));
+        assert_eq!(removals.take(2), Some([1, 2].map(MessageId).to_vec()));
+        removals.add(&[MessageId(4)]);
+        assert_eq!(removals.take(2), Some([3, 4].map(MessageId).to_vec()));
+        assert_eq!(removals.take(2), Some(Vec::new()));
+        assert_eq!(Removals::Unknown.take(2), None);
+    }
+
+    #[test]
+    fn it_is_awaited_until_the_last_one_no_longer_waits() {
+        let shared = Shared::default();
+        let (one, other) = (shared.await_all(), shared.await_all());
+        drop(one);
+        assert!(shared.is_awaited());
+        drop(other);
+        assert!(!shared.is_awaited());
     }
 }
