@@ -6,7 +6,7 @@
 //!   store.db             SQLite, WAL (its tables: migrate/*.sql); with store.db-wal and store.db-shm while open
 //!   store.db.before-N    the copy made before the migration to schema N
 //!   search.db            the search index (index/file.rs), made anew whenever it is missing; with -wal and -shm while open
-//!   clock                the last moment that retention by age believed, decimal milliseconds (believed.rs); absent without that rule
+//!   clock                the last moment that retention by age believed (believed.rs); absent without that rule
 //!   spool/<message id>   a body that is still arriving; whatever is here at start is stale
 //!   blobs/<message id>   the whole message of a row with file = 1: these bytes and nothing else, never changed
 //! ```

@@ -24,7 +24,7 @@ use crate::threads::Pool;
 
 /// How often it looks for what is too old, and how long it waits after a failure.
 const TICK: Duration = Duration::from_secs(60);
-/// How often it leaves the moment to the next run, where age counts.
+/// How often it leaves the moment to the next run, where age counts; and at the end.
 const LEAVE_EVERY: Duration = Duration::from_secs(3_600);
 
 /// What is kept. `None`: no bound.
@@ -185,12 +185,14 @@ impl Work {
             } else {
                 woken.recv().is_ok()
             };
-            if !alive || self.closing.load(Ordering::Acquire) {
-                return;
-            }
-            if self.rule.borrow().oldest.is_some() && left.is_none_or(|left| left.elapsed() >= LEAVE_EVERY) {
+            let is_end = !alive || self.closing.load(Ordering::Acquire);
+            if self.rule.borrow().oldest.is_some() && (is_end || left.is_none_or(|left| left.elapsed() >= LEAVE_EVERY))
+            {
                 self.leave_moment();
                 left = Some(Instant::now());
+            }
+            if is_end {
+                return;
             }
             failed = match self.apply() {
                 Ok(()) => false,
@@ -204,12 +206,10 @@ impl Work {
         }
     }
 
-    /// Leaves the moment to the next run, unless it is doubted: a restart shall not make it right.
+    /// Leaves the moment to the next run.
     fn leave_moment(&self) {
-        if !self.clock.is_doubted()
-            && let Err(error) = self.clock.leave()
-        {
-            tracing::warn!(%error, "the moment is not kept for the next start, which will believe its clock");
+        if let Err(error) = self.clock.leave() {
+            tracing::warn!(%error, "the moment is not kept for the next start, which goes by an earlier one or believes its clock");
         }
     }
 
@@ -219,7 +219,7 @@ impl Work {
             tracing::error!(
                 believed_ms = self.clock.now_ms(),
                 clock_ms = self.clock.undoubted_ms(),
-                "the clock is far ahead of the last run: messages that are too old by it are kept for a day; set it right, if it is wrong"
+                "the clock is far ahead of the last run: messages that are too old by it are kept until it has run for a day in all; set the clock right, if it is wrong"
             );
         }
     }
