@@ -5,7 +5,9 @@
 //! are left itself, between two commits, and the next commit begins at the log's start, over bytes that are there: to
 //! sync those costs half of what it costs to sync a file that grows. Commits that outrun the thread make the log longer;
 //! at [`HARD`] pages the writer copies whatever is left. A reader that still needs old pages puts the new beginning off,
-//! and a read is bounded in time; so the log is bounded, by [`HARD`] and what is committed during one read.
+//! and where one read follows the other without a pause there is always one; so at [`MOST`] pages the writer waits for
+//! those that are under way, each of which is bounded in time, and for no later ones. So the log is bounded, by [`MOST`]
+//! and one group of commits, unless a single read hangs on the disk for longer than SQLite waits.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -30,6 +32,8 @@ pub(crate) const SOFT: i64 = 768;
 const FEW: i64 = SOFT / 2;
 /// Pages in the log at which the writer helps in any case: 16 MiB.
 pub(crate) const HARD: i64 = 4096;
+/// Pages in the log at which it waits for readers: 32 MiB.
+pub(crate) const MOST: i64 = 2 * HARD;
 
 /// Bytes of a log of so many pages.
 pub(crate) const fn log_bytes(pages: i64) -> i64 {
@@ -107,7 +111,11 @@ impl Checkpointer {
                 Err(TryLockError::WouldBlock) => None,
             };
             if turn.is_some() && counters.check().is_ok() {
-                passive(connection, counters);
+                if log >= MOST {
+                    restart(connection, counters);
+                } else {
+                    passive(connection, counters);
+                }
             }
         } else if log >= self.wake_at {
             self.wake_at = log + SOFT;
@@ -132,6 +140,11 @@ impl Checkpointer {
 /// Copies what can be copied without waiting. A failure that is not a lack of room fails the store.
 fn passive(connection: &Connection, counters: &Counters) -> Option<Progress> {
     checkpoint(connection, counters, "PRAGMA wal_checkpoint(PASSIVE)")
+}
+
+/// Copies everything, and waits until nobody reads the log any more: the next commit begins it anew.
+fn restart(connection: &Connection, counters: &Counters) -> Option<Progress> {
+    checkpoint(connection, counters, "PRAGMA wal_checkpoint(RESTART)")
 }
 
 /// Copies everything and empties the log: at the close.

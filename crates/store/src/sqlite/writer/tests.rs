@@ -1,10 +1,13 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::blob::incoming::Incoming;
 use crate::index::indexer::Indexer;
 use crate::open::{Prepared, prepare};
 use crate::sqlite::reader::Reader;
+use crate::sqlite::{Role, open};
 use crate::threads::Pool;
 use crate::types::{ListPage, MailboxId, Settings, StoredBody};
 
@@ -179,6 +182,44 @@ async fn the_log_is_bounded_while_commits_go_on() {
         // From HARD on the writer copies everything itself, whatever the thread does: one group more is the end.
         assert!(log < checkpoint::HARD + 60 * 20, "{log} pages");
     }
+}
+
+/// Reads of which one is always under way: each ends when the next has begun, after a commit or after its time.
+fn read_without_end(database: &Path, commits: impl Fn() -> u64, is_over: &AtomicBool) {
+    const TIME: Duration = Duration::from_millis(50);
+    let mut readers = [(); 2].map(|()| open(database, Role::Reader).unwrap());
+    while !is_over.load(Ordering::Relaxed) {
+        let [next, last] = &mut readers;
+        next.execute_batch("BEGIN; SELECT count(*) FROM mailbox").unwrap();
+        if !last.is_autocommit() {
+            last.execute_batch("COMMIT").unwrap();
+        }
+        let (before, began) = (commits(), Instant::now());
+        while commits() == before && began.elapsed() < TIME {
+            std::thread::yield_now();
+        }
+        readers.swap(0, 1);
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_bounded_while_one_read_follows_the_other_without_a_pause() {
+    let mut bench = Bench::new("reads");
+    bench.indexer.quiet().await;
+    let database = bench.folder.join("store.db");
+    let counters = Arc::clone(&bench.work().tools.bodies.counters);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let readers = {
+        let (counters, is_over) = (Arc::clone(&counters), Arc::clone(&is_over));
+        std::thread::spawn(move || read_without_end(&database, || counters.commits.load(Ordering::Relaxed), &is_over))
+    };
+    let mut most = 0;
+    for round in 0..15 {
+        most = most.max(commit_group(&mut bench, 1000 + round * 60, 60).await);
+    }
+    is_over.store(true, Ordering::Relaxed);
+    readers.join().unwrap();
+    assert!(most < checkpoint::MOST + 60 * 20, "{most} pages");
 }
 
 #[tokio::test]
