@@ -48,9 +48,24 @@ struct Shared {
     sockets: Mutex<Sockets>,
     limit: Arc<Limit>,
     inboxes: Vec<mpsc::Sender<Order>>,
-    loads: Vec<Arc<AtomicUsize>>,
+    loads: Vec<Load>,
     counters: Vec<Arc<WorkerCounters>>,
     next_id: AtomicU64,
+}
+
+/// What a worker has to do, as the others see it.
+#[derive(Default)]
+struct Load {
+    /// Its open connections.
+    open: Arc<AtomicUsize>,
+    /// Those that were handed to it and wait for it: without them all others would give to whoever is slow to wake.
+    handed: AtomicUsize,
+}
+
+impl Load {
+    fn connections(&self) -> usize {
+        self.open.load(Ordering::Relaxed).saturating_add(self.handed.load(Ordering::Relaxed))
+    }
 }
 
 /// The process's own listening sockets.
@@ -124,7 +139,7 @@ impl Workers {
             sockets: Mutex::new(Sockets::of(count, listeners)),
             limit: Arc::new(limit),
             inboxes,
-            loads: (0..count).map(|_| Arc::default()).collect(),
+            loads: (0..count).map(|_| Load::default()).collect(),
             counters: (0..count).map(|_| Arc::new(WorkerCounters::new(channels.len()))).collect(),
             channels,
             next_id: AtomicU64::new(1),
@@ -199,7 +214,7 @@ impl Workers {
     fn less_loaded(&self, than: usize, load: usize) -> Option<usize> {
         let (index, least) = (self.0.loads.iter().enumerate())
             .filter(|(index, _)| *index != than)
-            .map(|(index, load)| (index, load.load(Ordering::Relaxed)))
+            .map(|(index, load)| (index, load.connections()))
             .min_by_key(|(_, load)| *load)?;
         (load >= least + 4 + least / 8).then_some(index)
     }
@@ -254,7 +269,7 @@ fn run<S: Serve>(
         let (Some(counters), Some(load)) = (workers.0.counters.get(index), workers.0.loads.get(index)) else {
             return Ok(());
         };
-        let registry = Rc::new(Registry::new(index, Arc::clone(counters), Arc::clone(load)));
+        let registry = Rc::new(Registry::new(index, Arc::clone(counters), Arc::clone(&load.open)));
         let worker = Rc::new(Worker { workers: workers.clone(), registry, service: make(workers, index) });
         worker.work(inbox).await
     });
@@ -285,7 +300,12 @@ impl<S: Serve> Worker<S> {
             }
             let Some(order) = self.next_order(inbox).await else { continue };
             match order {
-                Order::Adopt(accepted) => self.serve(*accepted),
+                Order::Adopt(accepted) => {
+                    if let Some(load) = self.workers.0.loads.get(self.registry.worker) {
+                        load.handed.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    self.serve(*accepted);
+                }
                 Order::Report(most, answer) => {
                     let _ = answer.send(self.registry.report(most));
                 }
@@ -383,12 +403,15 @@ impl<S: Serve> Worker<S> {
     /// Serves a connection here, or hands it to a worker that has clearly less to do.
     fn place(&self, accepted: Accepted) {
         let other = self.workers.less_loaded(self.registry.worker, self.registry.open());
-        let Some(inbox) = other.and_then(|other| self.workers.0.inboxes.get(other)) else {
+        let shared = &self.workers.0;
+        let Some((inbox, load)) = other.and_then(|other| shared.inboxes.get(other).zip(shared.loads.get(other))) else {
             return self.serve(accepted);
         };
+        load.handed.fetch_add(1, Ordering::Relaxed);
         match inbox.try_send(Order::Adopt(Box::new(accepted))) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order)) => {
+                load.handed.fetch_sub(1, Ordering::Relaxed);
                 if let Order::Adopt(accepted) = order {
                     self.serve(*accepted);
                 }
