@@ -27,7 +27,7 @@ pub(super) struct Line {
     socket: AsyncFd<OwnedFd>,
     /// Whom to tell of each run; none any more when the line is closed.
     runs: Mutex<Option<HashMap<u64, oneshot::Sender<Fate>>>>,
-    /// Orders that the socket did not take at once.
+    /// Orders that the socket did not take at once: at most two for each run that was asked for.
     late: mpsc::UnboundedSender<Order>,
 }
 
@@ -57,27 +57,33 @@ impl Drop for Run {
 }
 
 impl Line {
-    /// The line whose near end is `socket`, and what reads it: to be polled by this runtime until it ends.
-    pub(super) fn open(socket: OwnedFd) -> io::Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static)> {
+    /// The line whose near end is `socket`, once the spawner has said that it has taken the other, and what reads it: to be polled by
+    /// this runtime until it ends.
+    pub(super) async fn open(socket: OwnedFd) -> io::Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static)> {
         let (late, orders) = mpsc::unbounded_channel();
         let socket = sportello_net::watch_for(socket, Interest::READABLE)?;
         let line = Arc::new(Self { socket, runs: Mutex::new(Some(HashMap::new())), late });
+        let Report::Ready { .. } = line.receive().await? else { return Err(io::ErrorKind::InvalidData.into()) };
         let reading = Closing(Arc::clone(&line));
         Ok((line, async move { reading.0.carry(orders).await }))
     }
 
     /// Starts the run `id` by its message. [`spawner::is_gone`] tells from the error that nobody is at the other end any more.
     pub(super) async fn start(line: &Arc<Self>, id: u64, message: &[u8], descriptors: &[OwnedFd]) -> io::Result<Run> {
-        let (told, fate) = oneshot::channel();
-        line.runs().as_mut().ok_or(io::ErrorKind::BrokenPipe)?.insert(id, told);
-        let run = Run { id, line: Arc::clone(line), fate };
         let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
         loop {
-            match spawner::send(line.socket.as_fd(), message, &borrowed, spawner::AT_ONCE) {
-                Ok(()) => return Ok(run),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => line.room().await?,
-                Err(error) => return Err(error),
+            let (told, fate) = oneshot::channel();
+            line.runs().as_mut().ok_or(io::ErrorKind::BrokenPipe)?.insert(id, told);
+            let run = Run { id, line: Arc::clone(line), fate };
+            let Err(error) = spawner::send(line.socket.as_fd(), message, &borrowed, spawner::AT_ONCE) else {
+                return Ok(run);
+            };
+            // It was not asked for: there is nothing to finish with, now or when this future is dropped.
+            line.forget(id);
+            if error.kind() != io::ErrorKind::WouldBlock {
+                return Err(error);
             }
+            line.room().await?;
         }
     }
 
@@ -169,5 +175,54 @@ struct Closing(Arc<Line>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::protocol::MESSAGE;
+    use super::*;
+
+    /// The messages that wait at the spawner's end.
+    fn heard(far: &OwnedFd) -> Vec<Vec<u8>> {
+        let mut message = vec![0; MESSAGE];
+        let mut all = Vec::new();
+        while let Ok(length) = spawner::receive(far.as_fd(), &mut message, &mut Vec::new(), spawner::NOT_WAITING) {
+            all.push(message[..length].to_vec());
+        }
+        all
+    }
+
+    /// While the spawner takes nothing, clients come and go.
+    #[tokio::test(start_paused = true)]
+    async fn a_start_that_is_given_up_before_it_was_sent_leaves_nothing() {
+        let (near, far) = spawner::pair().unwrap();
+        let ready = Report::Ready { pid: 1 }.encode();
+        spawner::send(far.as_fd(), &ready, &[], spawner::AT_ONCE).unwrap();
+        let (line, reading) = Line::open(near).await.unwrap();
+        tokio::spawn(reading);
+        let filler = vec![b'f'; MESSAGE];
+        while spawner::send(line.socket.as_fd(), &filler, &[], spawner::AT_ONCE).is_ok() {}
+        for id in 0..1_000 {
+            let start = Line::start(&line, id, b"start", &[]);
+            tokio::time::timeout(Duration::from_secs(1), start).await.unwrap_err();
+        }
+        assert!(line.runs().as_ref().unwrap().is_empty());
+        let fillers = heard(&far);
+        assert!(!fillers.is_empty() && fillers.iter().all(|message| *message == filler));
+        // What was late would come now.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(heard(&far), Vec::<Vec<u8>>::new());
+        // One that waits until there is room is asked for, and finished with when it is given up.
+        while spawner::send(line.socket.as_fd(), &filler, &[], spawner::AT_ONCE).is_ok() {}
+        let start = Line::start(&line, 7, b"start", &[]);
+        tokio::pin!(start);
+        tokio::time::timeout(Duration::from_secs(1), &mut start).await.unwrap_err();
+        heard(&far);
+        drop(start.await.unwrap());
+        assert_eq!(heard(&far), [b"start".to_vec(), Order::Finish { id: 7 }.encode().unwrap()]);
+        assert!(line.runs().as_ref().unwrap().is_empty());
     }
 }

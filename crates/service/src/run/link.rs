@@ -7,6 +7,7 @@
 //! Bounded by the permits of [`super::Runner`]: a run sends at most three orders and is told one thing.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
@@ -18,7 +19,8 @@ use std::time::Duration;
 use rustix::net::{Shutdown, shutdown};
 use tokio::io::Interest;
 use tokio::runtime::{Handle, Id};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
+use tokio::time::timeout;
 
 use super::line::{Line, Run};
 use super::protocol::Order;
@@ -41,7 +43,7 @@ struct Shared {
 
 /// The lines in use, by the runtime whose they are.
 #[derive(Debug, Default)]
-struct Lines(Mutex<HashMap<Id, Arc<Line>>>);
+struct Lines(Mutex<HashMap<Id, Arc<OnceCell<Arc<Line>>>>>);
 
 /// A spawner that lives, as far as is known.
 #[derive(Debug)]
@@ -111,52 +113,77 @@ impl Link {
         self.0.closing.send_replace(true);
     }
 
-    /// This runtime's line, made if need be.
+    /// This runtime's line, made if need be: by the first who wants it, while others wait.
     async fn line(&self) -> Result<Arc<Line>, NotAsked> {
         let runtime = Handle::current().id();
-        if let Some(line) = self.0.lines.all().get(&runtime) {
-            return Ok(Arc::clone(line));
-        }
+        let place = self.0.lines.place(runtime);
+        place.get_or_try_init(|| self.connect(runtime)).await.cloned()
+    }
+
+    /// A new line of this runtime, to the spawner there is, or the next.
+    async fn connect(&self, runtime: Id) -> Result<Arc<Line>, NotAsked> {
         let mut spawner = self.0.spawner.clone();
         let mut dead: Option<Arc<Spawner>> = None;
         loop {
             let is_new = |new: &Arc<Spawner>| dead.as_ref().is_none_or(|dead| !Arc::ptr_eq(dead, new));
             let now = spawner.wait_for(|now| now.as_ref().is_some_and(is_new)).await.map_err(|_| Lost)?.clone();
             let Some(now) = now else { continue };
-            let (near, far) = spawner::pair()?;
-            let order = Order::Line.encode().unwrap_or_default();
-            match spawner::send(now.control.as_fd(), &order, &[far.as_fd()], spawner::AT_ONCE) {
-                Ok(()) => return Ok(self.0.lines.begin(runtime, near)?),
-                // The thread has yet to notice.
-                Err(error) if spawner::is_gone(&error) => dead = Some(now),
+            match give_line(&now).await {
+                Ok((line, reading)) => {
+                    self.0.lines.keep(runtime, &line, reading);
+                    return Ok(line);
+                }
+                // Dead, which the thread has yet to notice; or it lives, and has no descriptor for another line.
+                Err(error) if spawner::is_gone(&error) => {
+                    let is_over =
+                        |there: &Option<Arc<Spawner>>| !there.as_ref().is_some_and(|there| Arc::ptr_eq(there, &now));
+                    if timeout(NOTICED, spawner.wait_for(is_over)).await.is_err() {
+                        return Err(error.into());
+                    }
+                    dead = Some(now);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 }
 
+/// Gives a spawner the far end of a new line, and waits until it has taken it: one that was on its way when the spawner died would
+/// lose what is sent behind it.
+async fn give_line(spawner: &Spawner) -> io::Result<(Arc<Line>, impl Future<Output = ()> + Send + 'static)> {
+    let (near, far) = spawner::pair()?;
+    let order = Order::Line.encode().unwrap_or_default();
+    spawner::send(spawner.control.as_fd(), &order, &[far.as_fd()], spawner::AT_ONCE)?;
+    // Closed here, so that the near end hears when nobody has it.
+    drop(far);
+    Line::open(near).await
+}
+
 impl Lines {
-    fn all(&self) -> MutexGuard<'_, HashMap<Id, Arc<Line>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Id, Arc<OnceCell<Arc<Line>>>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new line of this runtime, whose socket is `near`.
-    fn begin(self: &Arc<Self>, runtime: Id, near: OwnedFd) -> io::Result<Arc<Line>> {
-        let (line, reading) = Line::open(near)?;
-        self.all().insert(runtime, Arc::clone(&line));
-        let listed = Listed { lines: Arc::clone(self), runtime, line: Arc::clone(&line) };
+    /// Where this runtime's line is, or is to be.
+    fn place(&self, runtime: Id) -> Arc<OnceCell<Arc<Line>>> {
+        Arc::clone(self.all().entry(runtime).or_default())
+    }
+
+    /// Has this runtime read a new line, which is listed as long as that goes on.
+    fn keep(self: &Arc<Self>, runtime: Id, line: &Arc<Line>, reading: impl Future<Output = ()> + Send + 'static) {
+        let listed = Listed { lines: Arc::clone(self), runtime, line: Arc::clone(line) };
         // It ends when the spawner is gone, or is dropped with its runtime.
         tokio::spawn(async move {
             let _listed = listed;
             reading.await;
         });
-        Ok(line)
     }
 
     /// Forgets a line that is of no use any more.
     fn remove(&self, runtime: Id, line: &Arc<Line>) {
         let mut lines = self.all();
-        if lines.get(&runtime).is_some_and(|current| Arc::ptr_eq(current, line)) {
+        let current = lines.get(&runtime).and_then(|place| place.get());
+        if current.is_some_and(|current| Arc::ptr_eq(current, line)) {
             lines.remove(&runtime);
         }
     }
@@ -248,6 +275,8 @@ async fn gone(spawner: &Spawner) -> io::Error {
     }
 }
 
+/// How long the thread may take to notice that the spawner is dead.
+const NOTICED: Duration = Duration::from_secs(1);
 /// A spawner that lived as long was not broken from its start.
 const STEADY: Duration = Duration::from_secs(10);
 /// The pause before a new spawner, doubled each time one dies young.

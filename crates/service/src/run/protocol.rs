@@ -11,7 +11,8 @@
 //! line      server → spawner   1 start   id u64, count u32, argv…, count u32, NAME=value…   with [stdout, stderr, stdin?] by SCM_RIGHTS
 //!                              2 term    id u64       TERM to its process group
 //!                              3 finish  id u64       KILL it and whatever is left of it; nothing more will be said of it
-//!           spawner → server   3 failed  id u64, errno u32
+//!           spawner → server   1 ready   pid u32      first: it has taken the line
+//!                              3 failed  id u64, errno u32
 //!                              4 exited  id u64, 0 code u8 | 1 signal u8
 //! ```
 //!

@@ -232,11 +232,16 @@ impl Spawner {
         let mut descriptors = Vec::new();
         let length = receive(self.control.as_fd(), &mut self.message, &mut descriptors, NOT_WAITING)?;
         let Some(message) = self.message.get(..length).filter(|message| !message.is_empty()) else { return Ok(false) };
-        let (Some(Order::Line), Some(line)) = (Order::decode(message), descriptors.pop()) else {
+        if Order::decode(message) != Some(Order::Line) {
             return Err(io::ErrorKind::InvalidData.into());
-        };
-        self.lines.insert(self.next, line);
-        self.next += 1;
+        }
+        // Without: there was no room for it here (EMFILE), and the kernel has closed it, which the server hears.
+        if let Some(line) = descriptors.pop() {
+            let number = self.next;
+            self.lines.insert(number, line);
+            self.next += 1;
+            self.tell(number, Report::Ready { pid: std::process::id() })?;
+        }
         Ok(true)
     }
 
@@ -272,7 +277,8 @@ impl Spawner {
 
 /// Whether an error says that the other end is closed.
 pub(super) fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
 /// Two ends for orders and reports.

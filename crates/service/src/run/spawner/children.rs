@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, pidfd_open, waitid,
     waitpid,
@@ -192,8 +193,9 @@ impl Children {
     ) -> io::Result<(Pid, OwnedFd)> {
         let (path, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut descriptors = descriptors.into_iter();
-        let stdout = descriptors.next().ok_or(io::ErrorKind::InvalidInput)?;
-        let stderr = descriptors.next().ok_or(io::ErrorKind::InvalidInput)?;
+        // Where one is missing, there was no room for it here.
+        let stdout = descriptors.next().ok_or(Errno::MFILE)?;
+        let stderr = descriptors.next().ok_or(Errno::MFILE)?;
         let stdin = match descriptors.next() {
             Some(stdin) => stdin,
             None => self.nothing.as_fd().try_clone_to_owned()?,
