@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::OFlags;
 use rustix::pipe::PipeFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
@@ -154,6 +154,10 @@ impl Streams {
     fn open(stdin: Bytes, limits: &Limits) -> io::Result<(Self, Vec<OwnedFd>)> {
         let (output, stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (diagnostics, stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        // Ours alone: each end has flags of its own.
+        for end in [&output, &diagnostics] {
+            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
+        }
         let mut theirs = vec![stdout, stderr];
         let mut input = None;
         if !stdin.is_empty() {
@@ -274,15 +278,10 @@ fn take(pipe: Option<&Source>, buffer: &mut Vec<u8>) -> Taken {
     }
 }
 
-/// One read past the reactor, which may not have heard yet that there is something, or may never have been asked.
+/// One read past the reactor, which may not have heard yet that there is something, or may never have been asked. It does not wait:
+/// the program may read from its own output too (`/proc/self/fd/1`), so that what is there now may be gone the next moment.
 fn at_hand<'a>(pipe: &Source, room: &'a mut [MaybeUninit<u8>]) -> Option<&'a [u8]> {
-    let mut poll = [PollFd::new(pipe, PollFlags::IN)];
-    rustix::io::retry_on_intr(|| rustix::event::poll(&mut poll, Some(&Timespec::default()))).ok()?;
-    // POLLHUP alone: all is read, and no writer is left.
-    if !poll.iter().any(|pipe| pipe.revents().contains(PollFlags::IN)) {
-        return None;
-    }
-    // Nobody else reads from it, so this read finds what poll has seen, and as it does not wait, no signal ends it.
+    // As it does not wait, no signal ends it.
     let (read, _) = rustix::io::read(pipe, room).ok()?;
     Some(read).filter(|bytes| !bytes.is_empty()).map(|bytes| &*bytes)
 }
@@ -321,3 +320,26 @@ const PATIENCE: Duration = Duration::from_millis(5);
 const CHUNK: usize = 16 << 10;
 /// Bytes of diagnostics read after the exit.
 const DIAGNOSTICS: usize = 128 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_at_hand_is_taken_without_waiting_for_more() {
+        let (mut streams, theirs) = Streams::open(Bytes::new(), &Limits::default()).unwrap();
+        // Writers are there, and nothing is written.
+        assert!(streams.drain().is_ok() && streams.stdout.is_empty());
+        rustix::io::write(&theirs[0], b"out").unwrap();
+        rustix::io::write(&theirs[1], b"error").unwrap();
+        assert!(streams.drain().is_ok());
+        // Read by somebody else between a look and a read, as a program may do that opens its own output.
+        let mut room = [MaybeUninit::uninit(); CHUNK];
+        let output = streams.output.as_ref().unwrap();
+        assert_eq!(at_hand(output, &mut room), None);
+        drop(theirs);
+        assert_eq!(at_hand(output, &mut room), None);
+        let ended = streams.end(Exit::Code(0));
+        assert_eq!((&ended.stdout[..], &ended.stderr[..]), (&b"out"[..], &b"error"[..]));
+    }
+}
