@@ -182,6 +182,21 @@ fn a_channels_own_bounds_of_a_head_hold_also_for_what_was_read_lately() {
 }
 
 #[test]
+fn a_line_without_an_end_is_refused_at_its_bound_wherever_it_is_cut() {
+    let head = Limits { request_line: 1_024, head: 1_024, fields: 10 };
+    for before in ["", "\r\n"] {
+        let begin = format!("{before}GET /");
+        for cut in [1_024, 1_025, 1_026, 1_027, 1_028] {
+            web_within(http::Limits { head, ..Default::default() }, Deadlines::default(), async |_, client| {
+                client.send(format!("{begin}{}", "x".repeat(cut - begin.len()))).await;
+                let answer = said(client, &"x".repeat(16)).await;
+                assert!(answer.starts_with("HTTP/1.1 414 ") && client.is_over(), "{before:?} {cut}: {answer}");
+            });
+        }
+    }
+}
+
+#[test]
 fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
     let folder = Folder::new();
     let store = Store::open(Settings::new(&folder.0)).unwrap();

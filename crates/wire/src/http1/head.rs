@@ -105,6 +105,8 @@ pub fn worth_parsing(before: usize, bytes: &[u8], limits: &Limits) -> bool {
     let passed = |limit: usize| before < limit && bytes.len() >= limit;
     passed(limits.head)
         || passed(limits.request_line.saturating_add(2))
+        // Behind an empty line.
+        || passed(limits.request_line.saturating_add(4))
         || bytes.get(before..).is_none_or(|new| memchr::memchr(b'\n', new).is_some())
 }
 

@@ -238,8 +238,10 @@ fn only_a_line_end_or_a_limit_makes_a_second_look_worth_it() {
     assert!(worth_parsing(3, b"GET /\n", &limits));
     assert!(!worth_parsing(4, b"GET\n/", &limits));
     assert!(worth_parsing(11, &[b'x'; 12], &limits));
-    assert!(!worth_parsing(12, &[b'x'; 19], &limits));
-    assert!(worth_parsing(12, &[b'x'; 20], &limits));
+    assert!(!worth_parsing(12, &[b'x'; 13], &limits));
+    assert!(worth_parsing(13, &[b'x'; 14], &limits), "the line behind an empty one");
+    assert!(!worth_parsing(14, &[b'x'; 19], &limits));
+    assert!(worth_parsing(14, &[b'x'; 20], &limits));
 }
 
 #[test]
