@@ -1,15 +1,15 @@
 //! The state folder as the served folders see it: nothing of it is opened by another name, a hard link or a second mount.
 //!
 //! Asked before a file is opened, because closing any descriptor of a database drops the POSIX locks that this process holds on it.
-//! Recognised are the files beside the database by whatever name (device and inode), and the folders by whatever mount. Not recognised is a
-//! hard link to a single body in `blobs/` or `spool/`, which would cost a look at all of them. Bounded by: [`MOST_FILES`] names, and the
+//! Recognised are the files beside the database by whatever name (device and inode), and the folders by whatever mount, be it of a folder
+//! above them. Not recognised is a hard link to a single body in `blobs/` or `spool/`, which would cost a look at all of them. Bounded by: [`MOST_FILES`] names, and the
 //! depth of a path.
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 /// The state folder, and the folders in it that hold mail.
@@ -17,6 +17,16 @@ use rustix::io::Errno;
 pub(super) struct Guarded {
     folder: OwnedFd,
     device: u64,
+    mounts: Mounts,
+}
+
+/// Whether the served folder and this one are seen by the same mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mounts {
+    /// Then their paths tell what of the one is in the other.
+    One,
+    /// Or it is not known: what is on the same device may be in both, and no path tells.
+    Two,
 }
 
 /// The folders in it.
@@ -25,10 +35,11 @@ const INNER: [&CStr; 3] = [c".", c"blobs", c"spool"];
 const MOST_FILES: usize = 1_000;
 
 impl Guarded {
-    /// The folder at `folder`, opened with `O_PATH`.
-    pub(super) fn new(folder: OwnedFd) -> Result<Self, Errno> {
+    /// The folder at `folder`, opened with `O_PATH`, as the folder `served` sees it.
+    pub(super) fn new(folder: OwnedFd, served: BorrowedFd<'_>) -> Result<Self, Errno> {
         let device = rustix::fs::fstat(&folder)?.st_dev;
-        Ok(Self { folder, device })
+        let is_one = mount(folder.as_fd()).is_some_and(|its| mount(served) == Some(its));
+        Ok(Self { folder, device, mounts: if is_one { Mounts::One } else { Mounts::Two } })
     }
 
     /// It, by a descriptor that opens nothing.
@@ -64,6 +75,11 @@ impl Guarded {
         Ok(false)
     }
 
+    /// Whether `found`, to which no mount on the way led, may be in it though its path is elsewhere: to be asked [`Guarded::is_above`].
+    pub(super) fn may_be_above(&self, found: &Stat) -> bool {
+        self.mounts == Mounts::Two && found.st_dev == self.device
+    }
+
     /// Whether one of the folders above `place`, or what is there, is the state folder or in it, by whatever mount.
     pub(super) fn is_above(&self, place: &Path) -> bool {
         let inner = self.inner();
@@ -81,4 +97,10 @@ impl Guarded {
             Some((stat.st_dev, stat.st_ino))
         })
     }
+}
+
+/// The number of the mount by which a folder is seen (Linux 5.8).
+fn mount(folder: BorrowedFd<'_>) -> Option<u64> {
+    let seen = rustix::fs::statx(folder, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    (seen.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(seen.stx_mnt_id)
 }

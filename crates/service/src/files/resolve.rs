@@ -88,7 +88,7 @@ impl Root {
     }
 
     /// With `folder` and all that is in it not there, as if it were not beneath this one; nor is it by a hard link or another
-    /// mount. Where it is nowhere, this costs nothing.
+    /// mount. Where it is nowhere, this costs nothing; by two mounts of one device, a look at each folder above what is opened.
     ///
     /// # Errors
     /// When it cannot be told where it is; when this one lies in it by another mount.
@@ -101,7 +101,7 @@ impl Root {
         };
         let (root, place) = (real_path(&self.folder).map_err(failed)?, real_path(&kept).map_err(failed)?);
         let is_apart = !place.starts_with(&root) && !root.starts_with(&place);
-        let guarded = Guarded::new(kept).map_err(failed)?;
+        let guarded = Guarded::new(kept, self.folder.as_fd()).map_err(failed)?;
         if is_apart && guarded.is_above(&root) {
             let source = io::Error::other("it lies in the state folder, by another mount");
             return Err(OpenError { folder: root, source });
@@ -187,6 +187,9 @@ impl Root {
         };
         let stat = rustix::fs::fstat(&found)?;
         if stat.st_nlink > 1 && guarded.has(&stat) {
+            return Err(Errno::NOENT);
+        }
+        if guarded.may_be_above(&stat) && guarded.is_above(&real_path(&found)?) {
             return Err(Errno::NOENT);
         }
         // Asked anew each time: a folder above both may be renamed.

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -380,5 +381,76 @@ async fn what_is_kept_back_is_not_there_and_not_opened() {
     for apart in ["sub/state-of-mind", "nowhere"] {
         let root = Root::open(&folder.path().join("sub/state")).unwrap();
         assert!(!root.keeping_back(&folder.path().join(apart)).unwrap().keeps_back(), "{apart}");
+    }
+}
+
+/// A folder or a file that is mounted in a second place, where that is allowed.
+struct SecondMount(PathBuf);
+
+impl SecondMount {
+    fn of(what: &Path, place: PathBuf) -> Option<Self> {
+        if what.is_dir() { fs::create_dir_all(&place) } else { fs::write(&place, "") }.unwrap();
+        let mounted = Command::new("mount").arg("--bind").args([what, &place]).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(Self(place))
+    }
+}
+
+impl Drop for SecondMount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_back_is_not_there_by_another_mount_either() {
+    let folder = Folder::new("mounts");
+    for inner in ["house/state/blobs", "house/own", "www"] {
+        fs::create_dir_all(folder.path().join(inner)).unwrap();
+    }
+    for name in ["house/state/store.db", "house/state/blobs/1", "house/x", "house/own/x", "www/x"] {
+        folder.write(name, "text");
+    }
+    let place = |name: &str| folder.path().join(name);
+    let mount = |(what, at): &(&str, &str)| SecondMount::of(&place(what), place(at));
+    let mounts = [
+        ("house", "second"),
+        ("house", "www/house"),
+        ("house/state", "www/state"),
+        ("house/state/blobs", "www/bodies"),
+        ("house/state/store.db", "www/db"),
+        ("house/state", "house/own/state"),
+    ];
+    let Some(_mounts) = mounts.iter().map(mount).collect::<Option<Vec<_>>>() else {
+        eprintln!("no right to mount: what hard links show is tested above");
+        return;
+    };
+    let database = place("house/state/store.db");
+    let held = fs::File::options().read(true).write(true).open(&database).unwrap();
+    rustix::fs::fcntl_lock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    for (root, state, hidden, shown) in [
+        ("second", "house/state", &["/state/store.db", "/state/blobs/1", "/state/"][..], &["/x", "/own/x"][..]),
+        ("house", "second/state", &["/state/store.db", "/state/blobs/1"], &["/x", "/own/x"]),
+        ("house", "house/own/state", &["/state/store.db", "/own/state/store.db", "/state/blobs/1"], &["/x", "/own/x"]),
+        (
+            "www",
+            "house/state",
+            &["/house/state/store.db", "/state/store.db", "/state/", "/bodies/1", "/bodies/", "/db"],
+            &["/x", "/house/x"],
+        ),
+    ] {
+        let root = Root::open(&place(root)).unwrap().keeping_back(&place(state)).unwrap();
+        let files = Files::new(Arc::new(root), Settings { hot_file: 1, ..Settings::default() });
+        for raw in hidden {
+            assert_eq!(find(&files, raw).await.err(), Some(Class::NotFound), "{state} {raw}");
+            assert_eq!(locks(&database), 1, "a lock was lost: {state} {raw}");
+        }
+        for raw in shown {
+            assert!(matches!(find(&files, raw).await, Ok(Found::Large(_))), "{state} {raw}");
+        }
+    }
+    for inner in ["www/state", "www/bodies", "second/state/blobs"] {
+        let root = Root::open(&place(inner)).unwrap();
+        let inner_is_refused = root.keeping_back(&place("house/state")).is_err();
+        assert!(inner_is_refused, "{inner}");
     }
 }
