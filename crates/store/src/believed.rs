@@ -1,6 +1,7 @@
 //! The moment that retention by age goes by: the time of day, as far as it can be believed.
 //!
-//! A clock that is set forward during a run makes no mail old, for time passes as the steady clock says. One that was wrong before the
+//! A clock that is set forward during a run makes no mail old, for time passes as the steady clock says; that of a machine that sleeps
+//! passes too, or a notebook's mail would be kept longer by all its nights. One that was wrong before the
 //! start is told by the moment that the last run has left in `STATE/clock`: further than [`LEAP`] beyond that it is believed only when the
 //! server has run for [`TRUST`], in one run or in several, in which somebody may see the warning. Without such a moment, as in a new
 //! folder, it is believed.
@@ -26,6 +27,8 @@ const LONGEST: u64 = 64;
 pub(crate) struct Clock {
     file: PathBuf,
     began: Instant,
+    /// How long the machine was up then.
+    up: Duration,
     start: Start,
 }
 
@@ -102,23 +105,39 @@ impl Clock {
     pub(crate) fn start(folder: &Path) -> Self {
         let file = folder.join("clock");
         let known = Known::read(&file);
-        Self { file, began: Instant::now(), start: Start { ms: time_of_day(), known } }
+        Self { file, began: Instant::now(), up: uptime(), start: Start { ms: time_of_day(), known } }
+    }
+
+    /// How long the run lasts.
+    fn passed(&self) -> Duration {
+        passed(self.began.elapsed(), uptime().saturating_sub(self.up))
     }
 
     /// The moment that is believed.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.start.believed(time_of_day(), self.began.elapsed())
+        self.start.believed(time_of_day(), self.passed())
     }
 
     /// The moment that would be, if nothing were known of the last run.
     pub(crate) fn undoubted_ms(&self) -> u64 {
-        self.start.undoubted(time_of_day(), self.began.elapsed())
+        self.start.undoubted(time_of_day(), self.passed())
     }
 
     /// Leaves the moment to the next run, or how long it was doubted.
     pub(crate) fn leave(&self) -> io::Result<()> {
-        self.start.left(time_of_day(), self.began.elapsed()).write(&self.file)
+        self.start.left(time_of_day(), self.passed()).write(&self.file)
     }
+}
+
+/// The time that passed, when the machine was awake for so long, and up for so many whole seconds.
+fn passed(awake: Duration, up: Duration) -> Duration {
+    // Two moments, each rounded up, are nearer to each other than they seem, by less than a second.
+    awake.max(up.saturating_sub(Duration::from_secs(1)))
+}
+
+/// How long the machine is up, asleep or awake, in whole seconds (man 2 sysinfo).
+fn uptime() -> Duration {
+    Duration::from_secs(rustix::system::sysinfo().uptime.try_into().unwrap_or(0))
 }
 
 fn ms(duration: Duration) -> u64 {
@@ -135,6 +154,18 @@ mod tests {
     use super::*;
 
     const DAY: u64 = 86_400_000;
+
+    #[test]
+    fn time_passes_while_the_machine_sleeps() {
+        let ms = Duration::from_millis;
+        for (awake, up, expect) in
+            [(0, 0, 0), (1, 1_000, 1), (999, 1_000, 999), (1_500, 1_000, 1_500), (1_500, 30_000_000, 29_999_000)]
+        {
+            assert_eq!(passed(ms(awake), ms(up)), ms(expect), "{awake} {up}");
+        }
+        let up = uptime();
+        assert!(up > Duration::ZERO && up <= uptime());
+    }
 
     #[test]
     fn a_clock_that_is_set_forward_is_not_believed() {
