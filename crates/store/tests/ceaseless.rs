@@ -4,8 +4,10 @@
 mod support;
 
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use sportello_store::{Extract, Extractor, MailboxId, Query, Selection, Settings, Store};
 use support::{Place, deliver};
@@ -44,6 +46,13 @@ impl Ceaseless {
         assert!(came < MOST, "it returned when no more came");
     }
 
+    fn assert_leaves_no_word(&self, word: &str) {
+        for name in ["search.db", "search.db-wal"] {
+            let bytes = fs::read(self.place.state().join(name)).unwrap();
+            assert!(!bytes.windows(word.len()).any(|window| window == word.as_bytes()), "{name}");
+        }
+    }
+
     async fn end(self) {
         self.came.store(MOST, Ordering::Relaxed);
         self.store.close().await;
@@ -71,10 +80,45 @@ async fn what_is_deleted_leaves_the_files_while_mail_comes() {
     mail.store.indexed().await.unwrap();
     assert_eq!(mail.store.delete(&[secret]).await.unwrap(), 1);
     mail.store.indexed().await.unwrap();
-    for name in ["search.db", "search.db-wal"] {
-        let bytes = fs::read(mail.place.state().join(name)).unwrap();
-        assert!(!bytes.windows(11).any(|window| window == b"zwiebelturm"), "{name}");
-    }
+    mail.assert_leaves_no_word("zwiebelturm");
     mail.assert_still_coming();
+    mail.end().await;
+}
+
+/// Reads of which one is always under way: each ends when the next has begun, after something was indexed or after its
+/// time.
+fn read_without_end(file: &Path, indexed: impl Fn() -> u64, is_over: &AtomicBool) {
+    const TIME: Duration = Duration::from_millis(50);
+    let mut readers = [(); 2].map(|()| rusqlite::Connection::open(file).unwrap());
+    while !is_over.load(Ordering::Relaxed) {
+        let [next, last] = &mut readers;
+        next.execute_batch("BEGIN; SELECT count(*) FROM mark").unwrap();
+        if !last.is_autocommit() {
+            last.execute_batch("COMMIT").unwrap();
+        }
+        let (before, began) = (indexed(), Instant::now());
+        while indexed() == before && began.elapsed() < TIME {
+            std::thread::yield_now();
+        }
+        readers.swap(0, 1);
+    }
+}
+
+#[tokio::test]
+async fn searches_without_a_pause_do_not_keep_deleted_words_in_the_log() {
+    let mail = Ceaseless::begin();
+    let secret = deliver(&mail.store, b"zwiebelturm", "s").await.unwrap();
+    mail.store.indexed().await.unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let searches = {
+        let (file, store, is_over) = (mail.place.state().join("search.db"), mail.store.clone(), Arc::clone(&is_over));
+        std::thread::spawn(move || read_without_end(&file, || store.figures().indexed, &is_over))
+    };
+    assert_eq!(mail.store.delete(&[secret]).await.unwrap(), 1);
+    mail.store.indexed().await.unwrap();
+    mail.assert_leaves_no_word("zwiebelturm");
+    mail.assert_still_coming();
+    is_over.store(true, Ordering::Relaxed);
+    searches.join().unwrap();
     mail.end().await;
 }

@@ -35,10 +35,15 @@ const CHECKPOINT: i64 = 4096;
 /// Of the page cache, in KiB; negative, as SQLite wants it.
 const CACHE: i64 = -8192;
 
+/// Bytes of its log that are too many: 32 MiB.
+const MOST_LOG: u64 = 32 << 20;
+
 /// The open file, for its one writer.
 #[derive(Debug)]
 pub(crate) struct IndexFile {
     connection: Connection,
+    /// The path of its log.
+    log: PathBuf,
 }
 
 /// How far a mailbox is indexed.
@@ -62,7 +67,7 @@ impl IndexFile {
         if !path.exists() {
             return Ok(None);
         }
-        let file = Self { connection: connect(path)? };
+        let file = Self { connection: connect(path)?, log: beside(path, "-wal") };
         let number = |sql: &str| file.connection.query_row(sql, (), |row| row.get::<_, i64>(0));
         let ours = number("PRAGMA application_id")? == APPLICATION && number("PRAGMA user_version")? == VERSION;
         Ok(ours.then_some(file))
@@ -114,7 +119,7 @@ impl IndexFile {
              PRAGMA user_version = {VERSION};
              COMMIT;"
         ))?;
-        Ok(Self { connection })
+        Ok(Self { connection, log: beside(path, "-wal") })
     }
 
     /// Begins a transaction.
@@ -209,10 +214,20 @@ impl IndexFile {
         self.execute("UPDATE state SET value = ?1 WHERE name = 'clean'", [ended == Ended::Clean])
     }
 
-    /// Moves the log into the database and empties it; `false` while somebody reads it.
-    pub(crate) fn empty_log(&self) -> rusqlite::Result<bool> {
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0).map(|busy| busy == 0))
+    /// Moves the log into the database and empties it; `false` when somebody reads it for longer than `patience`. Who
+    /// begins to read meanwhile is not waited for.
+    pub(crate) fn empty_log(&self, patience: Duration) -> rusqlite::Result<bool> {
+        self.connection.busy_timeout(patience)?;
+        let emptied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0).map(|busy| busy == 0));
+        self.connection.busy_timeout(Duration::ZERO)?;
+        emptied
+    }
+
+    /// Whether the log has become longer than it may: readers keep it from being begun anew.
+    pub(crate) fn is_log_long(&self) -> bool {
+        fs::metadata(&self.log).is_ok_and(|log| log.len() > MOST_LOG)
     }
 
     fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
@@ -231,14 +246,19 @@ pub(crate) enum MakeError {
 
 fn remove_files(path: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        match fs::remove_file(PathBuf::from(name)) {
+        match fs::remove_file(beside(path, suffix)) {
             Err(why) if why.kind() != io::ErrorKind::NotFound => return Err(why),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// One of SQLite's files beside `path`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// A connection that reads the file.
@@ -251,7 +271,7 @@ pub(crate) fn connect_to_read(path: &Path) -> rusqlite::Result<Connection> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    // Nobody else writes it, and an emptying of the log that meets a reader is tried again.
+    // Nobody else writes it; only an emptying of the log may wait.
     connection.busy_timeout(Duration::ZERO)?;
     // A closing that emptied the log would remove it by its name, whoever's it is by then.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -262,4 +282,47 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "cache_size", CACHE)?;
     connection.pragma_update_and_check(None, "secure_delete", "ON", |_| Ok(()))?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn the_log_is_emptied_when_those_who_read_it_have_ended() {
+        let place = std::env::temp_dir().join(format!("sportello-index-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir(&place).unwrap();
+        let path = place.join("search.db");
+        let mut file = IndexFile::make(&path).unwrap();
+        let ((begun, has_begun), (end, is_to_end)) = (channel(), channel::<()>());
+        let reader = {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                let connection = connect_to_read(&path).unwrap();
+                connection.execute_batch("BEGIN; SELECT count(*) FROM mark").unwrap();
+                begun.send(()).unwrap();
+                is_to_end.recv().unwrap_err();
+                connection.execute_batch("COMMIT").unwrap();
+            })
+        };
+        has_begun.recv().unwrap();
+        file.begin().unwrap();
+        file.put(MessageId(1), &Words::default(), &Preview { snippet: String::new(), attachments: 0 }).unwrap();
+        file.commit().unwrap();
+        assert!(!file.empty_log(Duration::ZERO).unwrap());
+        drop(end);
+        assert!(file.empty_log(Duration::from_secs(60)).unwrap());
+        assert_eq!(fs::metadata(&file.log).unwrap().len(), 0);
+        reader.join().unwrap();
+        file.log = place.join("log");
+        assert!(!file.is_log_long(), "absent");
+        for (length, is_long) in [(MOST_LOG, false), (MOST_LOG + 1, true)] {
+            fs::File::create(&file.log).unwrap().set_len(length).unwrap();
+            assert_eq!(file.is_log_long(), is_long);
+        }
+        fs::remove_dir_all(&place).unwrap();
+    }
 }

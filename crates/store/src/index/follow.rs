@@ -8,7 +8,8 @@
 //! two of them mail gathers ([`gather`]), as long as nobody waits for the index.
 //!
 //! Bounded by: [`BATCH`] messages or [`BATCH_BYTES`] per transaction, one message in memory, [`STEP`] deleted messages
-//! per transaction, after each of which messages are indexed. At shutdown: ends the transaction under way, then takes out
+//! per transaction, after each of which messages are indexed; the length of the log, which those who read keep from being
+//! begun anew, by a wait for them. At shutdown: ends the transaction under way, then takes out
 //! what was deleted, for [`AT_END`] at most.
 
 use std::fs::File;
@@ -31,11 +32,12 @@ use crate::index::extract::{Extract, Extractor};
 use crate::index::file::{Ended, IndexFile, MakeError, Mark};
 use crate::index::gather::gather;
 use crate::index::indexer::{Phase, Progress, Removals, Shared};
+use crate::index::removal::{Comparison, STEP, forget, is_mostly_deleted, remove};
 use crate::index::words::Words;
 use crate::sqlite::checkpoint;
 use crate::sqlite::reader::{Reader, ToIndex};
 use crate::threads::Pool;
-use crate::types::{Mailbox, MessageId, Preview, StoredBody, Uid};
+use crate::types::{Mailbox, Preview, StoredBody, Uid};
 
 /// Messages of one transaction.
 pub(crate) const BATCH: usize = 256;
@@ -50,16 +52,17 @@ const ROOM: u64 = 2 * BATCH_BYTES;
 const LONG_LOG: i64 = checkpoint::HARD / 2;
 /// How long no commit must have come before it reads beside a long log.
 const CALM: Duration = Duration::from_millis(100);
-/// Deleted messages that are taken out in one transaction.
-const STEP: usize = 100;
 /// How long deleted messages are still taken out at the end; more are left to the next start.
 const AT_END: Duration = Duration::from_secs(2);
-/// Deleted messages that are taken out one by one even where fewer stay: an index that is made anew is no use meanwhile.
-const FEW: u64 = 2000;
 /// How long it waits after a fault before it tries again.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long it waits for readers before it empties the log again.
+/// How long it waits before it tries again to empty the log, where somebody reads that.
 const AGAIN: Duration = Duration::from_millis(100);
+/// How often it tries before it waits for those who read: where one read follows the other without a pause, and mail comes,
+/// there is always one.
+const TRIES: u32 = 10;
+/// How long it then waits; a read is bounded in time.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the thread is given.
 pub(crate) struct Tools {
@@ -78,7 +81,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    fn read<T: Send + 'static>(
+    pub(super) fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Fault> {
@@ -97,6 +100,8 @@ pub(crate) struct Follower {
     known: u64,
     /// The log may still hold what was taken out.
     log: Log,
+    /// How often in turn the log could not be emptied.
+    refused: u32,
     told: Arc<watch::Sender<Progress>>,
     shared: Arc<Shared>,
 }
@@ -111,15 +116,6 @@ struct Round {
     noted: usize,
 }
 
-/// How far what is indexed is compared with what is here.
-#[derive(Clone, Copy, Debug)]
-struct Comparison {
-    /// The last that was.
-    after: MessageId,
-    /// The last that need be: those that are put in later are noted when they are deleted.
-    until: MessageId,
-}
-
 enum Opened {
     NotYet,
     Yes(IndexFile),
@@ -128,7 +124,7 @@ enum Opened {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Log {
+pub(super) enum Log {
     Clean,
     /// Pages with the words of deleted messages may be in it.
     HoldsDeleted,
@@ -136,7 +132,7 @@ enum Log {
 
 /// Why it cannot go on.
 #[derive(Debug)]
-enum Fault {
+pub(super) enum Fault {
     /// `search.db` is to be made anew.
     Damaged(String),
     /// It may go better later.
@@ -154,6 +150,7 @@ impl Follower {
             comparison: None,
             known: 0,
             log: Log::HoldsDeleted,
+            refused: 0,
             told,
             shared,
         }
@@ -236,10 +233,14 @@ impl Follower {
             if self.shared.phase() != Phase::Follow {
                 break;
             }
+            if file.is_log_long() {
+                empty_log(file, PATIENCE, &mut self.log, &mut self.refused)?;
+            }
             match (removing, indexing) {
                 (false, false) => {
-                    if self.log == Log::HoldsDeleted && file.empty_log()? {
-                        self.log = Log::Clean;
+                    if self.log == Log::HoldsDeleted {
+                        let patience = if self.refused < TRIES { Duration::ZERO } else { PATIENCE };
+                        empty_log(file, patience, &mut self.log, &mut self.refused)?;
                     }
                     break;
                 }
@@ -249,18 +250,23 @@ impl Follower {
             }
         }
         if self.shared.phase() == Phase::Follow && self.log == Log::Clean {
-            self.told.send_if_modified(|progress| {
-                // Whoever finds damage says so first and takes the progress back then.
-                if tools.doors.is_damaged() {
-                    return false;
-                }
-                let now = Progress { change: Some(round.change), stalled: None, quiet: false };
-                let news = *progress != now;
-                *progress = now;
-                news
-            });
+            self.tell(tools, round.change);
         }
         Ok(())
+    }
+
+    /// Tells that all is done up to this change.
+    fn tell(&self, tools: &Tools, change: u64) {
+        self.told.send_if_modified(|progress| {
+            // Whoever finds damage says so first and takes the progress back then.
+            if tools.doors.is_damaged() {
+                return false;
+            }
+            let now = Progress { change: Some(change), stalled: None, quiet: false };
+            let news = *progress != now;
+            *progress = now;
+            news
+        });
     }
 
     /// After a fault: tells it once, and gives up the file where that is what helps.
@@ -296,9 +302,9 @@ impl Follower {
             {
                 if !ids.is_empty() {
                     forget(file, &ids)?;
-                } else if file.empty_log()? {
+                } else if file.empty_log(Duration::ZERO)? {
                     file.set_ended(Ended::Clean)?;
-                    file.empty_log()?;
+                    file.empty_log(Duration::ZERO)?;
                     break;
                 } else {
                     break;
@@ -356,83 +362,14 @@ fn make(tools: &Tools) -> Result<IndexFile, Fault> {
     made.map_err(|why| Fault::Later(why.to_string()))
 }
 
-/// Takes some of the deleted messages out, those first that were noted first; whether some of the round's are left.
-fn remove(
-    shared: &Shared,
-    file: &IndexFile,
-    tools: &Tools,
-    left: &mut usize,
-    comparison: &mut Option<Comparison>,
-    log: &mut Log,
-) -> Result<bool, Fault> {
-    let noted = {
-        let mut removals = shared.removals();
-        let noted = removals.take(STEP);
-        if noted.is_none() {
-            // What is deleted from here on is noted again.
-            *removals = Removals::default();
-        }
-        noted
-    };
-    let taken = noted.as_ref().map_or(0, Vec::len);
-    *left = if taken < STEP { 0 } else { left.saturating_sub(taken) };
-    let mut step = || -> Result<usize, Fault> {
-        let Some(noted) = &noted else {
-            *comparison = file.last()?.map(|until| Comparison { after: MessageId(0), until });
-            return Ok(0);
-        };
-        let forgotten = forget(file, noted)?;
-        let Some(at) = comparison else { return Ok(forgotten) };
-        let (more, last) = compare(file, tools, *at)?;
-        *comparison = last.map(|after| Comparison { after, ..*at });
-        Ok(forgotten + more)
-    };
-    match step() {
-        Ok(forgotten) => {
-            if forgotten > 0 {
-                *log = Log::HoldsDeleted;
-            }
-            Ok(comparison.is_some() || *left > 0)
-        }
-        Err(fault) => {
-            *shared.removals() = Removals::Unknown;
-            Err(fault)
-        }
+/// Empties the log, if those who read it end in time.
+fn empty_log(file: &IndexFile, patience: Duration, log: &mut Log, refused: &mut u32) -> Result<(), Fault> {
+    if file.empty_log(patience)? {
+        (*log, *refused) = (Log::Clean, 0);
+    } else {
+        *refused = refused.saturating_add(1);
     }
-}
-
-/// In one transaction.
-fn forget(file: &IndexFile, ids: &[MessageId]) -> Result<usize, Fault> {
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    file.begin()?;
-    let forgotten = file.forget(ids)?;
-    file.commit()?;
-    Ok(forgotten)
-}
-
-/// Takes out those of the next few that are not here any more; how many, and the last it looked at unless it was
-/// through.
-fn compare(file: &IndexFile, tools: &Tools, at: Comparison) -> Result<(usize, Option<MessageId>), Fault> {
-    let ids = file.ids(at.after, at.until, STEP)?;
-    let Some(last) = ids.last().copied() else { return Ok((0, None)) };
-    let gone = tools.read(move |reader| reader.not_here(&ids))?;
-    Ok((forget(file, &gone)?, Some(last)))
-}
-
-/// Whether more must be taken out than stays.
-fn is_mostly_deleted(tools: &Tools, shared: &Shared, file: &IndexFile) -> Result<bool, Fault> {
-    let stay = tools.counters.messages.load(Ordering::Relaxed);
-    let noted = match &*shared.removals() {
-        Removals::These(ids) => Some(ids.len() as u64),
-        Removals::Unknown => None,
-    };
-    let go = match noted {
-        Some(noted) => noted,
-        None => file.number()?.saturating_sub(stay),
-    };
-    Ok(go > stay.max(FEW))
+    Ok(())
 }
 
 /// Indexes what is new, up to the bounds of one transaction, if something is that these mailboxes held; whether there
