@@ -206,6 +206,11 @@ impl Connection {
         self.registry.phase() != Phase::Serving
     }
 
+    /// Whether somebody here has closed it, as the next wait for its peer will tell.
+    pub fn is_killed(&self) -> bool {
+        self.entry.killed.get()
+    }
+
     /// Counts one request answered on it.
     pub fn count_request(&self, failed: Failed) {
         self.entry.requests.set(self.entry.requests.get() + 1);

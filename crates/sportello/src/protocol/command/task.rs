@@ -131,6 +131,9 @@ impl Session<'_> {
 /// One that has only shut down its sending side (`nc -N`, `nc -q`) cannot be told from one that is gone until something is sent to
 /// it, so the work has [`HALF_CLOSED`] to end.
 pub(super) async fn unless_left<T>(connection: &mut Connection, work: impl Future<Output = T>) -> Result<T, Ended> {
+    if connection.is_killed() {
+        return Err(Ended::Killed);
+    }
     let mut work = pin!(work);
     if let Ok(done) = tokio::time::timeout(UNWATCHED, &mut work).await {
         return Ok(done);
@@ -150,3 +153,48 @@ pub(super) async fn unless_left<T>(connection: &mut Connection, work: impl Futur
 const UNWATCHED: Duration = Duration::from_millis(5);
 /// How long a client that sends nothing more may wait for its answer.
 const HALF_CLOSED: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use sportello_net::{Channel, Deadlines, Speaker, simulation};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn channel() -> Channel {
+        Channel {
+            index: 0,
+            name: "commands".into(),
+            address: "127.0.0.1:0".parse().unwrap(),
+            loopback: true,
+            speaker: Speaker::ClientWhenItWants,
+            deadlines: Deadlines::default(),
+            most_connections: 10,
+            backlog: 10,
+        }
+    }
+
+    /// One that was killed while many short things are done for it, one after the other.
+    #[test]
+    fn a_killed_client_has_nothing_more_done_for_it_however_short() {
+        simulation::run(channel(), async |simulation| {
+            let ended = Rc::new(Cell::new(None));
+            let ((done, first), (told, killed)) = (oneshot::channel(), oneshot::channel());
+            let tell = Rc::clone(&ended);
+            let client = simulation.connect(async move |mut connection: Connection| {
+                done.send(unless_left(&mut connection, tokio::time::sleep(UNWATCHED / 2)).await).unwrap();
+                killed.await.unwrap();
+                tell.set(Some(unless_left(&mut connection, tokio::time::sleep(UNWATCHED / 2)).await));
+            });
+            assert!(matches!(first.await, Ok(Ok(()))));
+            assert!(simulation.kill(client.id()));
+            told.send(()).unwrap();
+            client.leave().await;
+            let ended = ended.take();
+            assert!(matches!(ended, Some(Err(Ended::Killed))), "{ended:?}");
+        });
+    }
+}
