@@ -185,9 +185,9 @@ mod tests {
             let ((done, first), (told, killed)) = (oneshot::channel(), oneshot::channel());
             let tell = Rc::clone(&ended);
             let client = simulation.connect(async move |mut connection: Connection| {
-                done.send(unless_left(&mut connection, tokio::time::sleep(UNWATCHED / 2)).await).unwrap();
+                done.send(unless_left(&mut connection, tokio::task::yield_now()).await).unwrap();
                 killed.await.unwrap();
-                tell.set(Some(unless_left(&mut connection, tokio::time::sleep(UNWATCHED / 2)).await));
+                tell.set(Some(unless_left(&mut connection, tokio::task::yield_now()).await));
             });
             assert!(matches!(first.await, Ok(Ok(()))));
             assert!(simulation.kill(client.id()));
