@@ -1,6 +1,6 @@
 //! SQLite behind the contract: one thread writes rows, a few read them, one moves the log into the database.
 //!
-//! `store.db` is in WAL mode with `synchronous=FULL`: a commit appends pages to `store.db-wal` and syncs it;
+//! `store.db` is in WAL mode with `synchronous=FULL`: a commit writes pages to `store.db-wal` and syncs it;
 //! `store-checkpoint` copies them into `store.db` off the commit path. The tables are described in
 //! `migrate/*.sql`. Knows nothing of protocols and of how bodies arrive.
 
@@ -28,7 +28,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Prepared statements kept per connection; more than there are.
 const STATEMENTS: usize = 64;
 
-/// Pages that the log keeps when it is begun anew: what it may grow to, so that it need not grow again.
+/// Pages that the log keeps when it is begun anew: what it grows to while no reader holds it, so that it need not grow again.
 const KEPT: i64 = checkpoint::HARD + checkpoint::SOFT;
 
 /// What a connection may do.
