@@ -147,7 +147,7 @@ impl Desk {
         let page = match asked.as_deref().map(Query::parse) {
             None => self.store.page(MailboxId::INBOX, window).await?,
             Some(Ok(understood)) => {
-                let found = self.found(&understood, window).await?;
+                let found = mailbox::search(&self.store, &understood, window).await?;
                 pending = found.pending;
                 found.page
             }

@@ -9,6 +9,7 @@ mod html;
 pub mod letter;
 pub mod name;
 mod plain;
+mod search;
 pub mod structure;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub use sportello_store::MessageId;
 pub use extract::extractor;
 pub use letter::{Letter, saved_name};
 pub use plain::plain;
+pub use search::search;
 pub use structure::{Limits, Part};
 
 use crate::failure::{Class, Failure};

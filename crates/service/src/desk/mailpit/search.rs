@@ -1,13 +1,12 @@
 //! Searching: Mailpit's `query` and `tz`, understood by the store.
 
-use std::time::Duration;
-
-use sportello_store::{Found, MailboxId, Query, Selection, Start, Window};
+use sportello_store::{MailboxId, Query, Selection, Start, Window};
 
 use super::answer::ok;
 use super::list::{Listing, Stretch};
 use crate::desk::{Desk, form};
 use crate::failure::{Class, Failure};
+use crate::mailbox;
 use crate::web::{Answer, Request};
 
 impl Desk {
@@ -17,7 +16,7 @@ impl Desk {
         let stretch = Stretch::of(request);
         let mut listing = Listing::default();
         for window in stretch.windows() {
-            let found = self.found(&query, window).await?;
+            let found = mailbox::search(&self.store, &query, window).await?;
             if !self.join(&mut listing, found.page, window.limit).await? {
                 break;
             }
@@ -32,22 +31,11 @@ impl Desk {
         Ok(ok())
     }
 
-    /// One page of what a query finds. Mail that came a moment ago is waited for, a little, until its text can be searched.
-    pub(in crate::desk) async fn found(&self, query: &Query, window: Window) -> Result<Found, Failure> {
-        let found = self.store.search(MailboxId::INBOX, query.clone(), window).await?;
-        if found.pending == 0 {
-            return Ok(found);
-        }
-        // Not in time, or not at all: then what is known of the rest is searched, and how much that is will be said.
-        let _ = tokio::time::timeout(INDEXING, self.store.indexed()).await;
-        Ok(self.store.search(MailboxId::INBOX, query.clone(), window).await?)
-    }
-
     /// The newest message, or the newest that a query finds.
     pub(super) async fn latest(&self, request: &Request) -> Result<Option<sportello_store::MessageRow>, Failure> {
         let window = Window { start: Start::Newest, limit: 1 };
         let page = match form::text(request, "query").filter(|text| !text.trim().is_empty()) {
-            Some(text) => self.found(&understood(&text, request)?, window).await?.page,
+            Some(text) => mailbox::search(&self.store, &understood(&text, request)?, window).await?.page,
             None => self.store.page(MailboxId::INBOX, window).await?,
         };
         Ok(page.rows.into_iter().next())
@@ -72,9 +60,6 @@ pub(super) fn understood(text: &str, request: &Request) -> Result<Query, Failure
     }
     Ok(query)
 }
-
-/// How long a search waits for the index.
-const INDEXING: Duration = Duration::from_millis(500);
 
 /// The names of the one zone that is known.
 const UTC: &[&str] = &["UTC", "Etc/UTC", "GMT", "Etc/GMT", "Z"];

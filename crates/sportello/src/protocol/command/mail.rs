@@ -7,8 +7,8 @@ use serde_json::json;
 use sportello_net::Ended;
 use sportello_service::failure::{Class, Failure};
 use sportello_service::mailbox::letter::Letter;
-use sportello_service::mailbox::plain;
 use sportello_service::mailbox::structure::Limits;
+use sportello_service::mailbox::{self, plain};
 use sportello_store::{
     MailboxId, MessageId, MessageRow, Page, Query, Seen, Selection, Start, Store, StoredBody, Uid, Window,
 };
@@ -152,7 +152,7 @@ async fn find(store: &Store, list: List) -> Result<Listed, Failure> {
     match list.query {
         None => Ok(Listed { page: store.page(MailboxId::INBOX, list.window).await?, search: None }),
         Some(query) => {
-            let found = store.search(MailboxId::INBOX, query, list.window).await?;
+            let found = mailbox::search(store, &query, list.window).await?;
             Ok(Listed { page: found.page, search: Some(found.pending) })
         }
     }
