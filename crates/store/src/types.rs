@@ -39,12 +39,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The defaults: 64 MiB of memory, bodies of up to 64 KiB in it, 64 MiB of disk left alone.
+    /// The defaults: 64 MiB of memory, bodies of up to 128 KiB in it, 64 MiB of disk left alone.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
             memory_budget: 64 << 20,
-            memory_body: 64 << 10,
+            memory_body: 128 << 10,
             disk_reserve: 64 << 20,
             queue: 1024,
             read_time: Duration::from_secs(2),

@@ -12,7 +12,7 @@ const KIB: usize = 1 << 10;
 async fn a_message_comes_back_byte_for_byte_at_every_size() {
     let place = Place::new();
     let store = place.open();
-    let sizes = [0, 1, 4 * KIB, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 96 * KIB, 1024 * KIB, 5120 * KIB];
+    let sizes = [0, 1, 4 * KIB, 128 * KIB - 1, 128 * KIB, 128 * KIB + 1, 160 * KIB, 1024 * KIB, 5120 * KIB];
     let mut ids = Vec::new();
     for size in sizes {
         ids.push(deliver(&store, &bytes(size, size as u64), &format!("{size} bytes")).await.unwrap());
@@ -28,7 +28,7 @@ async fn a_message_comes_back_byte_for_byte_at_every_size() {
         assert!(read(&store, *id).await == bytes(size, size as u64), "{size} bytes are not those accepted");
         assert_eq!(store.verify(*id).await.unwrap(), Some(Verdict::Whole));
         let in_memory = matches!(store.body(*id).await.unwrap(), Some(StoredBody::Memory(_)));
-        assert_eq!(in_memory, size <= 64 * KIB, "{size}");
+        assert_eq!(in_memory, size <= 128 * KIB, "{size}");
     }
     store.close().await;
 }
@@ -104,8 +104,8 @@ async fn what_is_deleted_is_gone_and_its_numbers_are_not_given_again() {
     let place = Place::new();
     let store = place.open();
     let small = deliver(&store, &bytes(100, 1), "small").await.unwrap();
-    let large = deliver(&store, &bytes(70 * KIB, 2), "large").await.unwrap();
-    let kept = deliver(&store, &bytes(80 * KIB, 3), "kept").await.unwrap();
+    let large = deliver(&store, &bytes(140 * KIB, 2), "large").await.unwrap();
+    let kept = deliver(&store, &bytes(150 * KIB, 3), "kept").await.unwrap();
     store.set_seen(small, Seen::Yes).await.unwrap();
     let open_before = store.body(large).await.unwrap().unwrap();
     assert_eq!(store.delete(&[small, large, large, "999".parse().unwrap()]).await.unwrap(), 2);
@@ -116,14 +116,14 @@ async fn what_is_deleted_is_gone_and_its_numbers_are_not_given_again() {
         assert_eq!(store.verify(id).await.unwrap(), None);
         assert!(!store.set_seen(id, Seen::No).await.unwrap());
     }
-    assert_eq!(open_before.length(), 70 * KIB as u64, "whoever reads it reads on");
+    assert_eq!(open_before.length(), 140 * KIB as u64, "whoever reads it reads on");
     let inbox = &store.mailboxes().await.unwrap()[0];
-    assert_eq!((inbox.messages, inbox.unseen, inbox.bytes, inbox.uid_next), (1, 1, 80 * KIB as u64, Uid(4)));
+    assert_eq!((inbox.messages, inbox.unseen, inbox.bytes, inbox.uid_next), (1, 1, 150 * KIB as u64, Uid(4)));
     store.close().await;
     assert_eq!(place.names("blobs"), [kept.to_string()]);
 
     let store = place.open();
-    assert_eq!((store.figures().messages, store.figures().bytes), (1, 80 * KIB as u64), "the sums are kept");
+    assert_eq!((store.figures().messages, store.figures().bytes), (1, 150 * KIB as u64), "the sums are kept");
     assert_eq!(store.mailboxes().await.unwrap()[0].uid_next, Uid(4));
     store.delete(&[kept]).await.unwrap();
     let next = deliver(&store, b"x", "next").await.unwrap();

@@ -130,7 +130,7 @@ async fn write_until_killed(folder: &Path, first_seed: u64) {
         tasks.spawn_local(async move {
             for seed in (first_seed + lane..).step_by(AT_ONCE as usize) {
                 // One in eight is a file, so that kills meet the steps between spool, blobs and rows.
-                let length = if seed % 8 == 0 { 70_000 + seed as usize % 50_000 } else { seed as usize % 9_000 };
+                let length = if seed % 8 == 0 { 140_000 + seed as usize % 50_000 } else { seed as usize % 9_000 };
                 let id = deliver(&store, &bytes(length, seed), &seed.to_string()).await.unwrap();
                 let mut output = std::io::stdout().lock();
                 writeln!(output, "{id} {length} {seed}").unwrap();

@@ -24,12 +24,12 @@ async fn bodies_in_memory_are_drawn_from_the_budget_and_given_back() {
     assert_eq!(store.figures().memory_bytes, 0, "nothing before the first byte");
     body.write(&[1]).await.unwrap();
     assert_eq!(store.figures().memory_bytes, 4 << 10);
-    body.write(&vec![2; 64 * KIB - 1]).await.unwrap();
-    assert_eq!((store.figures().memory_bytes, store.figures().spooled), (64 << 10, 0));
+    body.write(&vec![2; 128 * KIB - 1]).await.unwrap();
+    assert_eq!((store.figures().memory_bytes, store.figures().spooled), (128 << 10, 0));
     body.write(&[3]).await.unwrap();
     assert_eq!(store.figures().spooled, 1, "one byte more than stays in memory");
     assert_eq!(store.figures().memory_bytes, 32 << 10, "a body in the spool keeps what it gathers, and no more");
-    assert_eq!(body.len(), 64 << 10 | 1);
+    assert_eq!(body.len(), 128 << 10 | 1);
     drop(body);
     store.close().await;
     assert_eq!(store.figures().memory_bytes, 0);
@@ -172,24 +172,24 @@ async fn a_full_disk_refuses_and_all_goes_on_once_there_is_room() {
         return;
     };
     let store = Store::open(Settings { disk_reserve: 0, ..disk.0.settings() }).unwrap();
-    let before = deliver(&store, &bytes(100 * KIB, 1), "before").await.unwrap();
+    let before = deliver(&store, &bytes(160 * KIB, 1), "before").await.unwrap();
     assert!(matches!(store.begin(Some(10 << 20)), Err(Error::DiskFull)), "declared");
     assert!(matches!(deliver(&store, &bytes(5120 * KIB, 2), "grown").await, Err(Error::DiskFull)), "undeclared");
 
     let promised = write(&store, &bytes(60 * KIB, 3)).await.unwrap();
-    let spooled = write(&store, &bytes(100 * KIB, 4)).await.unwrap();
+    let spooled = write(&store, &bytes(160 * KIB, 4)).await.unwrap();
     let filler = disk.fill();
     // The small one was promised its room by us; another program took it: SQLite finds out, and only this message is
     // refused.
     assert!(matches!(store.accept(accept_of(promised, "full")).await, Err(Error::DiskFull)));
     assert!(matches!(store.begin(None), Err(Error::DiskFull)));
     assert_eq!(store.figures().failed, None, "a full disk is not a failed store");
-    assert!(read(&store, before).await == bytes(100 * KIB, 1), "reading goes on");
+    assert!(read(&store, before).await == bytes(160 * KIB, 1), "reading goes on");
     drop(spooled);
     fs::remove_file(filler).unwrap();
 
-    let after = deliver(&store, &bytes(100 * KIB, 5), "after").await.unwrap();
-    assert!(read(&store, after).await == bytes(100 * KIB, 5));
+    let after = deliver(&store, &bytes(160 * KIB, 5), "after").await.unwrap();
+    assert!(read(&store, after).await == bytes(160 * KIB, 5));
     let subjects: Vec<_> = list(&store, None, 10).await.into_iter().map(|row| row.summary.subject).collect();
     assert_eq!(subjects, ["after", "before"], "nothing half stored");
     store.close().await;

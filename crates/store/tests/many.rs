@@ -13,7 +13,7 @@ async fn filled(place: &Place, messages: usize) -> (Store, Vec<MessageId>) {
     let mut ids = Vec::new();
     for number in 0..messages {
         // Every tenth is a file.
-        let length = if number % 10 == 9 { 70_000 } else { 10 };
+        let length = if number % 10 == 9 { 140_000 } else { 10 };
         ids.push(deliver(&store, &bytes(length, number as u64), &number.to_string()).await.unwrap());
     }
     (store, ids)

@@ -73,7 +73,7 @@ async fn run(seed: u64) {
         compare_searches(&store, &model, &mut dice, seed).await;
     }
     store.close().await;
-    let files = model.messages.values().filter(|message| message.size > 64 << 10).count();
+    let files = model.messages.values().filter(|message| message.size > 128 << 10).count();
     assert_eq!(place.names("blobs").len(), files, "seed {seed}");
 }
 
@@ -82,7 +82,7 @@ async fn operate(store: &Store, model: &mut Model, dice: &mut Dice) -> String {
     match dice.below(10) {
         0..=3 => {
             let subject = dice.some(&WORDS);
-            let size = if dice.below(8) == 0 { 70_000 } else { dice.below(3000) };
+            let size = if dice.below(8) == 0 { 140_000 } else { dice.below(3000) };
             let id = deliver(store, &bytes(size, 1), &subject.join(" ")).await.unwrap();
             model.deliver(id, subject, size);
             format!("deliver {id}")

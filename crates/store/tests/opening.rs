@@ -38,7 +38,7 @@ async fn nobody_else_may_look_in() {
     fs::create_dir(place.state()).unwrap();
     fs::set_permissions(place.state(), fs::Permissions::from_mode(0o755)).unwrap();
     let store = place.open();
-    deliver(&store, &bytes(70 * KIB, 1), "s").await.unwrap();
+    deliver(&store, &bytes(140 * KIB, 1), "s").await.unwrap();
     for folder in ["", "spool", "blobs"] {
         assert_eq!(mode(&place.state().join(folder)), 0o700, "{folder}");
     }
@@ -72,9 +72,9 @@ async fn missing_folders_above_are_made() {
 async fn what_a_crash_left_is_swept_and_what_is_not_ours_stays() {
     let place = Place::new();
     let store = place.open();
-    let kept = deliver(&store, &bytes(70 * KIB, 1), "kept").await.unwrap();
-    let lost = deliver(&store, &bytes(70 * KIB, 2), "lost").await.unwrap();
-    let bent = deliver(&store, &bytes(70 * KIB, 3), "bent").await.unwrap();
+    let kept = deliver(&store, &bytes(140 * KIB, 1), "kept").await.unwrap();
+    let lost = deliver(&store, &bytes(140 * KIB, 2), "lost").await.unwrap();
+    let bent = deliver(&store, &bytes(140 * KIB, 3), "bent").await.unwrap();
     let small = deliver(&store, b"small", "small").await.unwrap();
     store.close().await;
     let blobs = place.state().join("blobs");
@@ -88,7 +88,7 @@ async fn what_a_crash_left_is_swept_and_what_is_not_ours_stays() {
     let store = place.open();
     assert_eq!(place.names("spool"), Vec::<String>::new());
     assert_eq!(place.names("blobs"), [kept.to_string(), bent.to_string(), "README".to_owned()]);
-    assert!(read(&store, kept).await == bytes(70 * KIB, 1));
+    assert!(read(&store, kept).await == bytes(140 * KIB, 1));
     assert_eq!(list(&store, None, 10).await.len(), 4, "a row without its body is kept");
     assert!(matches!(store.body(lost).await, Err(Error::Damaged(_))));
     assert_eq!(store.verify(kept).await.unwrap(), Some(Verdict::Whole));
@@ -101,7 +101,7 @@ async fn what_a_crash_left_is_swept_and_what_is_not_ours_stays() {
 async fn a_fresh_database_is_not_put_before_old_bodies() {
     let place = Place::new();
     let store = place.open();
-    deliver(&store, &bytes(70 * KIB, 1), "s").await.unwrap();
+    deliver(&store, &bytes(140 * KIB, 1), "s").await.unwrap();
     store.close().await;
     let database = place.state().join("store.db");
     let aside = place.outer().join("aside.db");

@@ -26,16 +26,16 @@ async fn the_oldest_go_when_there_are_too_many_and_take_their_bodies_along() {
     let retention = Retention { most_messages: Some(3), ..Retention::default() };
     let store = Store::open(Settings { retention, ..place.settings() }).unwrap();
     for number in 0..3 {
-        deliver(&store, &bytes(70_000, number), "s").await.unwrap();
+        deliver(&store, &bytes(140_000, number), "s").await.unwrap();
     }
     store.indexed().await.unwrap();
     assert_eq!((store.figures().messages, store.figures().retired), (3, 0), "as many as are kept");
     for number in 3..8 {
-        deliver(&store, &bytes(70_000, number), "s").await.unwrap();
+        deliver(&store, &bytes(140_000, number), "s").await.unwrap();
     }
     left(&store, 3).await;
     assert_eq!(uids(&store).await, [8, 7, 6]);
-    assert_eq!((store.figures().bytes, store.figures().failed), (210_000, None));
+    assert_eq!((store.figures().bytes, store.figures().failed), (420_000, None));
     store.close().await;
     assert_eq!(store.figures().retired, 5);
     assert_eq!(place.names("blobs"), ["6", "7", "8"]);

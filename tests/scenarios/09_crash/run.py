@@ -87,7 +87,7 @@ class Ledger:
 
 def body(choice, token):
     """A message of a size that takes each way: a row, the spool, a file."""
-    size = choice.choice([200, 4_000, 4_000, 30_000, 64 << 10, 70_000, 400_000, 1_000_000])
+    size = choice.choice([200, 4_000, 4_000, 30_000, 128 << 10, 135_000, 400_000, 1_000_000])
     block = bytes(choice.choices(b"abcdefghijklmnopqrstuvwxyz0123456789", k=70)) + b"\r\n"
     return b"From: <s@example.org>\r\nSubject: %s\r\n\r\n" % token.encode() + block * (size // len(block) + 1)
 

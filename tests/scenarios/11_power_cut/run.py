@@ -17,9 +17,9 @@ LIVES = int(os.environ.get("FAULTS_LIVES", "3"))
 POINTS_KEPT = POINTS // 2 if LOADS == 1 else POINTS
 SENDERS = 8
 # Messages of each sender, and their sizes.
-MIXED = (12, [200, 4_000, 4_000, 30_000, 66_000, 90_000, 300_000])
+MIXED = (12, [200, 4_000, 4_000, 30_000, 132_000, 150_000, 300_000])
 # So many rows that their log is moved into the database meanwhile, and begun anew.
-ROWS = (50, [60_000, 60_000, 60_000, 500, 90_000])
+ROWS = (50, [60_000, 60_000, 60_000, 500, 150_000])
 # How much is kept where not all is: about as much in number as in bytes.
 KEEP_COUNT, KEEP_BYTES = 40, 3 << 20
 KEPT = ("--keep-count", KEEP_COUNT, "--keep-bytes", KEEP_BYTES)

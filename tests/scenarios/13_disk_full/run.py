@@ -96,7 +96,7 @@ with step("no room from any call on: every message is refused, reads go on, and 
 
 with step("no room for the index of search: that is its own affair, and mail is taken"):
     seam.rule(GROWING, errno.ENOSPC, FROM_THEN_ON, part="/search.db")
-    for size in (500, 70_000):
+    for size in (500, 140_000):
         same(client.send(size)[1], 250)
     until(seam.hits, "the index asks for room")
     same(client.send(500)[1], 250)
@@ -110,7 +110,7 @@ with step("no room for the index of search: that is its own affair, and mail is 
           "with room again all is found")
 
 with step("a mark and a deletion without room: 507 from the desk, -ERR from the commands, and both work later"):
-    token, code, _ = client.send(70_000)
+    token, code, _ = client.send(140_000)
     number = notes.accepted[token]
     # A row that the log's page holds already needs no room; so each call is refused in its turn, until one is not met.
     calls = 1
@@ -156,7 +156,7 @@ for what, part, size in (("the log of rows", "store.db-wal", 2_000), ("a body", 
         notes = Notes(seam)
         server = seam.server(web)
         client = Client(server, notes, "sync")
-        for each in (1_000, 100_000):
+        for each in (1_000, 200_000):
             same(client.send(each)[1], 250)
         seam.rule([SYNC], errno.EIO, ONCE, part=part)
         code, line = client.send(size)[1:]

@@ -211,7 +211,7 @@ with step("the wall clock jumps by days and decades, both ways, under load: no d
                 count = 0
                 while not stopping.is_set():
                     token, count = f"clock-{number}-{count}", count + 1
-                    body = text(choice, token, [1_000, 90_000])
+                    body = text(choice, token, [1_000, 150_000])
                     notes.note("sent", token)
                     code, line = send(session, body)
                     same(code, 250, line)

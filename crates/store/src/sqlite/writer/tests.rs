@@ -86,8 +86,8 @@ async fn a_bad_request_spoils_no_other_in_its_group() {
     let mut bench = Bench::new("isolation");
     let (first, first_answer) = bench.accept(10, 100).await;
     // The same number again: the row of the message is refused, after the counters of the mailbox were moved.
-    let (twin, twin_answer) = bench.accept(10, 70_000).await;
-    let (last, last_answer) = bench.accept(11, 70_000).await;
+    let (twin, twin_answer) = bench.accept(10, 140_000).await;
+    let (last, last_answer) = bench.accept(11, 140_000).await;
     let mut group = vec![first, twin, last];
     bench.work().commit(&mut group);
     assert!(group.is_empty());
@@ -97,10 +97,10 @@ async fn a_bad_request_spoils_no_other_in_its_group() {
     assert_eq!(bench.stored().await, [(11, 2, 3), (10, 1, 2)], "no UID and no MODSEQ is lost to the bad one");
     assert_eq!(bench.blobs(), ["11"], "the body of the bad one went with its rows");
     let ledger = bench.work().tools.ledgers[0];
-    assert_eq!((ledger.messages, ledger.unseen, ledger.bytes), (2, 2, 70_100));
+    assert_eq!((ledger.messages, ledger.unseen, ledger.bytes), (2, 2, 140_100));
     let figures = &bench.work().tools.bodies.counters;
     assert_eq!((figures.accepted.load(Ordering::Relaxed), figures.commits.load(Ordering::Relaxed)), (2, 1));
-    assert_eq!(figures.bytes.load(Ordering::Relaxed), 70_100);
+    assert_eq!(figures.bytes.load(Ordering::Relaxed), 140_100);
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_commit_that_fails_stops_all_writes_and_no_reads() {
 
     // The database may no longer be written, as if its disk had gone read-only.
     bench.work().tools.connection.pragma_update(None, "query_only", "ON").unwrap();
-    let (request, answer) = bench.accept(21, 70_000).await;
+    let (request, answer) = bench.accept(21, 140_000).await;
     bench.work().commit(&mut vec![request]);
     assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
     assert_eq!(
