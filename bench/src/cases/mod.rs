@@ -53,7 +53,7 @@ pub(crate) const CASES: &[Case] = &[
         http::among_idle(at, &Shape::kept(1 << 10, 32, 0.5).tail(), 8_000)
     }),
     unpinned("http-second-worker", "HTTP 1 KiB, two workers against one", |at| {
-        http::second_worker(at, &Shape::kept(1 << 10, 32, 1.0 / 1.1))
+        http::second_worker(at, &Shape::kept(1 << 10, 32, 0.91))
     }),
     case("ping", "PING, 50 connections", |at| ping::run(at, 1)),
     case("ping-16", "PING, 16 pipelined, 50 connections", |at| ping::run(at, 16)),
