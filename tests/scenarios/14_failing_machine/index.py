@@ -12,14 +12,25 @@ PAGE = 4096
 
 
 def damage(state, name, choice):
-    """Damages the index in a state folder."""
-    DAMAGES[name](state / "search.db", choice)
+    """Damages the index in a state folder, which may be in the making at this moment."""
+
+    def done():
+        try:
+            DAMAGES[name](state / "search.db", choice)
+        except FileNotFoundError:
+            return False
+        return True
+
+    until(done, f"{name}: there is an index")
 
 
 def is_open(server):
     """Whether the index in the state folder is the one that the server has open: of one that was removed or replaced it knows nothing."""
     path = server.state / "search.db"
-    return path.exists() and any(path.samefile(each) for each in Path(f"/proc/{server.pid}/fd").iterdir() if each.exists())
+    try:
+        return any(path.samefile(each) for each in Path(f"/proc/{server.pid}/fd").iterdir() if each.exists())
+    except FileNotFoundError:
+        return False
 
 
 def overwrite(path, choice, first=0, share=1.0):
