@@ -148,14 +148,15 @@ fn live() -> io::Result<()> {
 struct Handled {
     /// Never run: it is what tokio's handlers belong to, the one safe way we have to install any.
     _runtime: Runtime,
-    _signals: [io::Result<Signal>; 3],
+    _signals: [io::Result<Signal>; 4],
 }
 
 impl Handled {
     fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let within = runtime.enter();
-        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+        let signals =
+            [SignalKind::interrupt(), SignalKind::quit(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
         drop(within);
         Ok(Self { _runtime: runtime, _signals: signals })
     }

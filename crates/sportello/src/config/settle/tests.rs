@@ -162,7 +162,7 @@ fn every_directive_reaches_its_setting() {
 /// Everything for which the table names a default that can be written, written.
 const DEFAULTS: &str = r#"
 address "127.0.0.1"
-state "/tmp/s" { memory "64MiB" body="64KiB"; keep-free "64MiB" }
+state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB" }
 grace "10s"
 log info form=text
 slow-log "10ms" keep=128

@@ -38,7 +38,7 @@ pub(super) static ROWS: &[Row] = &[
         properties: &[optional(
             "body",
             Kind::Size(0, 1 << 30),
-            "\"64KiB\"",
+            "\"128KiB\"",
             "a longer message goes to the disk as it comes",
         )],
         doc: "How much of arriving messages may be in memory at once.",
