@@ -180,7 +180,9 @@ with step("the search index is overwritten, cut, removed or replaced under the s
     # And while no server runs: it starts, and says so.
     for name in choice.sample(sorted(DAMAGES), 3):
         server.kill()
-        damage(server.state, name, choice)
+        # It may have been killed while it made the index anew: then there is none.
+        if (server.state / "search.db").exists():
+            damage(server.state, name, choice)
         mail.server = server = Server(web, state=server.state)
         mail.all_found()
     damaged(mail, name)

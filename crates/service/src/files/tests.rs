@@ -301,8 +301,13 @@ async fn tags_tell_versions_apart() {
 /// How many POSIX locks are held on a file, by whomever.
 fn locks(path: &Path) -> usize {
     use std::os::unix::fs::MetadataExt;
-    let inode = format!(":{} ", fs::metadata(path).unwrap().ino());
-    fs::read_to_string("/proc/locks").unwrap().lines().filter(|line| line.contains(&inode)).count()
+    let file = fs::metadata(path).unwrap();
+    let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
+    let place = format!(" {major:02x}:{minor:02x}:{} ", file.ino());
+    let list = fs::read_to_string("/proc/locks").unwrap();
+    // While others lock, the list may say one twice, with another number in front.
+    let locks = list.lines().filter(|line| line.contains(&place)).filter_map(|line| line.split_once(' '));
+    locks.map(|(_, lock)| lock.trim()).collect::<std::collections::HashSet<_>>().len()
 }
 
 #[tokio::test]
