@@ -131,7 +131,8 @@ impl Run<'_> {
         let mut recent = sites.recent();
         // What was read lately was measured by the usual limits.
         let may_be_known = *self.limits == Limits::default();
-        if let Some(plain) = recent.find(input, self.reach).filter(|_| may_be_known) {
+        let known = if may_be_known { recent.find(input, self.reach) } else { None };
+        if let Some(plain) = known {
             let file = plain.files.hot(plain.path(), self.arrival.batch).ok_or(Halt::Ask)?;
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
