@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::panic::resume_unwind;
@@ -21,12 +21,26 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local, yield_now};
 
-use crate::channel::Channel;
+use crate::channel::{Channel, Speaker};
 use crate::connection::{Connection, UNIX_PEER};
 use crate::counters::WorkerCounters;
-use crate::deadline::TICK;
+use crate::deadline::{Deadlines, TICK};
 use crate::limit::Limit;
 use crate::registry::{ConnectionReport, Entry, Phase, Registry};
+
+/// A channel on a loopback address, on a port of the kernel's choice where it is bound.
+pub fn channel(speaker: Speaker, deadlines: Deadlines) -> Channel {
+    Channel {
+        index: 0,
+        name: "simulated".into(),
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        loopback: true,
+        speaker,
+        deadlines,
+        most_connections: 100,
+        backlog: 16,
+    }
+}
 
 /// One worker and one channel in simulated time.
 pub struct Simulation {

@@ -347,7 +347,7 @@ fn start_runner(spawner: SpawnerHandle, settings: &Settings) -> Result<Runner, S
 #[cfg(test)]
 mod tests {
     use sportello_net::simulation;
-    use sportello_net::{Channel, Deadlines, Speaker};
+    use sportello_net::{Deadlines, Speaker};
 
     use super::*;
 
@@ -356,16 +356,7 @@ mod tests {
 
     #[test]
     fn the_task_of_a_connection_is_small() {
-        let channel = Channel {
-            index: 0,
-            name: "web".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker: Speaker::Client,
-            deadlines: Deadlines::default(),
-            most_connections: 10,
-            backlog: 10,
-        };
+        let channel = simulation::channel(Speaker::Client, Deadlines::default());
         simulation::run(channel, async |simulation| {
             let services = Services { channels: Vec::new() };
             let client = simulation.connect(|connection| {

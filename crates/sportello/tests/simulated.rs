@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sportello::protocol::{http, smtp};
 use sportello_net::simulation::{self, Client};
-use sportello_net::{Channel, Deadlines, Speaker};
+use sportello_net::{Deadlines, Speaker};
 use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
 use sportello_store::{Settings, Store};
@@ -17,19 +17,6 @@ use sportello_wire::http1::Limits;
 
 const SECOND: Duration = Duration::from_secs(1);
 const TICK: Duration = sportello_net::deadline::TICK;
-
-fn channel(speaker: Speaker, deadlines: Deadlines) -> Channel {
-    Channel {
-        index: 0,
-        name: "simulated".into(),
-        address: "127.0.0.1:0".parse().unwrap(),
-        loopback: true,
-        speaker,
-        deadlines,
-        most_connections: 10,
-        backlog: 10,
-    }
-}
 
 /// A folder of its own for each test; removed when the test went well.
 struct Folder(PathBuf);
@@ -56,7 +43,7 @@ impl Drop for Folder {
 fn mail(act: impl AsyncFnOnce(&simulation::Simulation, &Store, Rc<smtp::Service>)) {
     let folder = Folder::new();
     let store = Store::open(Settings::new(&folder.0)).unwrap();
-    simulation::run(channel(Speaker::Server, Deadlines::default()), async |simulation| {
+    simulation::run(simulation::channel(Speaker::Server, Deadlines::default()), async |simulation| {
         let policy = Arc::new(smtp::Policy::new(&smtp::Settings::default()));
         let service = smtp::Service::new(store.clone(), "mx.example.org", policy, Default::default());
         act(simulation, &store, Rc::new(service)).await;
@@ -119,7 +106,7 @@ fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(
         std::thread::yield_now();
     }
     let root = Arc::new(Root::open(&folder.0).unwrap());
-    simulation::run(channel(Speaker::Client, deadlines), async |simulation| {
+    simulation::run(simulation::channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());
         let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
         let service = Rc::new(http::Service { served, limits });
@@ -200,7 +187,7 @@ fn a_line_without_an_end_is_refused_at_its_bound_wherever_it_is_cut() {
 fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
     let folder = Folder::new();
     let store = Store::open(Settings::new(&folder.0)).unwrap();
-    simulation::run(channel(Speaker::Client, Deadlines::default()), async |simulation| {
+    simulation::run(simulation::channel(Speaker::Client, Deadlines::default()), async |simulation| {
         let observer = Arc::new(|| Box::pin(async { Default::default() }) as _);
         let desk = Rc::new(http::Served::Desk(Desk::new(store.clone(), observer, Default::default())));
         let limits = http::Limits { body: 2_000, ..Default::default() };

@@ -101,16 +101,7 @@ impl Ground {
 
 /// The command channel's waits, as `serve` has them.
 fn channel() -> Channel {
-    Channel {
-        index: 0,
-        name: "commands".into(),
-        address: "127.0.0.1:0".parse().unwrap(),
-        loopback: true,
-        speaker: Speaker::ClientWhenItWants,
-        deadlines: config::deadlines(&Role::Command(Limits::default())),
-        most_connections: 10,
-        backlog: 10,
-    }
+    simulation::channel(Speaker::ClientWhenItWants, config::deadlines(&Role::Command(Limits::default())))
 }
 
 impl House<'_> {

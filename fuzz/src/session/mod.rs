@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use sportello_net::deadline::TICK;
 use sportello_net::simulation::{Client, Simulation};
-use sportello_net::{Channel, Connection, Deadlines, Speaker};
+use sportello_net::{Connection, Deadlines, Speaker};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -100,16 +100,7 @@ impl Loop {
     fn new(speaker: Speaker) -> Self {
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         let tasks = LocalSet::new();
-        let channel = Channel {
-            index: 0,
-            name: "fuzz".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker,
-            deadlines: DEADLINES,
-            most_connections: 4,
-            backlog: 4,
-        };
+        let channel = sportello_net::simulation::channel(speaker, DEADLINES);
         let simulation = tasks.block_on(&runtime, async { Simulation::new(channel) });
         Self { simulation, tasks, runtime }
     }

@@ -22,16 +22,7 @@ const DEADLINES: Deadlines = Deadlines {
 };
 
 fn channel(deadlines: Deadlines) -> Channel {
-    Channel {
-        index: 0,
-        name: "echo".into(),
-        address: "127.0.0.1:0".parse().unwrap(),
-        loopback: true,
-        speaker: Speaker::ClientWhenItWants,
-        deadlines,
-        most_connections: 10,
-        backlog: 10,
-    }
+    simulation::channel(Speaker::ClientWhenItWants, deadlines)
 }
 
 /// How a session ended, by its own account.

@@ -165,16 +165,7 @@ mod tests {
     use super::*;
 
     fn channel() -> Channel {
-        Channel {
-            index: 0,
-            name: "commands".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker: Speaker::ClientWhenItWants,
-            deadlines: Deadlines::default(),
-            most_connections: 10,
-            backlog: 10,
-        }
+        simulation::channel(Speaker::ClientWhenItWants, Deadlines::default())
     }
 
     /// One that was killed while many short things are done for it, one after the other.

@@ -84,7 +84,7 @@ fn add(whole: &mut Vec<u8>, piece: &[u8], share: &mut Share<'_>) -> Result<(), S
 #[cfg(test)]
 mod tests {
     use sportello_net::simulation::{self, Client};
-    use sportello_net::{Channel, Deadlines, Speaker};
+    use sportello_net::{Deadlines, Speaker};
 
     use super::super::budget::{Budget, FREE};
     use super::*;
@@ -115,16 +115,7 @@ mod tests {
 
     #[test]
     fn a_body_for_which_there_is_no_memory_is_refused_until_another_is_gone() {
-        let channel = Channel {
-            index: 0,
-            name: "desk".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker: Speaker::Client,
-            deadlines: Deadlines::default(),
-            most_connections: 10,
-            backlog: 10,
-        };
+        let channel = simulation::channel(Speaker::Client, Deadlines::default());
         simulation::run(channel, async |simulation| {
             let spent = Spent.to_string();
             let mut large = simulation.connect(|connection| take(connection, 2 * FREE));

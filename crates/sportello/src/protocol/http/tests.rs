@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sportello_net::limit::Limit;
-use sportello_net::{Channel, Deadlines, Listener, Serve, Speaker, Workers};
+use sportello_net::{Deadlines, Listener, Serve, Speaker, Workers};
 use sportello_service::files::settings::{CacheRule, Caching, ErrorPages, HiddenNames, Listings};
 use sportello_service::files::{Files, Root, Settings};
 
@@ -55,16 +55,7 @@ impl House {
         fs::write(folder.join("b"), "second").unwrap();
         fs::write(folder.join("medium"), vec![b'm'; COPY_BELOW]).unwrap();
         fs::write(folder.join("large"), vec![b'l'; 1_000_000]).unwrap();
-        let channel = Channel {
-            index: 0,
-            name: "web".into(),
-            address: "127.0.0.1:0".parse().unwrap(),
-            loopback: true,
-            speaker: Speaker::Client,
-            deadlines,
-            most_connections: 100,
-            backlog: 100,
-        };
+        let channel = sportello_net::simulation::channel(Speaker::Client, deadlines);
         let listener = Listener::bind(channel, 1).unwrap();
         let address = listener.channel().address;
         let place = folder.clone();

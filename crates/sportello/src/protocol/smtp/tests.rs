@@ -45,16 +45,7 @@ fn server_with(settings: Settings, deadlines: Deadlines) -> Server {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("sportello-smtp-{}-{number}", std::process::id()));
     let store = Store::open(sportello_store::Settings::new(&folder)).unwrap();
-    let channel = Channel {
-        index: 0,
-        name: "mail".into(),
-        address: SocketAddr::from(([127, 0, 0, 1], 0)),
-        loopback: true,
-        speaker: Speaker::Server,
-        deadlines,
-        most_connections: 100,
-        backlog: 16,
-    };
+    let channel = Channel { name: "mail".into(), ..sportello_net::simulation::channel(Speaker::Server, deadlines) };
     let listener = Listener::bind(channel, 1).unwrap();
     let address = listener.channel().address;
     let mail = store.clone();

@@ -11,16 +11,7 @@ use crate::config::{Role, usual};
 
 /// The mail channel's waits, as `serve` has them.
 fn channel() -> Channel {
-    Channel {
-        index: 0,
-        name: "mail".into(),
-        address: SocketAddr::from(([127, 0, 0, 1], 25)),
-        loopback: true,
-        speaker: Speaker::Server,
-        deadlines: usual::deadlines(&Role::Smtp(Settings::default())),
-        most_connections: 100,
-        backlog: 16,
-    }
+    simulation::channel(Speaker::Server, usual::deadlines(&Role::Smtp(Settings::default())))
 }
 
 /// A service with a store of its own, and where simulated clients reach it.
