@@ -27,6 +27,7 @@ class Sleeper:
         self.socket.connect(("127.0.0.1", port))
         self.socket.sendall(first)
         self.drip, self.receive = drip, receive
+        self.known = False
         self.thread = threading.Thread(target=self._wait, daemon=True)
         self.thread.start()
 
@@ -52,9 +53,12 @@ class Sleeper:
         self.after = time.monotonic() - self.started
 
     def _forgotten(self):
-        """Whether the server has given this connection up. Who does not read does not see its end either."""
+        """Whether the server has known this connection and given it up. Who does not read does not see its end either."""
         mine = "%s:%d" % self.socket.getsockname()
-        return not any(each["peer"] == mine for each in server.api("/api/v1/status")["connections"])
+        known = any(each["peer"] == mine for each in server.api("/api/v1/status")["connections"])
+        ended = self.known and not known
+        self.known = self.known or known
+        return ended
 
 
 # They take half a minute, so they all begin here and are looked at last. (The deadlines of mail are minutes, as RFC 5321
