@@ -3,6 +3,7 @@
 //! It is read before it is registered with the reactor, so a client that asks one thing and leaves costs no registration.
 //! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
 
+mod secure;
 mod write;
 
 use std::cell::Cell;
@@ -29,6 +30,7 @@ use crate::limit::{Permit, SourcePermit};
 use crate::registry::{Entry, Phase, Registry};
 use crate::sys;
 use crate::tcp_info::TcpInfo;
+use crate::tls::Session;
 
 /// Why a connection can no longer be read or written.
 #[derive(Debug, Error)]
@@ -45,6 +47,12 @@ pub enum Ended {
     /// Somebody here closed it.
     #[error("the connection was closed from this side")]
     Killed,
+    /// The two do not agree on how to encrypt, or what came was not encrypted as agreed.
+    #[error("TLS failed")]
+    Tls(#[source] rustls::Error),
+    /// Its source shakes hands too often.
+    #[error("the peer shakes hands too often")]
+    TooOften,
     /// The kernel says something else.
     #[error("the connection failed")]
     Io(#[source] io::Error),
@@ -96,6 +104,8 @@ enum Socket {
 /// One accepted connection. Dropping it closes the socket.
 pub struct Connection {
     socket: Socket,
+    /// What is between the socket and the session, where it is encrypted.
+    tls: Option<Box<Session>>,
     registry: Rc<Registry>,
     entry: Rc<Entry>,
     key: usize,
@@ -131,6 +141,7 @@ impl Connection {
         let key = registry.insert(&entry);
         Self {
             socket: Socket::Fresh(socket),
+            tls: None,
             registry,
             entry,
             key,
@@ -366,6 +377,9 @@ impl Connection {
         if self.entry.killed.get() {
             return Poll::Ready(Err(Ended::Killed));
         }
+        if self.tls.is_some() {
+            return self.poll_read_secure(context, buffer, wait);
+        }
         if self.ask_socket || matches!(self.socket, Socket::Fresh(_)) {
             // A read past the reactor spends no budget by itself: a peer whose bytes never run dry would own the worker.
             let budget = ready!(poll_proceed(context));
@@ -457,7 +471,10 @@ impl Connection {
         Ok(())
     }
 
-    fn shutdown(&self) -> io::Result<()> {
+    fn shutdown(&mut self) -> io::Result<()> {
+        if let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) {
+            session.end(stream);
+        }
         let socket = match &self.socket {
             Socket::Fresh(socket) => socket.as_fd(),
             Socket::Registered(stream) => stream.as_fd(),

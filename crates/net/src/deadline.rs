@@ -11,6 +11,8 @@ pub const TICK: Duration = Duration::from_millis(100);
 /// The waits of one channel. Zero would mean "never wait"; there is no "for ever".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
+    /// For a TLS handshake, from its beginning to its end.
+    pub handshake: Duration,
     /// From accept to the first byte.
     pub first_byte: Duration,
     /// From an answer to the first byte of the next request.
@@ -30,6 +32,7 @@ pub struct Deadlines {
 impl Default for Deadlines {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             first_byte: Duration::from_secs(30),
             idle: Duration::from_secs(75),
             between_bytes: Duration::from_secs(30),
@@ -44,6 +47,8 @@ impl Default for Deadlines {
 /// Which wait was too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deadline {
+    /// The TLS handshake was not over.
+    Handshake,
     /// No byte came after accept.
     FirstByte,
     /// No further request came.

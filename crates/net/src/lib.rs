@@ -23,6 +23,7 @@ pub mod simulation;
 mod socket_file;
 mod sys;
 pub mod tcp_info;
+pub mod tls;
 pub mod worker;
 
 pub use buffer::Buffer;

@@ -25,6 +25,7 @@ const fn seconds(seconds: u64) -> Duration {
 }
 
 const DEADLINES: Deadlines = Deadlines {
+    handshake: Duration::from_secs(10),
     first_byte: seconds(3),
     idle: seconds(4),
     between_bytes: seconds(3),

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::{Connection, Ended, Socket, Wait};
 use crate::deadline::{Deadline, Tick, rate_due, ticks};
 use crate::registry::Phase;
+use crate::tls::Session;
 
 /// How many bytes `sendfile` is asked for at once, so that one large answer does not keep the others waiting.
 const SENDFILE_STEP: usize = 512 * 1024;
@@ -47,7 +48,7 @@ impl Connection {
                 }
             }
             if held == 0 {
-                return Ok(());
+                return self.send_all_encrypted().await;
             }
             let mut count = self.write_some(&window[..held], since, moved).await?;
             moved += count as u64;
@@ -81,6 +82,9 @@ impl Connection {
     /// # Errors
     /// When the peer does not read, and [`Ended::Io`] of kind `UnexpectedEof` when the file has become shorter.
     pub async fn send_file(&mut self, file: &File, start: u64, length: u64) -> Result<(), Ended> {
+        if self.is_secure() {
+            return Box::pin(self.send_file_encrypted(file, start, length)).await;
+        }
         let since = self.registry.now();
         let mut offset = start;
         let end = start.saturating_add(length);
@@ -88,7 +92,7 @@ impl Connection {
             let step = usize::try_from(end - offset).unwrap_or(SENDFILE_STEP).min(SENDFILE_STEP);
             self.register()?;
             let before = offset;
-            let sent = self.when_writable(since, offset - start, |stream| {
+            let sent = self.when_writable(since, offset - start, |stream, _| {
                 let mut position = before;
                 stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(&mut position), step)?))
             });
@@ -110,9 +114,10 @@ impl Connection {
         }
         self.register()?;
         let count = self
-            .when_writable(since, moved, |stream| match parts {
-                [part] => stream.try_write(part),
-                _ => stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)]),
+            .when_writable(since, moved, |stream, session| match (session, parts) {
+                (Some(session), _) => session.give(stream, parts),
+                (None, [part]) => stream.try_write(part),
+                (None, _) => stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)]),
             })
             .await?;
         self.sent(count);
@@ -120,6 +125,11 @@ impl Connection {
     }
 
     fn write_now(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
+        if let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) {
+            let count = session.give(stream, parts)?;
+            self.sent(count);
+            return Ok(count);
+        }
         let count = match (&self.socket, parts) {
             (Socket::Fresh(socket), [part]) => rustix::net::send(socket, part, SendFlags::NOSIGNAL)?,
             (Socket::Fresh(socket), _) => rustix::io::writev(socket, &slices(parts)[..parts.len().min(PARTS_AT_ONCE)])?,
@@ -134,11 +144,11 @@ impl Connection {
     }
 
     /// Repeats `attempt` until the socket takes something, for as long as a peer may keep us waiting.
-    async fn when_writable(
+    pub(super) async fn when_writable(
         &mut self,
         since: Tick,
         moved: u64,
-        mut attempt: impl FnMut(&TcpStream) -> io::Result<usize>,
+        mut attempt: impl FnMut(&TcpStream, Option<&mut Session>) -> io::Result<usize>,
     ) -> Result<usize, Ended> {
         let deadlines = &self.entry.channel.deadlines;
         let progress = self.registry.now().saturating_add(ticks(deadlines.write));
@@ -151,7 +161,7 @@ impl Connection {
             }
             let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Err(Ended::Closed)) };
             while let Poll::Ready(ready) = stream.poll_write_ready(context) {
-                match ready.and_then(|()| attempt(stream)) {
+                match ready.and_then(|()| attempt(stream, self.tls.as_deref_mut())) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     result => return Poll::Ready(result.map_err(Ended::from)),
                 }

@@ -74,6 +74,7 @@ pub fn deadlines(role: &Role) -> Deadlines {
             write: seconds(60),
             rate_grace: seconds(180),
             minimum_rate: 64,
+            ..Deadlines::default()
         },
         // Clients keep connections in pools for long.
         Role::Command(_) => Deadlines {

@@ -84,7 +84,7 @@ impl<'s> Session<'s> {
         };
         let word = match ended {
             Ended::Closed => return Parting::Drop,
-            Ended::TimedOut(Deadline::Write) | Ended::Io(_) => {
+            Ended::TimedOut(Deadline::Write | Deadline::Handshake) | Ended::Io(_) | Ended::Tls(_) | Ended::TooOften => {
                 tracing::debug!(connection = self.connection.id(), %ended, "a client of the command channel is gone");
                 return Parting::Drop;
             }

@@ -89,7 +89,12 @@ impl<'s> Conversation<'s> {
         match ended {
             Ok(()) => {}
             Err(Ended::Closed) => return Parting::Drop,
-            Err(ended @ (Ended::TimedOut(Deadline::Write) | Ended::Io(_))) => {
+            Err(
+                ended @ (Ended::TimedOut(Deadline::Write | Deadline::Handshake)
+                | Ended::Io(_)
+                | Ended::Tls(_)
+                | Ended::TooOften),
+            ) => {
                 tracing::debug!(connection = self.connection.id(), %ended, "an SMTP client is gone");
                 return Parting::Drop;
             }

@@ -1,0 +1,151 @@
+//! TLS on a connection: the handshake, reading, and what must be sent before more is written.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::task::{Context, Poll};
+
+use super::{Connection, Ended, Socket, Wait};
+use crate::buffer::Buffer;
+use crate::deadline::{Deadline, ticks};
+use crate::registry::Phase;
+use crate::tls::{FillError, Secured, Session, Taken, Terms, UNSENT_MOST};
+
+impl Connection {
+    /// Shakes hands on these terms; from here on everything is encrypted. Nothing that was read before may be used after it.
+    ///
+    /// # Errors
+    /// When the two do not agree, when that takes too long, and when its source has shaken hands too often.
+    pub async fn secure(&mut self, terms: &Terms) -> Result<Secured, Ended> {
+        terms.admit(self.entry.peer.ip()).map_err(|_| Ended::TooOften)?;
+        self.register()?;
+        self.tls = Some(Box::new(Session::new()));
+        let due = self.registry.now().saturating_add(ticks(self.entry.channel.deadlines.handshake));
+        let wait = Wait { due, kind: Deadline::Handshake, until: Phase::Over };
+        self.entry.forget_wait();
+        poll_fn(|context| self.poll_handshake(context, terms, wait)).await?;
+        self.entry.arrived(self.registry.now());
+        self.tls.as_ref().and_then(|session| session.secured()).ok_or(Ended::Closed)
+    }
+
+    /// Whether it is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// What was agreed on, where it is encrypted.
+    pub fn secured(&self) -> Option<Secured> {
+        self.tls.as_ref()?.secured()
+    }
+
+    fn poll_handshake(&mut self, context: &mut Context<'_>, terms: &Terms, wait: Wait) -> Poll<Result<(), Ended>> {
+        loop {
+            if self.entry.killed.get() {
+                return Poll::Ready(Err(Ended::Killed));
+            }
+            self.send_on(context)?;
+            let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else {
+                return Poll::Ready(Err(Ended::Closed));
+            };
+            if !session.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if stream.poll_read_ready(context)?.is_pending() {
+                return match self.pending(context, wait) {
+                    Some(ended) => Poll::Ready(Err(ended)),
+                    None => Poll::Pending,
+                };
+            }
+            match session.fill(stream, Some(terms)) {
+                Ok(0) => return Poll::Ready(Err(Ended::Closed)),
+                result => filled(result)?,
+            }
+        }
+    }
+
+    /// As [`Connection::poll_read`], where it is encrypted.
+    pub(super) fn poll_read_secure(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+        wait: Wait,
+    ) -> Poll<Result<usize, Ended>> {
+        loop {
+            // What was answered goes on its way while more is waited for.
+            self.send_on(context)?;
+            let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else {
+                return Poll::Ready(Err(Ended::Closed));
+            };
+            let Some(room) = buffer.room() else { return Poll::Ready(Ok(0)) };
+            match session.take(room) {
+                Taken::Bytes(count) => {
+                    self.received(count);
+                    return Poll::Ready(Ok(count));
+                }
+                Taken::End => return Poll::Ready(Ok(0)),
+                Taken::Nothing => {}
+            }
+            if stream.poll_read_ready(context)?.is_pending() {
+                return self.pend_reading(context, buffer, wait);
+            }
+            filled(session.fill(stream, None))?;
+        }
+    }
+
+    /// Sends what is encrypted, as far as the socket takes it; the rest when it takes more.
+    fn send_on(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else { return Ok(()) };
+        while session.has_unsent() {
+            match stream.poll_write_ready(context) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return Ok(()),
+            }
+            match session.flush(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => result?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all that is encrypted is with the kernel.
+    pub(super) async fn send_all_encrypted(&mut self) -> Result<(), Ended> {
+        if self.tls.as_ref().is_some_and(|session| session.has_unsent()) {
+            let since = self.registry.now();
+            let flush = self.when_writable(since, 0, |stream, session| {
+                session.map_or(Ok(()), |session| session.flush(stream)).map(|()| 0)
+            });
+            flush.await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Connection::send_file`], where it is encrypted.
+    pub(super) async fn send_file_encrypted(&mut self, file: &File, start: u64, length: u64) -> Result<(), Ended> {
+        let end = start.saturating_add(length);
+        let mut offset = start;
+        let mut piece = vec![0; UNSENT_MOST];
+        while offset < end {
+            let step = usize::try_from(end - offset).unwrap_or(UNSENT_MOST).min(UNSENT_MOST);
+            let count = file.read_at(&mut piece[..step], offset)?;
+            if count == 0 {
+                return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.write_all(&piece[..count]).await?;
+            offset += count as u64;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+fn filled(result: Result<usize, FillError>) -> Result<(), Ended> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(FillError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(FillError::Io(error)) => Err(error.into()),
+        Err(FillError::Tls(error)) => Err(Ended::Tls(error)),
+        Err(FillError::Failed) => Err(Ended::Closed),
+    }
+}

@@ -1,0 +1,232 @@
+//! One connection's TLS: what was decrypted and not yet taken, what was encrypted and not yet sent.
+
+use std::io::{self, BufRead, Read, Write};
+
+use rustls::pki_types::CertificateDer;
+use rustls::server::{Acceptor, ServerConnection};
+use rustls::{Error as TlsError, ProtocolVersion};
+use tokio::net::TcpStream;
+
+use super::{Terms, UNSENT_MOST};
+
+/// What both sides agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// The name that the client asked for, in lower case.
+    pub name: Option<String>,
+    /// The protocol that was agreed on, by its ALPN name.
+    pub protocol: Option<Vec<u8>>,
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: &'static str,
+    /// The name of the cipher suite.
+    pub suite: String,
+    /// The client's own certificate, checked against the authorities of the channel.
+    pub client: Option<CertificateDer<'static>>,
+}
+
+/// A session whose handshake is under way or over.
+pub(crate) struct Session {
+    state: State,
+}
+
+enum State {
+    /// Nothing but the client's greeting is read.
+    Greeting(Acceptor),
+    Agreed(ServerConnection),
+    /// Between the two, and after a greeting that was none.
+    Failed,
+}
+
+/// What was taken of the decrypted bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Bytes(usize),
+    /// The peer said that it sends nothing more.
+    End,
+    /// There are none yet.
+    Nothing,
+}
+
+/// The socket as rustls reads and writes it: what is not there yet is an error of kind `WouldBlock`.
+struct Raw<'s>(&'s TcpStream);
+
+impl Read for Raw<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.try_read(buffer)
+    }
+}
+
+impl Write for Raw<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(parts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Session {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Greeting(Acceptor::default()) }
+    }
+
+    /// Whether the two have not agreed yet, or something of the agreement is still to be sent.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match &self.state {
+            State::Agreed(session) => session.is_handshaking() || session.wants_write(),
+            _ => true,
+        }
+    }
+
+    /// Appends decrypted bytes to `room`, as many as it has capacity for.
+    pub(crate) fn take(&mut self, room: &mut Vec<u8>) -> Taken {
+        let State::Agreed(session) = &mut self.state else { return Taken::Nothing };
+        let mut reader = session.reader();
+        let taken = match reader.fill_buf() {
+            Ok([]) => return Taken::End,
+            Ok(bytes) => {
+                let count = bytes.len().min(room.capacity() - room.len());
+                room.extend_from_slice(&bytes[..count]);
+                count
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Taken::Nothing,
+            // The peer closed without saying so (RFC 8446 §6.1): as good as its end, for a protocol that frames its messages.
+            Err(_) => return Taken::End,
+        };
+        reader.consume(taken);
+        Taken::Bytes(taken)
+    }
+
+    /// Reads from the socket what is there, and decrypts it. `Ok(0)`: the peer closed.
+    pub(crate) fn fill(&mut self, stream: &TcpStream, terms: Option<&Terms>) -> Result<usize, FillError> {
+        let mut raw = Raw(stream);
+        match &mut self.state {
+            State::Agreed(session) => {
+                let count = session.read_tls(&mut raw)?;
+                let processed = session.process_new_packets();
+                // Also the alert that says what was wrong, as far as it can be said.
+                let _ = flush(session, stream);
+                processed?;
+                Ok(count)
+            }
+            State::Greeting(acceptor) => {
+                let count = acceptor.read_tls(&mut raw)?;
+                match acceptor.accept() {
+                    Ok(None) => {}
+                    Ok(Some(accepted)) => {
+                        let Some(terms) = terms else { return Err(FillError::Failed) };
+                        let config = terms.choose(&accepted.client_hello());
+                        self.state = State::Failed;
+                        match accepted.into_connection(config) {
+                            Ok(mut session) => {
+                                session.set_buffer_limit(Some(UNSENT_MOST));
+                                let _ = flush(&mut session, stream);
+                                self.state = State::Agreed(session);
+                            }
+                            Err((error, mut alert)) => {
+                                let _ = alert.write_all(&mut raw);
+                                return Err(error.into());
+                            }
+                        }
+                    }
+                    Err((error, mut alert)) => {
+                        let _ = alert.write_all(&mut raw);
+                        self.state = State::Failed;
+                        return Err(error.into());
+                    }
+                }
+                Ok(count)
+            }
+            State::Failed => Err(FillError::Failed),
+        }
+    }
+
+    /// Encrypts as much of `parts` as may wait for the socket, and sends what the socket takes; how many bytes of `parts` that
+    /// were. An error of kind `WouldBlock`: none, until the socket takes more.
+    pub(crate) fn give(&mut self, stream: &TcpStream, parts: &[&[u8]]) -> io::Result<usize> {
+        let State::Agreed(session) = &mut self.state else { return Err(io::ErrorKind::NotConnected.into()) };
+        flush(session, stream)?;
+        let mut given = 0;
+        for part in parts {
+            let count = session.writer().write(part)?;
+            given += count;
+            if count < part.len() {
+                break;
+            }
+        }
+        match flush(session, stream) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(given),
+        }
+    }
+
+    /// Whether something is encrypted and not sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        matches!(&self.state, State::Agreed(session) if session.wants_write())
+    }
+
+    /// Sends what is encrypted. An error of kind `WouldBlock`: not all of it yet.
+    pub(crate) fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+        match &mut self.state {
+            State::Agreed(session) => flush(session, stream),
+            _ => Ok(()),
+        }
+    }
+
+    /// Says that nothing more will be sent.
+    pub(crate) fn end(&mut self, stream: &TcpStream) {
+        if let State::Agreed(session) = &mut self.state {
+            session.send_close_notify();
+            // What does not fit now need not be said: the end of the stream follows.
+            let _ = flush(session, stream);
+        }
+    }
+
+    /// What was agreed on, once it was.
+    pub(crate) fn secured(&self) -> Option<Secured> {
+        let State::Agreed(session) = &self.state else { return None };
+        Some(Secured {
+            name: session.server_name().map(str::to_owned),
+            protocol: session.alpn_protocol().map(<[u8]>::to_vec),
+            version: match session.protocol_version()? {
+                ProtocolVersion::TLSv1_3 => "TLSv1.3",
+                _ => "TLSv1.2",
+            },
+            suite: session.negotiated_cipher_suite()?.suite().as_str()?.to_owned(),
+            client: session.peer_certificates().and_then(|chain| chain.first()).map(|own| own.clone().into_owned()),
+        })
+    }
+}
+
+fn flush(session: &mut ServerConnection, stream: &TcpStream) -> io::Result<()> {
+    while session.wants_write() {
+        session.write_tls(&mut Raw(stream))?;
+    }
+    Ok(())
+}
+
+/// Why nothing could be read.
+#[derive(Debug)]
+pub(crate) enum FillError {
+    Io(io::Error),
+    Tls(TlsError),
+    /// It has failed before.
+    Failed,
+}
+
+impl From<io::Error> for FillError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<TlsError> for FillError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
