@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificates;
 pub mod conversations;
 pub mod desk;
 pub mod failure;
