@@ -53,6 +53,12 @@ impl Store {
     pub const MOST_DELETED: usize = 1000;
     /// The most messages of one transaction where an operation is for any number of them.
     pub const STEP: usize = bulk::STEP;
+    /// The most secrets.
+    pub const MOST_SECRETS: usize = 10_000;
+    /// The most bytes of one secret.
+    pub const LARGEST_SECRET: usize = 1 << 20;
+    /// The most bytes of a secret's name.
+    pub const LONGEST_SECRET_NAME: usize = 300;
 
     /// Opens the store: makes or migrates it, takes the lock, sweeps what a crash left, starts the threads. Blocks.
     ///
@@ -220,6 +226,36 @@ impl Store {
             self.inner.writer.ask(|asker| Request::Delete(ids, asker)).await
         })
         .await
+    }
+
+    /// What the server keeps for itself by this name: a key, a certificate, an account at a CA.
+    pub async fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = name.to_owned();
+        self.inner.readers.run(move |reader| reader.secret(&name)).await?
+    }
+
+    /// The names of secrets that begin with `prefix`, in order.
+    pub async fn secret_names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        let prefix = prefix.to_owned();
+        self.inner.readers.run(move |reader| reader.secret_names(&prefix)).await?
+    }
+
+    /// Keeps `bytes` by this name, in the place of what was there; returns when they are on disk. At most
+    /// [`Store::MOST_SECRETS`] of [`Store::LARGEST_SECRET`]. Dropping this future may still do it.
+    pub async fn keep_secret(&self, name: &str, bytes: Vec<u8>) -> Result<(), Error> {
+        self.writable()?;
+        if name.is_empty() {
+            return Err(Error::Refused("a secret has a name".into()));
+        }
+        at_most("bytes in the name of a secret", name.len(), Self::LONGEST_SECRET_NAME)?;
+        at_most("bytes of a secret", bytes.len(), Self::LARGEST_SECRET)?;
+        self.inner.writer.ask(|asker| Request::SetSecret(name.into(), Some(bytes), asker)).await.map(drop)
+    }
+
+    /// Keeps nothing by this name any more; `false`: there was nothing. Dropping this future may still do it.
+    pub async fn forget_secret(&self, name: &str) -> Result<bool, Error> {
+        self.writable()?;
+        self.inner.writer.ask(|asker| Request::SetSecret(name.into(), None, asker)).await
     }
 
     /// Keeps as much mail as `retention` says from now on, and deletes what is more, oldest first, soon after: after the

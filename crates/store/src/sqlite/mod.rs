@@ -16,6 +16,7 @@ pub(crate) mod prepare;
 pub(crate) mod reader;
 pub(crate) mod schema;
 pub(crate) mod search;
+pub(crate) mod secrets;
 pub(crate) mod settle;
 pub(crate) mod tags;
 pub(crate) mod time_limit;

@@ -127,6 +127,20 @@ impl Reader {
         })
     }
 
+    /// What is kept by a name.
+    pub(crate) fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        self.bounded(|connection| {
+            connection.prepare_cached(schema::SECRET)?.query_row([name], |row| row.get(0)).optional()
+        })
+    }
+
+    /// The names that begin so.
+    pub(crate) fn secret_names(&self, prefix: &str) -> Result<Vec<String>, Error> {
+        self.bounded(|connection| {
+            connection.prepare_cached(schema::SECRET_NAMES)?.query_map([prefix], |row| row.get(0))?.collect()
+        })
+    }
+
     /// One message.
     pub(crate) fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
         let mut row = self

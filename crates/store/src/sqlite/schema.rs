@@ -42,6 +42,13 @@ pub(crate) const ADD_TAG: &str = "INSERT INTO message_tag (message, tag) VALUES 
 pub(crate) const REMOVE_TAG: &str = "DELETE FROM message_tag WHERE message = ?1 AND tag = ?2";
 pub(crate) const UNTAG: &str = "DELETE FROM message_tag WHERE message = ?1";
 
+pub(crate) const SECRET: &str = "SELECT bytes FROM secret WHERE name = ?1";
+pub(crate) const SECRET_NAMES: &str =
+    "SELECT name FROM secret WHERE name >= ?1 AND substr(name, 1, length(?1)) = ?1 ORDER BY name";
+pub(crate) const COUNT_SECRETS: &str = "SELECT count(*) FROM secret";
+pub(crate) const INSERT_SECRET: &str = "INSERT INTO secret (name, bytes) VALUES (?1, ?2)";
+pub(crate) const DELETE_SECRET: &str = "DELETE FROM secret WHERE name = ?1";
+
 pub(crate) const UPDATE_MAILBOX: &str =
     "UPDATE mailbox SET uid_next = ?2, modseq = ?3, messages = ?4, unseen = ?5, bytes = ?6 WHERE id = ?1";
 pub(crate) const MAILBOXES: &str =

@@ -28,7 +28,7 @@ use crate::sqlite::apply::{self, Ledger, Row};
 use crate::sqlite::checkpoint::{self, Checkpointer};
 use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
-use crate::sqlite::{schema, tags};
+use crate::sqlite::{schema, secrets, tags};
 use crate::tag::Tag;
 use crate::types::{MessageId, Seen};
 
@@ -59,6 +59,8 @@ pub(crate) enum Request {
         most: usize,
         asker: Asker<usize>,
     },
+    /// Keep these bytes by this name, or forget it.
+    SetSecret(Box<str>, Option<Vec<u8>>, Asker<bool>),
     /// Lease the next block of message ids.
     LeaseIds,
     Close,
@@ -158,6 +160,8 @@ enum Done {
     /// Which of them went.
     Retired(Vec<MessageId>, Vec<MessageId>),
     Leased(i64),
+    /// Whether there was one by this name.
+    Replaced(bool),
 }
 
 /// How the requests of a group are kept apart.
@@ -296,6 +300,7 @@ impl Work {
             Request::ReplaceTag { from, to, most, .. } => {
                 tags::replace(connection, ledgers, from, to.as_ref(), *most).map(Done::Changed)
             }
+            Request::SetSecret(name, bytes, _) => secrets::set(connection, name, bytes.as_deref()).map(Done::Replaced),
             Request::Delete(messages, _) => {
                 apply::delete(connection, ledgers, messages).map(|(deleted, files)| Done::Deleted(deleted, files))
             }
@@ -323,6 +328,7 @@ impl Work {
                     Request::SetSeen(_, _, asker) | Request::SetTags(_, _, asker) | Request::ReplaceTag { asker, .. },
                     Ok(Done::Changed(found)),
                 ) => drop(asker.send(Ok(found))),
+                (Request::SetSecret(_, _, asker), Ok(Done::Replaced(found))) => drop(asker.send(Ok(found))),
                 (Request::Delete(_, asker), Ok(Done::Deleted(deleted, files))) => {
                     self.remove(files);
                     drop(asker.send(Ok(deleted)));
@@ -388,6 +394,7 @@ impl Work {
             | Request::ReplaceTag { asker, .. }
             | Request::Retire { asker, .. }
             | Request::Delete(_, asker) => drop(asker.send(Err(error))),
+            Request::SetSecret(_, _, asker) => drop(asker.send(Err(error))),
             Request::LeaseIds => self.tools.ids.not_leased(),
             Request::Close => {}
         }
