@@ -9,9 +9,10 @@ use sportello_store::{MailboxId, Seen, Selection, Tag, Window};
 
 use super::route::Route;
 use super::{Desk, NOTHING_HERE, form, inbox, mailpit};
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
 use crate::mailbox::MessageId;
-use crate::web::{Answer, Body, Request};
+use crate::web::Answer;
 
 impl Desk {
     /// RFC 9110 §15.4.4: the answer sends the browser to a page that it may load again.
@@ -45,7 +46,7 @@ impl Desk {
             Route::Keep => self.keep(&sent),
             _ => return Err(NOTHING_HERE),
         };
-        Ok(Answer { status: 303, fields: Vec::new(), body: Body::Empty }.with("location", next))
+        Ok(Answer::empty(303).with("location", next))
     }
 
     /// One thing is done to all that were chosen; to none, nothing.

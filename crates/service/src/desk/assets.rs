@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use crate::web::{Answer, Body, Request};
+use crate::desk::Request;
+use crate::web::Answer;
 
 /// Where the files of this build are found: `/assets/<version>/<name>`.
 pub(super) fn url(name: &str) -> String {
@@ -17,11 +18,8 @@ pub(super) fn answer(request: &Request, version: &str, name: &str) -> Option<Ans
     let ours = format!("{VERSION:016x}") == version;
     let kept = if ours { "public, max-age=31536000, immutable" } else { "no-cache" };
     let fresh = request.field("if-none-match").is_some_and(|sent| sent.split(',').any(|one| one.trim() == tag));
-    let answer = if fresh {
-        Answer { status: 304, fields: Vec::new(), body: Body::Empty }
-    } else {
-        Answer::bytes(200, asset.media_type, Bytes::from_static(asset.bytes))
-    };
+    let answer =
+        if fresh { Answer::empty(304) } else { Answer::bytes(200, asset.media_type, Bytes::from_static(asset.bytes)) };
     Some(answer.with("etag", tag).with("cache-control", kept))
 }
 

@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use crate::web::Request;
+use crate::desk::Request;
 
 /// One value of the query, where it is there and of its type.
 pub(super) fn query<T: FromStr>(request: &Request, name: &str) -> Option<T> {

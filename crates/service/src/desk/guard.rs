@@ -4,8 +4,9 @@
 //! Caught mail is private and deletable, and the desk asks for no password on loopback, so that another site open in the same
 //! browser is the attacker to think of. Foreign `Host` and `Origin` on a loopback channel are refused by the protocol before.
 
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 /// Refuses a request that changes something and does not come from our own pages (or from no page at all: curl, scripts).
 pub(super) fn refuse_forgery(request: &Request) -> Result<(), Failure> {
@@ -69,7 +70,7 @@ pub(super) fn locked(answer: Answer) -> Answer {
 
 impl Answer {
     fn shielded(self) -> Self {
-        let cached = self.fields.iter().any(|(name, _)| *name == "cache-control");
+        let cached = self.fields.has("cache-control");
         // Not `no-referrer`: with it a browser says `Origin: null` when our own forms are sent (Fetch, "append a request
         // `Origin` header"). `same-origin` tells other hosts as little.
         let answer = self

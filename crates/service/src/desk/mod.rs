@@ -21,6 +21,7 @@ mod message;
 mod metrics;
 mod neutral;
 mod reference;
+mod request;
 mod route;
 mod saved;
 mod sessions;
@@ -46,7 +47,9 @@ use crate::failure::{Class, Failure};
 use crate::mailbox::{self, Letter, Limits};
 use crate::picture::{Observer, Picture};
 use crate::status::said;
-use crate::web::{Answer, Body, Request};
+use crate::web::{Answer, Body, Live};
+
+pub use request::Request;
 
 /// The desk. A handle: clones share one store and one set of watchers; give each worker a clone.
 #[derive(Clone)]
@@ -122,9 +125,8 @@ impl Desk {
         let only_mail = query::<String>(request, "only").is_some_and(|only| only == "mail");
         let wants = if only_mail { Wants::Mail } else { Wants::Everything };
         let events = self.events.watch(wants).ok_or(Failure::new(Class::Busy, "too many are watching already"))?;
-        let answer =
-            Answer { status: 200, fields: vec![("content-type", EVENT_STREAM.into())], body: Body::Stream(events) };
-        Ok(answer)
+        let body = Body::Pieces(Box::new(Live::new(events)));
+        Ok(Answer::empty(200).with("content-type", EVENT_STREAM).over(body))
     }
 
     /// The picture of this moment; an empty one when the workers do not answer in time.
@@ -212,7 +214,7 @@ impl Desk {
             StoredBody::Memory(bytes) => Body::Bytes(bytes),
             StoredBody::File { file, length } => Body::File { file, start: 0, length },
         };
-        Ok(Answer { status: 200, fields: vec![("content-type", media_type.into())], body })
+        Ok(Answer::empty(200).with("content-type", media_type).over(body))
     }
 
     async fn part(&self, id: MessageId, number: usize) -> Result<Answer, Failure> {

@@ -1,8 +1,8 @@
 //! Which thing of the desk a request names. Paths of its pages need no percent-encoding, so one that has any names nothing.
 
 use super::mailpit::Call;
+use crate::desk::Request;
 use crate::mailbox::MessageId;
-use crate::web::Request;
 
 /// Everything the desk can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use sportello_store::{Accept, Envelope, Origin, Settings, Summary};
 
 use super::*;
 use crate::picture::{ChannelView, ConnectionView, RequestView, ThreadView};
+use crate::web::Incoming;
 
 /// A desk over a store of its own; the folder goes when it is dropped.
 pub(super) struct House {
@@ -96,7 +97,7 @@ pub(super) struct Reply(pub(super) Answer);
 
 impl Reply {
     pub(super) fn field(&self, name: &str) -> Option<&str> {
-        self.0.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_ref())
+        self.0.fields.text(name)
     }
 
     pub(super) fn text(&self) -> String {
@@ -516,16 +517,17 @@ async fn assets_are_kept_for_good_under_their_own_version_only() {
 async fn watchers_are_told_and_counted() {
     let house = house();
     let watch = async |target: &str| match house.ask("GET", target, &[]).await.0.body {
-        Body::Stream(events) => Some(events),
+        Body::Pieces(events) => Some(Incoming::Pieces(events)),
         _ => None,
     };
+    let next = async |events: &mut Incoming| events.piece().await.unwrap().unwrap();
     let mut everything = watch("/api/v1/events").await.unwrap();
     let mut mail = watch("/api/v1/events?only=mail").await.unwrap();
-    assert!(everything.recv().await.unwrap().starts_with(b"retry: 2000\n\nevent: history\ndata: ["));
-    assert_eq!(mail.recv().await.unwrap().as_ref(), b"retry: 2000\n\n");
+    assert!(next(&mut everything).await.starts_with(b"retry: 2000\n\nevent: history\ndata: ["));
+    assert_eq!(next(&mut mail).await.as_ref(), b"retry: 2000\n\n");
     house.mail("Subject: x\n\ny").await;
-    while !mail.recv().await.unwrap().starts_with(b"event: mail\ndata: {\"messages\":1,\"unread\":1") {}
-    while !everything.recv().await.unwrap().starts_with(b"event: picture\ndata: {\"version\":") {}
+    while !next(&mut mail).await.starts_with(b"event: mail\ndata: {\"messages\":1,\"unread\":1") {}
+    while !next(&mut everything).await.starts_with(b"event: picture\ndata: {\"version\":") {}
     let mut others = Vec::new();
     for _ in 2..events::MOST_WATCHERS {
         others.push(watch("/api/v1/events?only=mail").await.unwrap());

@@ -25,15 +25,15 @@ use view::{Kind, Order, Sort};
 
 pub use view::View;
 
-/// Lists `folder`, which `path` leads to.
-pub(super) fn answer(
+/// Lists `folder`, which `path` leads to, as text in this form.
+pub(super) fn write(
     root: &Root,
     folder: &File,
     path: &TreePath,
     view: &View,
     form: Form,
     settings: &Settings,
-) -> Result<Answer, Failure> {
+) -> Result<Vec<u8>, Failure> {
     // A site without listings never comes here.
     let per_page = match settings.listing {
         Listings::On { per_page } => per_page,
@@ -41,15 +41,23 @@ pub(super) fn answer(
     };
     let scan = Scan { root, folder, path, hidden: settings.hidden, per_page, bounds: Bounds::default() };
     let listing = scan.page(view)?;
-    let answer = match form {
-        Form::Html => Answer::bytes(200, "text/html; charset=utf-8", page(&listing, path).into_string()),
-        Form::Json => Answer::bytes(200, "application/json", json(&listing, path)?),
+    match form {
+        Form::Html => Ok(page(&listing, path).into_string().into_bytes()),
+        Form::Json => json(&listing, path),
+    }
+}
+
+/// The answer with a listing that was written in this form.
+pub(super) fn answer(text: Vec<u8>, form: Form) -> Answer {
+    let media_type = match form {
+        Form::Html => "text/html; charset=utf-8",
+        Form::Json => "application/json",
     };
-    Ok(answer
+    Answer::bytes(200, media_type, text)
         .with("vary", "accept")
         .with("cache-control", "no-cache")
         .with("x-content-type-options", "nosniff")
-        .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"))
+        .with("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 }
 
 impl Entry {

@@ -17,7 +17,6 @@ use super::resolve::{self, Identity, Opened, Root, Way};
 use super::settings::{Listings, Settings};
 use super::validators::{self, FileValidators};
 use crate::failure::{Class, Failure};
-use crate::web::{Answer, Body};
 
 /// What was found.
 pub(super) enum Loaded {
@@ -25,7 +24,8 @@ pub(super) enum Loaded {
     Large(LargeFile),
     /// A folder to be listed.
     Folder(Folder),
-    Answer(Answer),
+    /// A folder was meant, without its slash: where it is.
+    Moved(String),
 }
 
 /// An open folder.
@@ -88,7 +88,7 @@ pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<
     let now = validators::now();
     let opened = root.open_beneath(&path.names)?;
     match (opened.kind, path.end) {
-        (FileType::Directory, PathEnd::Name) => Ok(Loaded::Answer(moved_to_folder(path))),
+        (FileType::Directory, PathEnd::Name) => Ok(Loaded::Moved(with_slash(path))),
         (FileType::Directory, PathEnd::Slash) => {
             let index = index_of(path);
             match regular(root.open_beneath(&index))? {
@@ -124,14 +124,14 @@ fn index_of(folder: &TreePath) -> Vec<u8> {
 
 /// A folder without its slash. The place is written anew from the decoded names, which are neither empty nor hold a slash,
 /// so it never begins with `//` and cannot name another host.
-fn moved_to_folder(path: &TreePath) -> Answer {
+fn with_slash(path: &TreePath) -> String {
     let mut place = String::new();
     for name in path.segments() {
         place.push('/');
         encode_name(name, &mut place);
     }
     place.push('/');
-    Answer { status: 301, fields: Vec::new(), body: Body::Empty }.with("location", place)
+    place
 }
 
 fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Result<Loaded, Failure> {

@@ -178,7 +178,7 @@ impl Files {
                 Found::Hot(file)
             }
             Loaded::Large(file) => Found::Large(file),
-            Loaded::Answer(answer) => Found::Answer(answer),
+            Loaded::Moved(place) => Found::Answer(Answer::empty(301).with("location", place)),
         }))
     }
 
@@ -200,10 +200,10 @@ impl Files {
         let read = move || {
             let _permit = permit;
             let identity = folder.look();
-            (identity, listing::answer(&root, &folder.file, &path, &view, form, &settings))
+            (identity, listing::write(&root, &folder.file, &path, &view, form, &settings))
         };
-        let (identity, answer) = tokio::task::spawn_blocking(read).await.map_err(Failure::internal)?;
-        let answer = answer?;
+        let (identity, text) = tokio::task::spawn_blocking(read).await.map_err(Failure::internal)?;
+        let answer = listing::answer(text?, form);
         if let Some(identity) = identity {
             self.listings.borrow_mut().keep(asked, identity, &answer);
         }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::listing::View;
 use super::media::Form;
 use super::resolve::{self, Identity, Root};
-use crate::web::{Answer, Body};
+use crate::web::{Answer, Body, Fields};
 
 /// Paths that are remembered to lead nowhere.
 const MISSES: usize = 256;
@@ -84,7 +84,7 @@ struct Listing {
     path: CString,
     identity: Identity,
     made: Instant,
-    fields: Vec<(&'static str, std::borrow::Cow<'static, str>)>,
+    fields: Fields,
     body: Bytes,
 }
 

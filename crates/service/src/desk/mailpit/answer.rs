@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
 use crate::status::said;
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 /// Any failure.
 #[derive(Serialize)]

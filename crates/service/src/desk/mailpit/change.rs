@@ -8,9 +8,10 @@ use super::answer::{json, ok, read, read_or_default};
 use super::search::understood;
 use super::shape::{Chosen, NewName, SetRead, SetTags};
 use crate::desk::Desk;
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
 use crate::mailbox::MessageId;
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 impl Desk {
     /// `PUT messages`: these, those that a search finds, or all of them.

@@ -12,9 +12,10 @@ use super::answer::json;
 use super::excerpt::Excerpt;
 use super::letter::bare;
 use super::shape::{MessageSummary, MessagesSummary};
+use crate::desk::Request;
 use crate::desk::{Desk, form, format};
 use crate::failure::Failure;
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 /// Which stretch of a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -29,9 +29,10 @@ use self::answer::ok;
 use self::call::Which;
 use super::guard::{guarded, is_cross_site, locked};
 use super::{Desk, NOTHING_HERE, saved};
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
 use crate::mailbox;
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 impl Desk {
     /// Answers one call; its method is one that the call has.

@@ -4,10 +4,11 @@ use sportello_store::{MailboxId, Query, Selection, Start, Window};
 
 use super::answer::ok;
 use super::list::{Listing, Stretch};
+use crate::desk::Request;
 use crate::desk::{Desk, form};
 use crate::failure::{Class, Failure};
 use crate::mailbox;
-use crate::web::{Answer, Request};
+use crate::web::Answer;
 
 impl Desk {
     /// `GET search`.

@@ -17,10 +17,10 @@ use sportello_wire::mail::{Address, ForwardPath};
 use sportello_wire::smtp::client::canonical_lines;
 
 use super::shape::{Mailbox, SendRequest, SentFile};
+use crate::desk::Request;
 use crate::failure::{Class, Failure};
 use crate::mailbox::decode;
 use crate::mailbox::structure::Encoding;
-use crate::web::Request;
 
 /// Stores the message that `sent` describes.
 pub(super) async fn store(store: &Store, request: &Request, sent: SendRequest) -> Result<MessageId, Failure> {

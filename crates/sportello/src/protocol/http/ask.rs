@@ -6,9 +6,9 @@ use std::io;
 use std::rc::Rc;
 
 use sportello_net::Ended;
-use sportello_service::desk::Desk;
+use sportello_service::desk::{self, Desk};
 use sportello_service::files::{Files, Found, HotFile, LargeFile, preferred_form};
-use sportello_service::web::{Answer, Body, Request};
+use sportello_service::web::Answer;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::head::parse;
@@ -205,7 +205,7 @@ impl Session<'_> {
         head: &Head<'_>,
         (path, query): (&[u8], Option<&[u8]>),
         share: &mut Share<'_>,
-    ) -> Result<Request, IntakeError> {
+    ) -> Result<desk::Request, IntakeError> {
         let expectation = if head.present.has(Known::Expect) { Expectation::Continue } else { Expectation::None };
         let (connection, input) = (&mut *self.connection, &mut self.input);
         let body =
@@ -218,7 +218,7 @@ impl Session<'_> {
             let value = if name == "host" { head.host } else { value };
             (name, value.to_vec())
         };
-        Ok(Request {
+        Ok(desk::Request {
             method: text(head.verb),
             path: text(path),
             query: query.map(text),
@@ -243,7 +243,7 @@ const HELD_BACK: u64 = 64 * 1024;
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 fn options() -> Answer {
-    Answer { status: 204, fields: Vec::new(), body: Body::Empty }.with("allow", ALLOWED)
+    Answer::empty(204).with("allow", ALLOWED)
 }
 
 /// What people read of a request under way.

@@ -67,9 +67,10 @@ pub(super) async fn dressed(answer: Answer, head: &Head<'_>, files: &Files, batc
         return answer;
     }
     let Some(page) = files.error_page(answer.status, batch).await else { return answer };
-    let own = answer.fields.into_iter().filter(|(name, _)| *name != "content-type");
-    let fields = own.chain([("content-type", page.description().media_type().into())]).collect();
-    Answer { status: answer.status, fields, body: Body::Bytes(Bytes::copy_from_slice(page.body())) }
+    let mut answer = answer;
+    answer.fields.remove("content-type");
+    let body = Body::Bytes(Bytes::copy_from_slice(page.body()));
+    answer.with("content-type", page.description().media_type()).over(body)
 }
 
 /// Whether a method that this server does nothing with is one of RFC 9110 §9.3 or RFC 5789.
@@ -156,7 +157,7 @@ mod tests {
         let head = parse(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", &Limits::default()).unwrap().unwrap();
         let answer = spent(&head, Spent);
         assert_eq!(answer.status, 503);
-        assert!(answer.fields.iter().any(|(name, value)| *name == "retry-after" && value == "1"));
+        assert_eq!(answer.fields.text("retry-after"), Some("1"));
     }
 
     #[test]

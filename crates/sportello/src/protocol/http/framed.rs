@@ -1,16 +1,16 @@
 //! What a service answers, as a message: status, fields, framing, body.
 
-use bytes::Bytes;
+use std::future::poll_fn;
+use std::io;
+
 use sportello_net::Ended;
-use sportello_service::web::{Answer, Body};
-use sportello_wire::http1::answer::{AnswerHead, LAST_CHUNK, Said, UnsafeField, chunk};
+use sportello_service::web::{Answer, Body, Pieces};
+use sportello_wire::http1::answer::{AnswerHead, LAST_CHUNK, Said, chunk};
 use sportello_wire::http1::{Head, Method, Version};
-use tokio::sync::mpsc;
-use tracing::error;
 
 use super::memory::{Arrival, answered};
 use super::session::{End, Next, Session};
-use super::{COPY_BELOW, clock, fault};
+use super::{COPY_BELOW, clock};
 
 impl Session<'_> {
     /// Sends one answer; small ones wait in the outbox. Returns what becomes of the connection.
@@ -21,21 +21,15 @@ impl Session<'_> {
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
-        // Without chunks, only the end of the connection ends a stream (RFC 9112 §6.3 (8)).
-        let endless = matches!(answer.body, Body::Stream(_)) && head.version == Version::Http10;
-        let next = if endless && next == Next::Request { Next::End(End::Done) } else { next };
-        let before = self.outbox.bytes().len();
-        let answer = match begin(self.outbox.open(), head, &answer, next.said(head)) {
-            Ok(()) => answer,
-            Err(UnsafeField) => {
-                error!(status = answer.status, "an answer held a field that may not be sent");
-                self.outbox.open().truncate(before);
-                let answer = fault::page(head, 500, "internal error");
-                // Invariant: the fields of our own page are safe.
-                let _ = begin(self.outbox.open(), head, &answer, next.said(head));
-                answer
-            }
+        // Without chunks, only the end of the connection ends what has no length (RFC 9112 §6.3 (8)).
+        let endless = matches!(&answer.body, Body::Pieces(pieces) if pieces.left().is_none());
+        let next = if endless && head.version == Version::Http10 && next == Next::Request {
+            Next::End(End::Done)
+        } else {
+            next
         };
+        let before = self.outbox.bytes().len();
+        begin(self.outbox.open(), head, &answer, next.said(head));
         let head_length = (self.outbox.bytes().len() - before) as u64;
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body).await } else { Ok(0) };
@@ -62,32 +56,36 @@ impl Session<'_> {
                 self.connection.send_file(&file, start, length).await?;
                 Ok(length)
             }
-            Body::Stream(pieces) => self.send_stream(head, pieces).await,
+            Body::Pieces(pieces) => self.send_pieces(head, pieces).await,
+            // Only what an upgrade led to has one, and that is not sent as a message.
+            Body::Tunnel(_) => Ok(0),
         }
     }
 
     /// Sends pieces as they come, until there are no more, the peer leaves or the server stops.
-    async fn send_stream(&mut self, head: &Head<'_>, mut pieces: mpsc::Receiver<Bytes>) -> Result<u64, Ended> {
+    async fn send_pieces(&mut self, head: &Head<'_>, mut pieces: Box<dyn Pieces>) -> Result<u64, Ended> {
+        let chunked = pieces.left().is_none() && head.version == Version::Http11;
+        let endless = pieces.is_endless();
         let mut sent = 0;
         loop {
             self.flush().await?;
+            let connection = &mut *self.connection;
+            let gone = async { if endless { connection.left_or_stopping().await } else { connection.left().await } };
             let piece = tokio::select! {
                 biased;
-                piece = pieces.recv() => piece,
-                ended = self.connection.left_or_stopping() => match ended {
-                    Ended::Stopping => None,
+                piece = poll_fn(|context| pieces.poll_piece(context)) => piece,
+                ended = gone => match ended {
+                    Ended::Stopping if endless => None,
                     ended => return Err(ended),
                 },
             };
-            let out = self.outbox.open();
-            let Some(piece) = piece else { break };
+            // What did not come whole is not ended as if it had.
+            let Some(piece) = piece.transpose().map_err(io::Error::other)? else { break };
             sent += piece.len() as u64;
-            match head.version {
-                Version::Http11 => chunk(out, &piece),
-                Version::Http10 => out.extend_from_slice(&piece),
-            }
+            let out = self.outbox.open();
+            if chunked { chunk(out, &piece) } else { out.extend_from_slice(&piece) }
         }
-        if head.version == Version::Http11 {
+        if chunked {
             self.outbox.open().extend_from_slice(LAST_CHUNK);
         }
         Ok(sent)
@@ -100,10 +98,11 @@ fn has_body(head: &Head<'_>, status: u16) -> bool {
 }
 
 /// Writes the head of an answer, up to its empty line.
-fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) -> Result<(), UnsafeField> {
+fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) {
     let mut writer = AnswerHead::begin(out, answer.status, &clock::second().date);
-    for (name, value) in &answer.fields {
-        writer.field(name, value.as_bytes())?;
+    for (name, value) in answer.fields.iter() {
+        // Invariant: what stands in Fields may be sent.
+        let _ = writer.field(name, value);
     }
     match &answer.body {
         // RFC 9110 §8.6: none in a 204; in a 304 it would be that of the 200.
@@ -111,49 +110,53 @@ fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) -> Res
         Body::Empty => writer.length(0),
         Body::Bytes(bytes) => writer.length(bytes.len() as u64),
         Body::File { length, .. } => writer.length(*length),
-        Body::Stream(_) if head.version == Version::Http11 => writer.lines("transfer-encoding: chunked\r\n"),
-        Body::Stream(_) => {}
+        Body::Pieces(pieces) => match pieces.left() {
+            Some(length) => writer.length(length),
+            None if head.version == Version::Http11 => writer.lines("transfer-encoding: chunked\r\n"),
+            None => {}
+        },
+        Body::Tunnel(_) => {}
     }
     writer.end(said);
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use bytes::Bytes;
+    use sportello_service::web::{Live, Ready};
     use sportello_wire::http1::Limits;
     use sportello_wire::http1::head::parse;
+    use tokio::sync::mpsc;
 
-    fn written(request: &str, answer: &Answer) -> Result<String, UnsafeField> {
+    use super::*;
+
+    fn written(request: &str, answer: &Answer) -> String {
         let head = parse(request.as_bytes(), &Limits::default()).unwrap().unwrap();
         let mut out = Vec::new();
-        begin(&mut out, &head, answer, Said::Nothing)?;
-        Ok(String::from_utf8(out).unwrap())
+        begin(&mut out, &head, answer, Said::Nothing);
+        String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn each_body_has_its_framing() {
         let new = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let old = "GET / HTTP/1.0\r\n\r\n";
-        let stream = || Answer { status: 200, fields: Vec::new(), body: Body::Stream(mpsc::channel(1).1) };
-        let empty = |status| Answer { status, fields: Vec::new(), body: Body::Empty };
+        let over = |pieces: Box<dyn Pieces>| Answer::empty(200).over(Body::Pieces(pieces));
+        let stream = || over(Box::new(Live::new(mpsc::channel(1).1)));
+        let known = || over(Box::new(Ready::new([Bytes::from_static(b"abcd")])));
+        let empty = Answer::empty;
         for (request, answer, holds, lacks) in [
             (new, Answer::bytes(200, "text/plain", "abc"), "content-length: 3\r\n", "transfer-encoding"),
+            (new, known(), "content-length: 4\r\n", "transfer-encoding"),
             (new, stream(), "transfer-encoding: chunked\r\n", "content-length"),
             (old, stream(), "200 OK\r\n", "transfer-encoding"),
             (new, empty(301), "content-length: 0\r\n", "transfer-encoding"),
             (new, empty(204), "204 No Content\r\n", "content-length"),
             (new, empty(304), "304 Not Modified\r\n", "content-length"),
         ] {
-            let text = written(request, &answer).unwrap();
+            let text = written(request, &answer);
             assert!(text.contains(holds) && !text.contains(lacks), "{text}");
         }
-    }
-
-    #[test]
-    fn an_answer_cannot_be_split() {
-        let answer = Answer::bytes(200, "text/plain", "").with("location", "/\r\nset-cookie: x");
-        assert_eq!(written("GET / HTTP/1.0\r\n\r\n", &answer), Err(UnsafeField));
     }
 
     #[test]
