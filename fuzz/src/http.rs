@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use sportello_wire::http1::body::{Decoder, Framing};
+use sportello_wire::http1::coding::{Coding, Liking};
 use sportello_wire::http1::condition::{self, Outcome, Validators};
 use sportello_wire::http1::head::{parse, worth_parsing};
 use sportello_wire::http1::multipart::{Boundary, Multipart};
@@ -219,4 +220,27 @@ fn selected(selected: &Selected, length: u64) {
     let multipart = Multipart::new(parts, length, "text/plain", Boundary::from_random(7));
     let lines: u64 = multipart.pieces().iter().map(|piece| piece.lines.len() as u64 + piece.part.length).sum();
     assert_eq!(multipart.length(), lines + multipart.end().len() as u64);
+}
+
+/// Accept-Encoding, in one line or in two: nothing is chosen that is not offered or that is refused by its name.
+pub(crate) fn codings(data: &[u8]) {
+    let lines = || data.split(|&byte| byte == b'\n');
+    let liking = Liking::of(lines());
+    let refused = |coding: Coding| {
+        let members = lines().flat_map(|line| line.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii);
+        let name = |member: &&[u8]| {
+            let end = member.iter().position(|&byte| byte == b';').unwrap_or(member.len());
+            Coding::of(member[..end].trim_ascii()) == Some(coding)
+        };
+        members.clone().any(|member| name(&member))
+            && members.filter(name).all(|member| member.ends_with(b";q=0") || member.ends_with(b";q=0.000"))
+    };
+    for offered in [&Coding::ALL[..], &[Coding::Gzip], &[Coding::Gzip, Coding::Gzip, Coding::Brotli], &[]] {
+        let order: Vec<_> = liking.order(offered).iter().collect();
+        for (place, coding) in order.iter().enumerate() {
+            assert!(offered.contains(coding) && !order[..place].contains(coding) && !refused(*coding));
+        }
+    }
+    let joined = data.iter().map(|&byte| if byte == b'\n' { b',' } else { byte }).collect::<Vec<_>>();
+    assert_eq!(Liking::of(std::iter::once(&joined[..])), liking, "several lines are not one list");
 }

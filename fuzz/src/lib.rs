@@ -40,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     target("http_body", http::body, 4096),
     target("http_target", http::target, 1024),
     target("http_conditions", http::conditions, 1024),
+    target("http_codings", http::codings, 256),
     target("http_client", http_client::answer, 4096),
     target("http_client_request", http_client::request, 512),
     target("smtp_commands", smtp::commands, 4096),

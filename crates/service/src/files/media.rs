@@ -50,7 +50,7 @@ pub fn preferred_form<'a>(accept: impl Iterator<Item = &'a [u8]>) -> Form {
     for range in accept.flat_map(field::list) {
         let mut parts = range.split(|&byte| byte == b';');
         let media = parts.next().unwrap_or_default().trim_ascii();
-        let weight = parts.find_map(weight).unwrap_or(1000);
+        let weight = parts.find_map(field::weight).unwrap_or(1000);
         html.hear(media, b"text/*", b"text/html", weight);
         json.hear(media, b"application/*", b"application/json", weight);
     }
@@ -78,23 +78,6 @@ impl Liking {
         if specific >= self.specific {
             *self = Self { weight, specific };
         }
-    }
-}
-
-/// The thousandths of a `q` parameter (RFC 9110 §12.4.2).
-fn weight(parameter: &[u8]) -> Option<u16> {
-    let value = parameter.trim_ascii();
-    let value = value.strip_prefix(b"q=").or_else(|| value.strip_prefix(b"Q="))?;
-    match value.split_first()? {
-        (b'1', _) => Some(1000),
-        (b'0', rest) => {
-            let digits =
-                rest.strip_prefix(b".").unwrap_or_default().iter().take(3).filter(|digit| digit.is_ascii_digit());
-            let (value, places) =
-                digits.fold((0, 0), |(value, places), digit| (value * 10 + u16::from(digit - b'0'), places + 1));
-            Some(value * [1000, 100, 10, 1].get(places).copied().unwrap_or(1))
-        }
-        _ => None,
     }
 }
 

@@ -65,6 +65,8 @@ pub enum Known {
     IfUnmodifiedSince = 1 << 10,
     /// If-Range
     IfRange = 1 << 11,
+    /// Accept-Encoding
+    AcceptEncoding = 1 << 12,
 }
 
 impl Known {
@@ -80,6 +82,7 @@ impl Known {
             10 => (Self::Connection, b"connection"),
             13 => (Self::IfNoneMatch, b"if-none-match"),
             14 => (Self::ContentLength, b"content-length"),
+            15 => (Self::AcceptEncoding, b"accept-encoding"),
             17 if name[0] | 0x20 == b't' => (Self::TransferEncoding, b"transfer-encoding"),
             17 => (Self::IfModifiedSince, b"if-modified-since"),
             19 => (Self::IfUnmodifiedSince, b"if-unmodified-since"),
@@ -156,6 +159,32 @@ pub(super) fn trim(value: &[u8]) -> &[u8] {
 /// The members of a comma-separated list (RFC 9110 §5.6.1), empty ones left out. Quoted strings are not looked into.
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim).filter(|member| !member.is_empty())
+}
+
+/// The thousandths of a `q` parameter (RFC 9110 §12.4.2): `q=0`, `q=1`, and up to three digits behind the point.
+pub fn weight(parameter: &[u8]) -> Option<u16> {
+    let value = match parameter.trim_ascii() {
+        [b'q' | b'Q', b'=', value @ ..] => value,
+        _ => return None,
+    };
+    let (whole, digits) = match value {
+        [whole] => (whole, &[][..]),
+        [whole, b'.', digits @ ..] if digits.len() <= 3 => (whole, digits),
+        _ => return None,
+    };
+    let mut thousandths = 0;
+    for place in 0..3 {
+        let digit = digits.get(place).copied().unwrap_or(b'0');
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        thousandths = thousandths * 10 + u16::from(digit - b'0');
+    }
+    match whole {
+        b'0' => Some(thousandths),
+        b'1' if thousandths == 0 => Some(1000),
+        _ => None,
+    }
 }
 
 const TOKEN: [bool; 256] = {

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod body;
 pub mod client;
+pub mod coding;
 pub mod condition;
 pub mod field;
 pub mod head;
@@ -16,5 +17,6 @@ pub mod range;
 pub mod refusal;
 pub mod target;
 
+pub use field::Fields;
 pub use head::{Head, Limits, Method, Persistence, Version};
 pub use refusal::Refusal;
