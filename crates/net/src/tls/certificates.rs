@@ -45,6 +45,11 @@ impl Certificates {
 }
 
 impl Table {
+    /// Shows nothing to anybody any more, but to a CA that asks.
+    pub fn begin_anew(&mut self) {
+        *self = Self { challenges: std::mem::take(&mut self.challenges), ..Self::default() };
+    }
+
     /// Shows `certificate` to whoever names `name`, which may begin with `*.`.
     pub fn show(&mut self, name: &str, certificate: Arc<CertifiedKey>) {
         let name = name.to_ascii_lowercase();

@@ -95,20 +95,37 @@ impl Authority {
     /// # Errors
     /// When one of them is no name.
     pub fn sign(&self, names: &[String], now: SystemTime) -> Result<Credential, AuthorityError> {
-        let mut params = CertificateParams::default();
-        params.subject_alt_names = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
-        params.distinguished_name = DistinguishedName::new();
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        let mut params = params_for(names, now)?;
         params.use_authority_key_identifier_extension = true;
-        params.not_before = (now - EARLIER).into();
-        params.not_after = (now + LIFE).into();
         let key = KeyPair::generate().map_err(AuthorityError::Sign)?;
         let own = params.signed_by(&key, &self.issuer).map_err(AuthorityError::Sign)?;
         let root = CertificateDer::from_pem_slice(self.root.as_bytes()).map_err(CredentialError::Pem)?;
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         Ok(Credential::of(vec![own.der().clone(), root], &key)?)
     }
+}
+
+/// A certificate for these names that vouches for itself, until there is one that somebody vouches for.
+///
+/// # Errors
+/// When one of them is no name.
+pub fn stand_in(names: &[String], now: SystemTime) -> Result<Credential, AuthorityError> {
+    let mut params = params_for(names, now)?;
+    params.distinguished_name.push(DnType::OrganizationName, "Sportello stand-in");
+    let key = KeyPair::generate().map_err(AuthorityError::Sign)?;
+    let own = params.self_signed(&key).map_err(AuthorityError::Sign)?;
+    Ok(Credential::of(vec![own.der().clone()], &PrivateKeyDer::Pkcs8(key.serialize_der().into()))?)
+}
+
+fn params_for(names: &[String], now: SystemTime) -> Result<CertificateParams, AuthorityError> {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = names.iter().map(|name| alternative(name)).collect::<Result<_, _>>()?;
+    params.distinguished_name = DistinguishedName::new();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.not_before = (now - EARLIER).into();
+    params.not_after = (now + LIFE).into();
+    Ok(params)
 }
 
 fn alternative(name: &str) -> Result<SanType, AuthorityError> {

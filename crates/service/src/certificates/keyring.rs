@@ -1,0 +1,248 @@
+//! The certificates in use: of all that are to be had for a name the best one, in the one table that every channel looks in.
+//!
+//! For each name that is wanted, in this order: the files of its site; the files for all; what a CA signed ([`Keyring::put`]); what the
+//! local CA signs, or, until another CA has signed, a stand-in that nobody vouches for. When any of them changes the table is
+//! replaced, and the next handshake sees it. Knows nothing of ACME: whoever speaks it asks [`Keyring::orders`] what is to be had,
+//! shows what a CA asks for ([`Keyring::show_challenge`], [`Keyring::answers`]), and puts here what it got.
+//!
+//! Files are looked at every [`LOOK`]. Bounded by what is wanted.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use rustls::sign::CertifiedKey;
+use sportello_net::tls::Certificates;
+use sportello_store::Store;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use super::answers::Answers;
+use super::authority::{Authority, AuthorityError};
+use super::choice::{Held, Obtained};
+use super::credential::Credential;
+use super::standing::Standing;
+use super::wanted::Wanted;
+use super::watched::{Look, Watched};
+
+/// How often files are looked at. A change is in use after two looks at most.
+pub const LOOK: Duration = Duration::from_secs(2);
+
+/// By this name the store keeps the local CA: its root, then its key.
+const KEPT: &str = "local-ca";
+
+/// The certificates in use. Cloning gives another handle to the same ones.
+#[derive(Clone)]
+pub struct Keyring(Arc<Inner>);
+
+struct Inner {
+    table: Certificates,
+    answers: Answers,
+    store: Store,
+    /// As people know this machine.
+    host: String,
+    held: Mutex<Held>,
+    orders: watch::Sender<Arc<[Order]>>,
+}
+
+/// The names of one certificate that is to be had by ACME, in the order in which they are written.
+pub type Order = Vec<String>;
+
+/// Why there are no certificates.
+#[derive(Debug, Error)]
+pub enum KeyringError {
+    /// The store does not give or take the local CA.
+    #[error("the local CA cannot be kept")]
+    Store(#[from] sportello_store::Error),
+    /// The local CA does not work.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// What the store keeps is no local CA.
+    #[error("the store does not hold a local CA, but something else in its place")]
+    Damaged,
+}
+
+impl Keyring {
+    /// One with nothing on it, for the machine that people know as `host`.
+    pub fn new(store: Store, host: &str) -> Self {
+        Self(Arc::new(Inner {
+            table: Certificates::default(),
+            answers: Answers::default(),
+            store,
+            host: host.to_owned(),
+            held: Mutex::default(),
+            orders: watch::Sender::new(Arc::from([])),
+        }))
+    }
+
+    /// The table that channels look in.
+    pub fn table(&self) -> &Certificates {
+        &self.0.table
+    }
+
+    /// What is answered to a CA that asks by HTTP.
+    pub fn answers(&self) -> &Answers {
+        &self.0.answers
+    }
+
+    /// What is to be had by ACME, now and whenever that changes: names of sites that no file is for.
+    pub fn orders(&self) -> watch::Receiver<Arc<[Order]>> {
+        self.0.orders.subscribe()
+    }
+
+    /// Wants something else from now on; returns when each of its names has some certificate. Makes the local CA at its first
+    /// need. Reads files, and blocks for them. Dropping this future leaves what was wanted before.
+    ///
+    /// # Errors
+    /// When the local CA cannot be had. A file that cannot be read is told and no error.
+    pub async fn want(&self, wanted: Wanted) -> Result<(), KeyringError> {
+        let authority = if wanted.groups.is_empty() { None } else { Some(self.authority().await?) };
+        let mut held = self.held();
+        held.authority = authority.or(held.authority.take());
+        let mut before = std::mem::take(&mut held.files);
+        for pair in wanted.pairs() {
+            let watched = before.remove(pair).unwrap_or_else(|| Watched::new(pair.clone()));
+            held.files.entry(pair.clone()).or_insert(watched).look(Look::Now);
+        }
+        held.wanted = wanted;
+        self.fill(&mut held, SystemTime::now())
+    }
+
+    /// Looks whether files changed and whether something is to be signed anew. Reads files, and blocks for them.
+    ///
+    /// # Errors
+    /// When the local CA cannot sign; all is then as it was.
+    pub fn look(&self, look: Look, now: SystemTime) -> Result<(), KeyringError> {
+        let mut held = self.held();
+        let mut has_changed = false;
+        for watched in held.files.values_mut() {
+            let trouble = watched.trouble.is_some();
+            has_changed |= watched.look(look) || trouble != watched.trouble.is_some();
+        }
+        if has_changed || held.is_due(now) {
+            self.fill(&mut held, now)?;
+        }
+        Ok(())
+    }
+
+    /// Looks every [`LOOK`], until it is dropped. For a thread of its own, which may block.
+    pub async fn keep(&self) {
+        let mut moments = tokio::time::interval(LOOK);
+        moments.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            moments.tick().await;
+            if let Err(error) = self.look(Look::Resting, SystemTime::now()) {
+                tracing::error!(%error, "certificates cannot be signed anew: those in use stay");
+            }
+        }
+    }
+
+    /// Has a certificate for just these names, as [`Keyring::orders`] gave them, to be renewed at `renewal`.
+    ///
+    /// # Errors
+    /// When the local CA cannot sign for others.
+    pub fn put(
+        &self,
+        names: &[String],
+        credential: Credential,
+        renewal: Option<SystemTime>,
+    ) -> Result<(), KeyringError> {
+        let new = Obtained { credential: Some(credential), renewal, trouble: None };
+        self.note(names, |obtained| *obtained = new)
+    }
+
+    /// Says that a certificate for these names was not to be had, why, and when it is tried again. What there is stays in use.
+    ///
+    /// # Errors
+    /// When the local CA cannot sign for others.
+    pub fn missed(&self, names: &[String], why: &str, again: SystemTime) -> Result<(), KeyringError> {
+        self.note(names, |obtained| {
+            obtained.trouble = Some(why.to_owned());
+            obtained.renewal = Some(again);
+        })
+    }
+
+    /// Shows this to a CA that asks for `name` by TLS-ALPN-01, until [`Keyring::end_challenge`].
+    pub fn show_challenge(&self, name: &str, certificate: &Arc<CertifiedKey>) {
+        self.0.table.change(|table| table.answer_challenge(name, Arc::clone(certificate)));
+    }
+
+    /// Shows it no more.
+    pub fn end_challenge(&self, name: &str) {
+        self.0.table.change(|table| table.end_challenge(name));
+    }
+
+    /// What is in use, as people are told; those that are first needed first.
+    pub fn standing(&self) -> Arc<[Standing]> {
+        Arc::clone(&self.held().standing)
+    }
+
+    /// The local CA's root in PEM, where there is a local CA.
+    ///
+    /// # Errors
+    /// When the store does not give it.
+    pub async fn root(&self) -> Result<Option<String>, KeyringError> {
+        if let Some(authority) = &self.held().authority {
+            return Ok(Some(authority.root().to_owned()));
+        }
+        Ok(self.kept().await?.map(|authority| authority.root().to_owned()))
+    }
+
+    fn note(&self, names: &[String], change: impl FnOnce(&mut Obtained)) -> Result<(), KeyringError> {
+        let mut held = self.held();
+        change(held.obtained.entry(names.to_vec()).or_default());
+        self.fill(&mut held, SystemTime::now())
+    }
+
+    /// The local CA: the one in use, the one that is kept, or a new one.
+    async fn authority(&self) -> Result<Arc<Authority>, KeyringError> {
+        if let Some(authority) = &self.held().authority {
+            return Ok(Arc::clone(authority));
+        }
+        if let Some(authority) = self.kept().await? {
+            return Ok(Arc::new(authority));
+        }
+        let authority = Authority::make(SystemTime::now(), &self.0.host)?;
+        let kept = format!("{}{}", authority.root(), authority.key());
+        self.0.store.keep_secret(KEPT, kept.into_bytes()).await?;
+        tracing::info!("made a local CA: `sportello ca` says how to trust it");
+        Ok(Arc::new(authority))
+    }
+
+    async fn kept(&self) -> Result<Option<Authority>, KeyringError> {
+        let Some(kept) = self.0.store.secret(KEPT).await? else { return Ok(None) };
+        let kept = String::from_utf8(kept).map_err(|_| KeyringError::Damaged)?;
+        let key = kept.find("-----BEGIN PRIVATE KEY").ok_or(KeyringError::Damaged)?;
+        let (root, key) = kept.split_at(key);
+        Ok(Some(Authority::read(root, key)?))
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chooses for each name, and replaces the table.
+    fn fill(&self, held: &mut Held, now: SystemTime) -> Result<(), KeyringError> {
+        let shown = held.choose(now)?;
+        self.0.table.change(|table| {
+            table.begin_anew();
+            for (name, certificate) in &shown.names {
+                table.show(name, Arc::clone(certificate));
+            }
+            if let Some(default) = &shown.default {
+                table.show_by_default(Arc::clone(default));
+            }
+        });
+        held.standing = shown.standing.into();
+        self.0.orders.send_if_modified(|orders| {
+            let has_changed = **orders != *shown.orders;
+            if has_changed {
+                *orders = shown.orders.as_slice().into();
+            }
+            has_changed
+        });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
