@@ -4,7 +4,10 @@
 //! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
 
 mod secure;
+mod step;
 mod write;
+
+pub use step::{Moved, Pace, Patience, Wants};
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -350,20 +353,12 @@ impl Connection {
         if let Err(ended) = self.register() {
             return ended;
         }
-        self.ask_socket = true;
         let due = if until == Phase::Draining { STREAMING } else { Tick::MAX };
         let wait = Wait { due, kind: Deadline::Idle, until };
         self.entry.forget_wait();
         poll_fn(|context| {
-            let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Ended::Closed) };
-            while stream.poll_read_ready(context).is_ready() {
-                match peer_has_closed(stream) {
-                    Ok(false) => {}
-                    Ok(true) => return Poll::Ready(Ended::Closed),
-                    Err(error) => return Poll::Ready(error.into()),
-                }
-                // Bytes of the next request are here: put their readiness aside, or this would spin.
-                let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+            if let Poll::Ready(ended) = self.poll_closed(context) {
+                return Poll::Ready(ended);
             }
             match self.pending(context, wait) {
                 Some(ended) => Poll::Ready(ended),
@@ -373,12 +368,42 @@ impl Connection {
         .await
     }
 
+    /// Whether the peer has closed, without taking what it sent before.
+    fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
+        self.ask_socket = true;
+        let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Ended::Closed) };
+        while stream.poll_read_ready(context).is_ready() {
+            match peer_has_closed(stream) {
+                Ok(false) => {}
+                Ok(true) => return Poll::Ready(Ended::Closed),
+                Err(error) => return Poll::Ready(error.into()),
+            }
+            // Bytes of the next request are here: put their readiness aside, or this would spin.
+            let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        }
+        Poll::Pending
+    }
+
     fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut Buffer, wait: Wait) -> Poll<Result<usize, Ended>> {
+        match self.poll_bytes(context, buffer) {
+            Poll::Ready(result) => Poll::Ready(result),
+            Poll::Pending => {
+                buffer.release();
+                match self.pending(context, wait) {
+                    Some(ended) => Poll::Ready(Err(ended)),
+                    None => Poll::Pending,
+                }
+            }
+        }
+    }
+
+    /// What has come, without a bound on the wait for it.
+    fn poll_bytes(&mut self, context: &mut Context<'_>, buffer: &mut Buffer) -> Poll<Result<usize, Ended>> {
         if self.entry.killed.get() {
             return Poll::Ready(Err(Ended::Killed));
         }
         if self.tls.is_some() {
-            return self.poll_read_secure(context, buffer, wait);
+            return self.poll_bytes_secure(context, buffer);
         }
         if self.ask_socket || matches!(self.socket, Socket::Fresh(_)) {
             // A read past the reactor spends no budget by itself: a peer whose bytes never run dry would own the worker.
@@ -392,33 +417,11 @@ impl Connection {
             return Poll::Ready(Err(ended));
         }
         let Socket::Registered(stream) = &mut self.socket else { return Poll::Ready(Err(Ended::Closed)) };
-        match stream.poll_read_ready(context) {
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-            Poll::Pending => return self.pend_reading(context, buffer, wait),
-        }
+        ready!(stream.poll_read_ready(context))?;
         let Some(room) = buffer.room() else { return Poll::Ready(Ok(0)) };
-        match pin!(stream.read_buf(room)).poll(context) {
-            Poll::Ready(Ok(count)) => {
-                self.received(count);
-                Poll::Ready(Ok(count))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
-            Poll::Pending => self.pend_reading(context, buffer, wait),
-        }
-    }
-
-    fn pend_reading(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut Buffer,
-        wait: Wait,
-    ) -> Poll<Result<usize, Ended>> {
-        buffer.release();
-        match self.pending(context, wait) {
-            Some(ended) => Poll::Ready(Err(ended)),
-            None => Poll::Pending,
-        }
+        let count = ready!(pin!(stream.read_buf(room)).poll(context))?;
+        self.received(count);
+        Poll::Ready(Ok(count))
     }
 
     /// Reads from the socket directly where the reactor does not know it or may have forgotten what is there; `None` when

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+
+use tokio::task::coop::poll_proceed;
 
 use super::{Connection, Ended, Socket, Wait};
 use crate::buffer::Buffer;
@@ -64,12 +66,11 @@ impl Connection {
         }
     }
 
-    /// As [`Connection::poll_read`], where it is encrypted.
-    pub(super) fn poll_read_secure(
+    /// As [`Connection::poll_bytes`], where it is encrypted.
+    pub(super) fn poll_bytes_secure(
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut Buffer,
-        wait: Wait,
     ) -> Poll<Result<usize, Ended>> {
         loop {
             // What was answered goes on its way while more is waited for.
@@ -86,15 +87,23 @@ impl Connection {
                 Taken::End => return Poll::Ready(Ok(0)),
                 Taken::Nothing => {}
             }
-            if stream.poll_read_ready(context)?.is_pending() {
-                return self.pend_reading(context, buffer, wait);
+            if self.ask_socket {
+                // Readiness was put aside; what is there is read past the reactor, which spends no budget by itself.
+                let budget = ready!(poll_proceed(context));
+                match session.fill_at_once(stream) {
+                    Err(FillError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => self.ask_socket = false,
+                    result => filled(result)?,
+                }
+                budget.made_progress();
+                continue;
             }
+            ready!(stream.poll_read_ready(context))?;
             filled(session.fill(stream, None))?;
         }
     }
 
     /// Sends what is encrypted, as far as the socket takes it; the rest when it takes more.
-    fn send_on(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+    pub(super) fn send_on(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
         let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else { return Ok(()) };
         while session.has_unsent() {
             match stream.poll_write_ready(context) {

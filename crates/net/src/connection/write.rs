@@ -124,7 +124,7 @@ impl Connection {
         Ok(count)
     }
 
-    fn write_now(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
+    pub(super) fn write_now(&mut self, parts: &[&[u8]]) -> io::Result<usize> {
         if let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) {
             let count = session.give(stream, parts)?;
             self.sent(count);

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read, Write};
 
+use rustix::net::RecvFlags;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{Acceptor, ServerConnection};
 use rustls::{Error as TlsError, ProtocolVersion};
@@ -70,6 +71,15 @@ impl Write for Raw<'_> {
     }
 }
 
+/// The socket past the reactor.
+struct AtOnce<'s>(&'s TcpStream);
+
+impl Read for AtOnce<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::net::recv(self.0, buffer, RecvFlags::DONTWAIT)?.0)
+    }
+}
+
 impl Session {
     pub(crate) fn new() -> Self {
         Self { state: State::Greeting(Acceptor::default()) }
@@ -106,14 +116,7 @@ impl Session {
     pub(crate) fn fill(&mut self, stream: &TcpStream, terms: Option<&Terms>) -> Result<usize, FillError> {
         let mut raw = Raw(stream);
         match &mut self.state {
-            State::Agreed(session) => {
-                let count = session.read_tls(&mut raw)?;
-                let processed = session.process_new_packets();
-                // Also the alert that says what was wrong, as far as it can be said.
-                let _ = flush(session, stream);
-                processed?;
-                Ok(count)
-            }
+            State::Agreed(session) => fill(session, &mut raw, stream),
             State::Greeting(acceptor) => {
                 let count = acceptor.read_tls(&mut raw)?;
                 match acceptor.accept() {
@@ -143,6 +146,14 @@ impl Session {
                 Ok(count)
             }
             State::Failed => Err(FillError::Failed),
+        }
+    }
+
+    /// As [`Session::fill`] after the handshake, past the reactor, which may have forgotten that something is there.
+    pub(crate) fn fill_at_once(&mut self, stream: &TcpStream) -> Result<usize, FillError> {
+        match &mut self.state {
+            State::Agreed(session) => fill(session, &mut AtOnce(stream), stream),
+            State::Greeting(_) | State::Failed => Err(FillError::Failed),
         }
     }
 
@@ -201,6 +212,15 @@ impl Session {
             client: session.peer_certificates().and_then(|chain| chain.first()).map(|own| own.clone().into_owned()),
         })
     }
+}
+
+fn fill(session: &mut ServerConnection, raw: &mut impl Read, stream: &TcpStream) -> Result<usize, FillError> {
+    let count = session.read_tls(raw)?;
+    let processed = session.process_new_packets();
+    // Also the alert that says what was wrong, as far as it can be said.
+    let _ = flush(session, stream);
+    processed?;
+    Ok(count)
 }
 
 fn flush(session: &mut ServerConnection, stream: &TcpStream) -> io::Result<()> {

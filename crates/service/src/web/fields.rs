@@ -4,15 +4,13 @@
 //! So whoever writes fields, to a client, an upstream or a log, need not look again. Bounded by whoever fills it; a request's by the
 //! channel's limits.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use sportello_wire::http1::field;
 use thiserror::Error;
 
 /// Field lines in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields(Vec<(Cow<'static, str>, Bytes)>);
+pub struct Fields(Vec<(Bytes, Bytes)>);
 
 /// What cannot stand in a field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -43,12 +41,13 @@ impl Fields {
 
     /// All lines in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|(name, value)| (&**name, &**value))
+        // Invariant: names are tokens, so ASCII.
+        self.0.iter().map(|(name, value)| (text(name), &**value))
     }
 
     /// The first value of a field (`name` in lower case).
     pub fn value(&self, name: &str) -> Option<&[u8]> {
-        self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.0.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| &**value)
     }
 
     /// The first value of a field, where it is text.
@@ -58,7 +57,7 @@ impl Fields {
 
     /// All values of a field in their order.
     pub fn values<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f [u8]> {
-        self.iter().filter(move |(known, _)| *known == name).map(|(_, value)| value)
+        self.0.iter().filter(move |(known, _)| known == name.as_bytes()).map(|(_, value)| &**value)
     }
 
     /// Whether there is such a field.
@@ -70,9 +69,9 @@ impl Fields {
     ///
     /// # Errors
     /// When it cannot stand in a message; then nothing is added.
-    pub fn add(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) -> Result<(), BadField> {
+    pub fn add(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Result<(), BadField> {
         let (name, value) = (lower(name.into()), trimmed(value.into()));
-        if !is_token(name.as_bytes()) {
+        if !is_token(&name) {
             return Err(BadField::Name);
         }
         if !field::is_value(&value) {
@@ -82,14 +81,25 @@ impl Fields {
         Ok(())
     }
 
+    /// Adds one line that a parser has checked as [`Fields::add`] does, its name in lower case: it is not checked again.
+    pub fn add_parsed(&mut self, name: Bytes, value: Bytes) {
+        debug_assert!(is_token(&name) && field::is_value(&value), "no parser of ours says so");
+        self.0.push((name, value));
+    }
+
+    /// The lines as they are held, to be passed on.
+    pub fn lines(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        self.0.iter().map(|(name, value)| (name, value))
+    }
+
     /// One line in place of all of that name.
     ///
     /// # Errors
     /// As [`Fields::add`]; then all stays as it was.
-    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) -> Result<(), BadField> {
+    pub fn set(&mut self, name: impl Into<Bytes>, value: impl Into<Bytes>) -> Result<(), BadField> {
         self.add(name, value)?;
         if let Some((name, value)) = self.0.pop() {
-            self.remove(&name);
+            self.remove(text(&name));
             self.0.push((name, value));
         }
         Ok(())
@@ -97,17 +107,21 @@ impl Fields {
 
     /// Takes out all lines of that name (in lower case).
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(known, _)| known != name);
+        self.0.retain(|(known, _)| known != name.as_bytes());
     }
 
     /// Keeps the lines that `keep` says.
     pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
-        self.0.retain(|(name, value)| keep(name, value));
+        self.0.retain(|(name, value)| keep(text(name), value));
     }
 }
 
-fn lower(name: Cow<'static, str>) -> Cow<'static, str> {
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name }
+fn text(name: &[u8]) -> &str {
+    std::str::from_utf8(name).unwrap_or_default()
+}
+
+fn lower(name: Bytes) -> Bytes {
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { name }
 }
 
 /// Without optional white space around it (RFC 9110 §5.6.3); a line end is none.
