@@ -250,7 +250,7 @@ impl Parts {
 
 /// Nothing of the state folder is ever served, wherever it lies: it holds everybody's mail.
 fn open_root(site: &Site, state: &Path) -> Result<(Arc<Root>, Site), StartError> {
-    let root = Root::open(&site.root)?.keeping_back(state)?;
+    let root = Root::open(&site.root)?.following(site.files.links).keeping_back(state)?;
     if root.keeps_back() {
         let (state, root) = (state.display(), site.root.display());
         tracing::warn!(%state, %root, "the state folder lies in a folder that is served: it is kept back");

@@ -90,11 +90,15 @@ pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<
     match (opened.kind, path.end) {
         (FileType::Directory, PathEnd::Name) => Ok(Loaded::Moved(with_slash(path))),
         (FileType::Directory, PathEnd::Slash) => {
-            let index = index_of(path);
-            match regular(root.open_beneath(&index))? {
-                Some(opened) => file(opened, &index, settings, now),
-                None if settings.listing == Listings::Off => Err(resolve::not_found()),
-                None => Ok(Loaded::Folder(Folder { file: opened.file })),
+            for name in settings.index.iter() {
+                let index = within(path, name);
+                if let Some(opened) = regular(root.open_beneath(&index))? {
+                    return file(opened, &index, settings, now);
+                }
+            }
+            match settings.listing {
+                Listings::Off => Err(resolve::not_found()),
+                Listings::On { .. } => Ok(Loaded::Folder(Folder { file: opened.file })),
             }
         }
         (_, PathEnd::Name) => file(opened, &path.names, settings, now),
@@ -113,12 +117,13 @@ fn regular(index: Result<Opened, Failure>) -> Result<Option<Opened>, Failure> {
     }
 }
 
-fn index_of(folder: &TreePath) -> Vec<u8> {
+/// The path of a name in a folder.
+fn within(folder: &TreePath, name: &str) -> Vec<u8> {
     let mut index = folder.names.clone();
     if !index.is_empty() {
         index.push(b'/');
     }
-    index.extend_from_slice(b"index.html");
+    index.extend_from_slice(name.as_bytes());
     index
 }
 

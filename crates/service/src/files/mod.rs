@@ -11,9 +11,11 @@
 //! Bounded by: [`Settings`] for memory, one page of a listing at a time, [`LISTINGS_AT_ONCE`] folders read at once, one disk
 //! operation per asking connection.
 
+mod caching;
 mod description;
 mod guarded;
 mod hot;
+mod links;
 pub mod listing;
 mod load;
 mod media;
@@ -84,6 +86,8 @@ const LISTINGS_AT_ONCE: usize = 2;
 enum Looked {
     Found(Found),
     Folder(Folder),
+    /// A folder was meant, without its slash: where it is.
+    Moved(String),
 }
 
 /// What a path leads to.
@@ -131,6 +135,7 @@ impl Files {
         }
         match self.look(&path, raw, batch).await {
             Ok(Looked::Folder(folder)) => self.list(folder, path, asked).await.map(Found::Answer),
+            Ok(Looked::Moved(place)) => Ok(Found::Answer(moved(place, query))),
             Ok(Looked::Found(found)) => Ok(found),
             Err(failure) => {
                 if failure.class == Class::NotFound {
@@ -178,7 +183,7 @@ impl Files {
                 Found::Hot(file)
             }
             Loaded::Large(file) => Found::Large(file),
-            Loaded::Moved(place) => Found::Answer(Answer::empty(301).with("location", place)),
+            Loaded::Moved(place) => return Ok(Looked::Moved(place)),
         }))
     }
 
@@ -209,6 +214,15 @@ impl Files {
         }
         Ok(answer)
     }
+}
+
+/// A redirection to where a folder is. The query goes with it: it is visible ASCII, as every target is.
+fn moved(mut place: String, query: Option<&[u8]>) -> Answer {
+    if let Some(query) = query {
+        place.push('?');
+        place.push_str(&String::from_utf8_lossy(query));
+    }
+    Answer::empty(301).with("location", place)
 }
 
 #[cfg(test)]

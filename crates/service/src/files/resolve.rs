@@ -1,7 +1,7 @@
 //! The way from a path to an open file, never outside the root.
 //!
 //! The kernel keeps it inside: `openat2` with `RESOLVE_BENEATH` refuses `..` and symbolic links that lead out, whatever is
-//! renamed meanwhile. Everything here may wait for the disk: blocking threads only, but for [`Root::identity`].
+//! renamed meanwhile. Only where the site follows links further ([`Links`]) may a link, never a name, lead out. Everything here may wait for the disk: blocking threads only, but for [`Root::identity`].
 //!
 //! A folder may be kept back ([`Root::keeping_back`]): nothing in it is opened, by whatever name, not even for a moment, because closing
 //! any descriptor of a database drops the POSIX locks that this process holds on it.
@@ -18,12 +18,14 @@ use rustix::io::Errno;
 use thiserror::Error;
 
 use super::guarded::Guarded;
+use super::links::{self, Links};
 use crate::failure::{Class, Failure};
 
 /// The folder beneath which everything is found. Held open: it stays the same folder when it is renamed.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
+    links: Links,
     guarded: Option<Guarded>,
     /// Whether what is guarded lies beneath the root, or the root beneath it.
     apart: Apart,
@@ -84,7 +86,13 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let opened = rustix::fs::open(folder, flags, Mode::empty())
             .map_err(|error| OpenError { folder: folder.to_owned(), source: error.into() })?;
-        Ok(Self { folder: opened, guarded: None, apart: Apart::Yes })
+        Ok(Self { folder: opened, links: Links::Beneath, guarded: None, apart: Apart::Yes })
+    }
+
+    /// The same, with these symbolic links followed.
+    #[must_use]
+    pub fn following(self, links: Links) -> Self {
+        Self { links, ..self }
     }
 
     /// With `folder` and all that is in it not there, as if it were not beneath this one; nor is it by a hard link or another
@@ -131,7 +139,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let plain = self.open_allowed(&path, flags, ResolveFlags::NO_SYMLINKS);
         let (descriptor, way) = match plain {
-            Err(Errno::LOOP) => (self.open_allowed(&path, flags, ResolveFlags::empty()), Way::Links),
+            Err(Errno::LOOP) => (self.open_linked(&path, flags), Way::Links),
             other => (other, Way::Plain),
         };
         let descriptor = descriptor.map_err(refused)?;
@@ -146,7 +154,7 @@ impl Root {
     /// Looks at what `names` leads to through symbolic links, without opening it; `None` where it leads out or nowhere.
     pub(super) fn look_beneath(&self, names: &[u8]) -> Option<Stat> {
         let path = c_path(names).ok()?;
-        let found = self.open_allowed(&path, OFlags::PATH | OFlags::CLOEXEC, ResolveFlags::empty()).ok()?;
+        let found = self.open_linked(&path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
         rustix::fs::fstat(found).ok()
     }
 
@@ -168,6 +176,23 @@ impl Root {
     pub(super) fn is_nothing(&self, path: &CStr) -> bool {
         let found = rustix::fs::statat(self.folder.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW);
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
+    }
+
+    /// Opens what `path` leads to through the links that are followed.
+    fn open_linked(&self, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let found = match self.links {
+            Links::Beneath => return self.open_allowed(path, flags, ResolveFlags::empty()),
+            Links::SameOwner => links::open_of_same_owner(self.folder.as_fd(), path)?,
+            Links::Any => links::open_anywhere(self.folder.as_fd(), path)?,
+        };
+        // It may be anywhere, so nothing is known of where it lies.
+        if let Some(guarded) = &self.guarded {
+            let (place, kept) = (real_path(&found)?, real_path(guarded.folder())?);
+            if place.starts_with(kept) || guarded.is_above(&place) || guarded.has(&rustix::fs::fstat(&found)?) {
+                return Err(Errno::NOENT);
+            }
+        }
+        open_found(found, flags)
     }
 
     /// Opens what is not kept back. It is looked at through a descriptor that opens nothing (`O_PATH`), and then that very
@@ -196,11 +221,7 @@ impl Root {
         if self.apart == Apart::No && real_path(&found)?.starts_with(real_path(guarded.folder())?) {
             return Err(Errno::NOENT);
         }
-        if flags.contains(OFlags::PATH) {
-            Ok(found)
-        } else {
-            rustix::fs::open(by_descriptor(&found), flags, Mode::empty())
-        }
+        open_found(found, flags)
     }
 
     fn openat2(&self, path: &CStr, flags: OFlags, more: ResolveFlags) -> Result<OwnedFd, Errno> {
@@ -214,6 +235,11 @@ impl Root {
             }
         }
     }
+}
+
+/// Opens the very file that was found with `O_PATH`.
+fn open_found(found: OwnedFd, flags: OFlags) -> Result<OwnedFd, Errno> {
+    if flags.contains(OFlags::PATH) { Ok(found) } else { rustix::fs::open(by_descriptor(&found), flags, Mode::empty()) }
 }
 
 /// Where an open file or folder is now.

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::web::Body;
 
+mod ways;
+
 /// A folder of this test's own, removed at its end.
 pub(super) struct Folder(PathBuf);
 

@@ -6,6 +6,7 @@
 mod channels;
 mod commands;
 mod domains;
+mod files;
 pub(super) mod state;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! What would be answered to a URL.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -70,7 +70,9 @@ fn nobody(settings: &Settings, url: &Url) -> String {
 /// What the sites say; asked as the server would ask them.
 fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<'a>) -> Result<u8, Failed> {
     let settings = &basis.settings;
-    let root = |site: &Site| Ok(Arc::new(Root::open(&site.root)?.keeping_back(&settings.store.folder)?));
+    let root = |site: &Site| {
+        Ok(Arc::new(Root::open(&site.root)?.following(site.files.links).keeping_back(&settings.store.folder)?))
+    };
     let roots = settings.sites.iter().map(|site| Ok((root(site)?, site.clone())));
     let roots: Vec<_> = roots
         .collect::<Result<_, sportello_service::files::OpenError>>()
@@ -93,7 +95,7 @@ fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<
     told.say(format!("the site {named} answers for {host}, from {}", site.root.display()));
     deciding(basis, place, told);
     let Target::Path { path, query } = head.target else { return Ok(1) };
-    found(&chosen, (path, query), &site.root, told)
+    found(&chosen, (path, query), site, told)
 }
 
 fn refused(foreign: Foreign, host: &str) -> String {
@@ -119,25 +121,25 @@ fn deciding<'a>(basis: &'a Basis, place: Option<usize>, told: &mut Told<'a>) {
 }
 
 /// What lies there.
-fn found(files: &Files, (path, query): (&[u8], Option<&[u8]>), root: &Path, told: &mut Told<'_>) -> Result<u8, Failed> {
+fn found(files: &Files, (path, query): (&[u8], Option<&[u8]>), site: &Site, told: &mut Told<'_>) -> Result<u8, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Failed::new(format!("cannot look: {error}")))?;
     match runtime.block_on(files.find(path, query, Form::Html, Batch::begin())) {
         Ok(Found::Hot(_)) => {
-            told.say(format!("200: the file {}, from memory once it was read", file(path, root).display()))
+            told.say(format!("200: the file {}, from memory once it was read", file(path, site).display()))
         }
         Ok(Found::Large(_)) => {
-            told.say(format!("200: the file {}, from the disk each time", file(path, root).display()))
+            told.say(format!("200: the file {}, from the disk each time", file(path, site).display()))
         }
         Ok(Found::Answer(answer)) if answer.status == 200 => {
-            told.say(format!("200: a listing of the folder {}, which has no index.html", file(path, root).display()));
+            told.say(format!("200: a listing of the folder {}, which has no index", file(path, site).display()));
         }
         Ok(Found::Answer(answer)) => {
             told.say(format!("{}: a folder is asked for with a slash at its end", answer.status))
         }
         Err(failure) => {
             let status = said(failure.class).http;
-            told.say(format!("{status}: {} ({})", failure.public, file(path, root).display()));
+            told.say(format!("{status}: {} ({})", failure.public, file(path, site).display()));
             return Ok(1);
         }
     }
@@ -145,9 +147,9 @@ fn found(files: &Files, (path, query): (&[u8], Option<&[u8]>), root: &Path, told
 }
 
 /// Where it lies, or would.
-fn file(path: &[u8], root: &Path) -> PathBuf {
-    let Ok(tree) = TreePath::decode(path) else { return root.to_owned() };
-    let place = root.join(String::from_utf8_lossy(&tree.names).as_ref());
-    let index = place.join("index.html");
-    if tree.end == PathEnd::Slash && index.is_file() { index } else { place }
+fn file(path: &[u8], site: &Site) -> PathBuf {
+    let Ok(tree) = TreePath::decode(path) else { return site.root.clone() };
+    let place = site.root.join(String::from_utf8_lossy(&tree.names).as_ref());
+    let index = site.files.index.iter().map(|name| place.join(name)).find(|index| index.is_file());
+    index.filter(|_| tree.end == PathEnd::Slash).unwrap_or(place)
 }

@@ -68,6 +68,8 @@ domain example.org {
         hidden-names served
         error-page 404 "/404.html"
         cache-control "*" "max-age=33"
+        index a.html "b.htm"
+        symlinks owner
     }
     mail { capture }
 }
@@ -143,6 +145,8 @@ fn every_directive_reaches_its_setting() {
     assert!(
         said.contains("per_page: 32")
             && said.contains("hidden: Served")
+            && said.contains("links: SameOwner")
+            && said.contains("[\"a.html\", \"b.htm\"]")
             && said.contains("max-age=33")
             && said.contains("404"),
         "{said}"

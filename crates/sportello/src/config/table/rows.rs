@@ -3,6 +3,7 @@
 mod channel;
 mod command;
 mod domain;
+mod files;
 mod server;
 
 use std::time::Duration;
@@ -51,5 +52,5 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [server::ROWS, channel::ROWS, domain::ROWS, command::ROWS].into_iter().flatten()
+    [server::ROWS, channel::ROWS, domain::ROWS, files::ROWS, command::ROWS].into_iter().flatten()
 }
