@@ -14,5 +14,6 @@ pub mod files;
 pub mod mailbox;
 pub mod picture;
 pub mod run;
+pub mod site;
 pub mod status;
 pub mod web;

@@ -1,0 +1,114 @@
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use sportello_wire::http1::Method;
+
+use super::*;
+use crate::web::{Client, Fields, Incoming, Path, Scheme};
+
+/// A request as a protocol would make it.
+pub(super) fn request(target: &str) -> Request {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    Request {
+        method: Method::Get,
+        verb: Bytes::from_static(b"GET"),
+        scheme: Scheme::Http,
+        authority: Bytes::from_static(b"www.example.org:8080"),
+        path: Path::parse(path.as_bytes()).unwrap(),
+        query: query.map(|query| Bytes::copy_from_slice(query.as_bytes())),
+        fields: Fields::new(),
+        client: Client {
+            peer: SocketAddr::from(([192, 0, 2, 7], 50_000)),
+            local: SocketAddr::from(([192, 0, 2, 1], 8_080)),
+            secured: None,
+        },
+        body: Incoming::Empty,
+        upgrade: None,
+    }
+}
+
+pub(super) fn route(path: &str, items: Vec<Item>, action: Option<Action>) -> Item {
+    let matcher = Matcher { paths: vec![PathPattern::parse(path).unwrap()], ..Matcher::default() };
+    Item::Route(Route { matcher, block: block(items, action) })
+}
+
+pub(super) fn block(items: Vec<Item>, action: Option<Action>) -> Block {
+    let items = items.into_iter().map(|what| Written { line: 0, what }).collect();
+    Block { items, action: action.map(|what| Written { line: 0, what }), ..Block::default() }
+}
+
+pub(super) fn respond(status: u16) -> Option<Action> {
+    Some(Action::Respond(Respond::new(status, "", None).unwrap()))
+}
+
+pub(super) fn redirect(to: &str) -> Option<Action> {
+    Some(Action::Redirect(Redirect::parse(to, None).unwrap()))
+}
+
+pub(super) fn site(block: Block) -> Rc<Site> {
+    Rc::new(Site::new(Arc::new(Description { block, ..Description::default() }), Vec::new()))
+}
+
+#[tokio::test]
+async fn the_first_route_that_fits_decides() {
+    let site = site(block(
+        vec![
+            route("/a/*", vec![route("/a/b", vec![], respond(201))], None),
+            route("/a/c", vec![], respond(500)),
+            route("/b/*", vec![route("/b/x", vec![], respond(202))], respond(203)),
+            route("*", vec![Item::Step(Step::Https)], None),
+        ],
+        respond(299),
+    ));
+    for (target, scheme, expect) in [
+        ("/a/b", Scheme::Http, 201),
+        // The route /a/* has it, and nothing in there answers.
+        ("/a/c", Scheme::Http, 404),
+        ("/b/x", Scheme::Http, 202),
+        ("/b/y", Scheme::Http, 203),
+        ("/c", Scheme::Http, 308),
+        ("/c", Scheme::Https, 299),
+    ] {
+        let answer = Rc::clone(&site).answer(Request { scheme, ..request(target) }).await;
+        assert_eq!(answer.status, expect, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn no_encoding_slips_by_a_route() {
+    let site = site(block(vec![route("/admin/*", vec![], respond(403))], respond(200)));
+    for (target, expect) in [
+        ("/admin", 403),
+        ("/admin/", 403),
+        ("/admin/x", 403),
+        ("//admin", 403),
+        ("/%61dmin", 403),
+        ("/%61%64%6d%69%6e/x", 403),
+        ("/./admin/x", 403),
+        ("/x/../admin", 403),
+        ("/x/%2e%2e/admin", 403),
+        ("/x/.%2E//admin//y", 403),
+        ("/administrator", 200),
+        ("/ADMIN", 200),
+        ("/admin/..", 200),
+        ("/%2561dmin", 200),
+    ] {
+        assert_eq!(Rc::clone(&site).answer(request(target)).await.status, expect, "{target}");
+    }
+    for refused in ["/admin%2f..", "/admin%5cx", "/x/..;/admin", "/%2e%2e%3b/admin", "/admin%00", "/../admin"] {
+        assert!(Path::parse(refused.as_bytes()).is_err(), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirection_is_filled_and_stays_on_its_host() {
+    for (to, target, expect) in [
+        ("/new{path}{query}", "/a%20b?x=1", "/new/a%20b?x=1"),
+        ("https://{host}{path}", "//evil.example/", "https://www.example.org/evil.example/"),
+        ("{path}", "/%2e/evil.example", "/evil.example"),
+        ("https://example.net/{method}/{address}", "/", "https://example.net/GET/192.0.2.7"),
+    ] {
+        let answer = site(block(vec![], redirect(to))).answer(request(target)).await;
+        assert_eq!((answer.status, answer.fields.text("location")), (302, Some(expect)), "{to} {target}");
+    }
+}
