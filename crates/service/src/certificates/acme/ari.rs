@@ -37,10 +37,11 @@ impl<H: House> Engine<H> {
             Err(told) => site.record.ask_at = plan::ask_again(now, told),
         }
         // What was chosen within a window is kept; when to ask again is not worth a write.
-        if before != (site.record.renew_at, site.record.window)
-            && let Err(error) = self.keep_all(place).await
-        {
-            tracing::warn!(%error, "when to renew a certificate is not kept");
+        if before != (site.record.renew_at, site.record.window) {
+            self.tell(place);
+            if let Err(error) = self.keep_all(place).await {
+                tracing::warn!(%error, "when to renew a certificate is not kept");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use instant_acme::{Account, HttpClient};
 use rcgen::KeyPair;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::account::{self, Client};
@@ -19,7 +19,7 @@ use super::ari::identifier;
 use super::challenge::Way;
 use super::clock::Seconds;
 use super::handle::{Asked, Handle, RenewError};
-use super::house::{House, HouseError};
+use super::house::{House, HouseError, News};
 use super::order::Wish;
 use super::pace::{self, ORDER_FIRST, ORDER_MOST, Pace};
 use super::plan::Life;
@@ -55,8 +55,7 @@ pub struct Engine<H> {
     pub(super) sites: Vec<Site>,
     /// What is kept of names that are not wanted now, by the row's name.
     others: BTreeMap<String, Record>,
-    handle: mpsc::Receiver<Asked>,
-    view: watch::Sender<Arc<[super::View]>>,
+    asked: mpsc::Receiver<Asked>,
 }
 
 impl<H: House> Engine<H> {
@@ -71,17 +70,15 @@ impl<H: House> Engine<H> {
         let kept = house.kept(&rows.certificates()).await?.into_iter();
         let others = kept.filter_map(|(row, bytes)| Some((row, Record::read(&bytes)?))).collect();
         let http = Heeding::new(http, house.clock());
-        let (ask, handle) = mpsc::channel(16);
-        let (view, seen) = watch::channel(Arc::from([]));
-        let engine = Self { house, settings, http, rows, account: None, pace, sites: Vec::new(), others, handle, view };
-        Ok((engine, Handle::new(ask, seen)))
+        let (ask, asked) = mpsc::channel(16);
+        let engine = Self { house, settings, http, rows, account: None, pace, sites: Vec::new(), others, asked };
+        Ok((engine, Handle::new(ask)))
     }
 
     /// Works until the last handle is dropped.
     pub async fn run(mut self) {
         loop {
             let next = self.step().await;
-            self.publish();
             let now = self.house.clock().seconds();
             let wait = Duration::from_secs(next.saturating_sub(now)).min(LOOK);
             if wait.is_zero() {
@@ -89,7 +86,7 @@ impl<H: House> Engine<H> {
             }
             tokio::select! {
                 () = sleep(wait) => {}
-                asked = self.handle.recv() => match asked {
+                asked = self.asked.recv() => match asked {
                     Some(Asked::Want(names)) => self.want(names).await,
                     Some(Asked::Renew(name, told)) => self.renew(&name, told),
                     None => return,
@@ -103,38 +100,47 @@ impl<H: House> Engine<H> {
         for site in self.sites.drain(..) {
             self.others.insert(site.row, site.record);
         }
-        let sets: BTreeSet<Vec<String>> = sets.iter().map(|names| in_order(names)).collect();
-        for names in sets {
+        for wanted in sets {
+            let names = in_order(&wanted);
             if names.is_empty() || names.len() > MOST_NAMES || self.sites.len() >= MOST_SITES {
                 tracing::error!(names = names.len(), "no certificate is ordered: too many names, or too many sites");
                 continue;
             }
             let row = self.rows.certificate(&names);
-            let record = self.others.remove(&row).unwrap_or_default();
-            self.sites.push(Site::new(names, row, record));
+            if self.sites.iter().all(|site| site.row != row) {
+                let record = self.others.remove(&row).unwrap_or_default();
+                self.sites.push(Site::new(wanted, names, row, record));
+            }
         }
-        self.show();
+        self.tell_all();
         self.forget_old().await;
     }
 
-    /// Shows what is kept: for each name its own certificate, or until there is one the best of those that are wanted no more.
-    fn show(&self) {
+    /// Tells how everything stands. Until names have a certificate of their own, they get the one for most of them that is wanted no more.
+    fn tell_all(&self) {
         let now = self.house.clock().seconds();
+        let held = pace::believed(self.pace.not_before, now);
         let credentials = self.others.values().filter_map(|record| record.signed.as_ref()?.credential().ok());
-        let mut spare: Vec<Credential> = credentials.filter(|credential| Life::of(credential).until > now).collect();
-        spare.sort_by_key(|credential| Life::of(credential).until);
-        for site in &self.sites {
-            match site.credential() {
-                Some(own) if Life::of(own).until > now => self.house.show(&site.names, own),
-                _ => {
-                    for name in &site.names {
-                        if let Some(other) = spare.iter().rev().find(|credential| credential.is_for(name)) {
-                            self.house.show(std::slice::from_ref(name), other);
-                        }
-                    }
-                }
-            }
-        }
+        let spare: Vec<Credential> = credentials.filter(|credential| Life::of(credential).until > now).collect();
+        let best = |site: &Site| {
+            let fit = |credential: &&Credential| site.names.iter().filter(|name| covers(credential, name)).count();
+            spare
+                .iter()
+                .filter(|credential| fit(credential) > 0)
+                .max_by_key(|credential| (fit(credential), Life::of(credential).until))
+        };
+        let news = |site: &Site| {
+            let news = site.news(held);
+            let is_good = site.life().is_some_and(|life| life.until > now);
+            if is_good { news } else { News { credential: best(site).cloned(), ..news } }
+        };
+        self.house.tell(self.sites.iter().map(news).collect());
+    }
+
+    /// Tells how one set of names stands.
+    pub(super) fn tell(&self, place: usize) {
+        let held = pace::believed(self.pace.not_before, self.house.clock().seconds());
+        self.house.tell(self.sites.get(place).map(|site| site.news(held)).into_iter().collect());
     }
 
     /// Forgets what is wanted no more and of no use: no certificate that is good, no wait that must be kept.
@@ -197,13 +203,11 @@ impl<H: House> Engine<H> {
         let chance = self.house.chance();
         let Some(site) = self.sites.get_mut(place) else { return };
         let before = site.record.clone();
-        site.ordering = true;
         site.record.names.clone_from(&site.names);
         site.record.failures = before.failures.saturating_add(1);
         let wait = pace::back_off(site.record.failures, ORDER_FIRST, ORDER_MOST, chance);
         site.record.not_before = pace::later(now, wait, None);
         self.pace.start(&site.names, now);
-        self.publish();
         let result = match self.keep_all(place).await {
             Ok(()) => self.attempt(place, before.failures).await,
             // What cannot be kept must not be ordered.
@@ -213,9 +217,7 @@ impl<H: House> Engine<H> {
             Ok((signed, credential)) => self.succeeded(place, signed, credential),
             Err(trouble) => self.failed(place, before, &trouble).await,
         }
-        if let Some(site) = self.sites.get_mut(place) {
-            site.ordering = false;
-        }
+        self.tell(place);
         if let Err(error) = self.keep_all(place).await {
             // On the disk it still counts as failed, so that a restart orders it no sooner than that allows.
             tracing::error!(%error, "what came of an order is not kept");
@@ -275,7 +277,6 @@ impl<H: House> Engine<H> {
         self.pace.succeed();
         let Some(site) = self.sites.get_mut(place) else { return };
         let life = Life::of(&credential);
-        self.house.show(&site.names, &credential);
         site.record = Record {
             names: site.names.clone(),
             signed: Some(signed),
@@ -324,17 +325,6 @@ impl<H: House> Engine<H> {
             Some(site) => self.house.keep(&site.row, site.record.bytes()).await,
             None => Ok(()),
         }
-    }
-
-    fn publish(&self) {
-        let now = self.house.clock().seconds();
-        let view = |site: &Site| site.view(pace::believed(self.pace.not_before, now), self.pace.last.as_ref());
-        let views: Arc<[super::View]> = self.sites.iter().map(view).collect();
-        self.view.send_if_modified(|seen| {
-            let is_news = **seen != *views;
-            *seen = views;
-            is_news
-        });
     }
 }
 

@@ -1,19 +1,13 @@
 //! How the rest of the house speaks with the engine.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
-
-use super::site::View;
+use tokio::sync::{mpsc, oneshot};
 
 /// A handle. Clones speak with the same engine, which ends when the last of them is dropped.
 #[derive(Clone, Debug)]
-pub struct Handle {
-    ask: mpsc::Sender<Asked>,
-    view: watch::Receiver<Arc<[View]>>,
-}
+pub struct Handle(mpsc::Sender<Asked>);
 
 /// What the engine is asked.
 pub(super) enum Asked {
@@ -36,14 +30,14 @@ pub enum RenewError {
 }
 
 impl Handle {
-    pub(super) fn new(ask: mpsc::Sender<Asked>, view: watch::Receiver<Arc<[View]>>) -> Self {
-        Self { ask, view }
+    pub(super) fn new(ask: mpsc::Sender<Asked>) -> Self {
+        Self(ask)
     }
 
     /// Wants a certificate for each of these sets of names, and no others. Waits while the engine has much to do.
     pub async fn want(&self, sets: Vec<Vec<String>>) {
         // An engine that is gone wants nothing.
-        let _ = self.ask.send(Asked::Want(sets)).await;
+        let _ = self.0.send(Asked::Want(sets)).await;
     }
 
     /// Orders anew what has this name, as soon as the order under way is done.
@@ -52,12 +46,7 @@ impl Handle {
     /// When it is not ordered.
     pub async fn renew(&self, name: &str) -> Result<(), RenewError> {
         let (told, answer) = oneshot::channel();
-        self.ask.try_send(Asked::Renew(name.to_owned(), told)).map_err(|_| RenewError::Busy)?;
+        self.0.try_send(Asked::Renew(name.to_owned(), told)).map_err(|_| RenewError::Busy)?;
         answer.await.unwrap_or(Err(RenewError::Busy))
-    }
-
-    /// How everything stands.
-    pub fn view(&self) -> Arc<[View]> {
-        Arc::clone(&self.view.borrow())
     }
 }

@@ -1,5 +1,7 @@
 //! What the engine needs of the house around it.
 
+use std::time::SystemTime;
+
 use thiserror::Error;
 
 use super::challenge::Proof;
@@ -11,6 +13,19 @@ use crate::certificates::Credential;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct HouseError(pub String);
+
+/// How a set of names stands with its certificate.
+#[derive(Clone)]
+pub struct News {
+    /// The names, as they were wanted.
+    pub names: Vec<String>,
+    /// What is to be shown for them from now on; without it, whatever was shown.
+    pub credential: Option<Credential>,
+    /// When the next order is to be made; in the past: as soon as may be.
+    pub next: SystemTime,
+    /// What went wrong last, if nothing went well since.
+    pub trouble: Option<String>,
+}
 
 /// Keeps, shows, and proves. All futures are awaited on the engine's thread; dropping one says nothing of whether it was done.
 pub trait House {
@@ -31,8 +46,8 @@ pub trait House {
     /// Keeps nothing as `name` any more.
     fn forget(&self, name: &str) -> impl Future<Output = Result<(), HouseError>>;
 
-    /// Shows `credential` to whoever asks for one of `names`, on every channel, from now on.
-    fn show(&self, names: &[String], credential: &Credential);
+    /// Uses what there is on every channel from now on, and tells people of it.
+    fn tell(&self, news: Vec<News>);
 
     /// Makes a proof to be seen by everybody; for DNS-01 this returns when it can be.
     fn prove(&self, proof: &Proof) -> impl Future<Output = Result<(), HouseError>>;

@@ -18,7 +18,6 @@ mod pace;
 mod plan;
 mod record;
 mod site;
-mod tokens;
 mod trouble;
 
 pub use account::{Client, External};
@@ -28,9 +27,7 @@ pub use chance::Chance;
 pub use clock::Clock;
 pub use engine::{Engine, MOST_NAMES, MOST_SITES, Settings};
 pub use handle::{Handle, RenewError};
-pub use house::{House, HouseError};
-pub use site::View;
-pub use tokens::{PREFIX, Tokens};
+pub use house::{House, HouseError, News};
 
 /// The directory of Let's Encrypt.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";

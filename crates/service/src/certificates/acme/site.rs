@@ -1,47 +1,29 @@
 //! A set of names that wants one certificate, and how it stands with it.
 
-use std::time::SystemTime;
-
 use super::clock::{Seconds, moment};
+use super::house::News;
 use super::pace;
 use super::plan::Life;
-use super::record::{Record, Said};
+use super::record::Record;
 use crate::certificates::Credential;
 
 /// A set of names.
 pub(super) struct Site {
-    /// In lower case, in order.
+    /// As they were wanted.
+    pub(super) wanted: Vec<String>,
+    /// In lower case, in order, each once.
     pub(super) names: Vec<String>,
     /// The name of its row.
     pub(super) row: String,
     /// What is kept of it.
     pub(super) record: Record,
-    /// Whether an order is under way.
-    pub(super) ordering: bool,
     /// What the record holds, read.
     credential: Option<Credential>,
 }
 
-/// How a set of names stands with its certificate, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// The names.
-    pub names: Vec<String>,
-    /// Until when the certificate is good, if there is one.
-    pub until: Option<SystemTime>,
-    /// When the next order is to be made; in the past: as soon as may be.
-    pub next: SystemTime,
-    /// Whether an order is under way.
-    pub ordering: bool,
-    /// Orders that failed in a row.
-    pub failures: u32,
-    /// What went wrong last, and when, if nothing went well since.
-    pub last_error: Option<(SystemTime, String)>,
-}
-
 impl Site {
-    pub(super) fn new(names: Vec<String>, row: String, record: Record) -> Self {
-        let mut site = Self { names, row, record, ordering: false, credential: None };
+    pub(super) fn new(wanted: Vec<String>, names: Vec<String>, row: String, record: Record) -> Self {
+        let mut site = Self { wanted, names, row, record, credential: None };
         site.read();
         site
     }
@@ -87,16 +69,13 @@ impl Site {
         self.record.renew_at = 0;
     }
 
-    /// For people; `held` and `why`: until when the CA is left alone, and for what.
-    pub(super) fn view(&self, held: Seconds, why: Option<&Said>) -> View {
-        let said = self.record.last.as_ref().or(why).map(|said| (moment(said.at), said.text.clone()));
-        View {
-            names: self.names.clone(),
-            until: self.life().map(|life| moment(life.until)),
+    /// How it stands, while the CA is left alone until `held`.
+    pub(super) fn news(&self, held: Seconds) -> News {
+        News {
+            names: self.wanted.clone(),
+            credential: self.credential.clone(),
             next: moment(self.due().max(self.record.not_before).max(held)),
-            ordering: self.ordering,
-            failures: self.record.failures,
-            last_error: said,
+            trouble: self.record.last.as_ref().map(|said| said.text.clone()),
         }
     }
 }

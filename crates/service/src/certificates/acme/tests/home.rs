@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use crate::certificates::Credential;
-use crate::certificates::acme::{Chance, Clock, House, HouseError, Proof};
+use crate::certificates::acme::{Chance, Clock, House, HouseError, News, Proof};
 
 #[derive(Clone)]
 pub(super) struct Home {
@@ -21,6 +21,8 @@ pub(super) struct State {
     /// Whether the disk is full.
     pub(super) is_full: bool,
     pub(super) shown: HashMap<String, Credential>,
+    /// By name, when the next order is to be, and what went wrong.
+    pub(super) told: HashMap<String, (SystemTime, Option<String>)>,
     /// What can be seen now.
     pub(super) proofs: Vec<Proof>,
     /// What was ever shown.
@@ -41,6 +43,11 @@ impl Home {
     /// How long it has been since the beginning.
     pub(super) fn age(&self) -> Duration {
         self.began.elapsed()
+    }
+
+    /// What people are told of a name.
+    pub(super) fn trouble(&self, name: &str) -> Option<String> {
+        self.state().told.get(name).and_then(|(_, trouble)| trouble.clone())
     }
 
     pub(super) fn until(&self, name: &str) -> Option<SystemTime> {
@@ -78,10 +85,15 @@ impl House for Home {
         Ok(())
     }
 
-    fn show(&self, names: &[String], credential: &Credential) {
+    fn tell(&self, news: Vec<News>) {
         let mut state = self.state();
-        for name in names {
-            state.shown.insert(name.clone(), credential.clone());
+        for news in news {
+            for name in news.names {
+                if let Some(credential) = &news.credential {
+                    state.shown.insert(name.to_ascii_lowercase(), credential.clone());
+                }
+                state.told.insert(name.to_ascii_lowercase(), (news.next, news.trouble.clone()));
+            }
         }
     }
 
