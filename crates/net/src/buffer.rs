@@ -56,7 +56,7 @@ impl Buffer {
     }
 
     /// The vector to append to, with at least one byte of spare capacity, never grown; `None` when the buffer is full.
-    pub(crate) fn room(&mut self) -> Option<&mut Vec<u8>> {
+    pub fn room(&mut self) -> Option<&mut Vec<u8>> {
         if self.is_full() {
             return None;
         }

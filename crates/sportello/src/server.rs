@@ -16,6 +16,7 @@ use sportello_service::files::{self, Files, Root};
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::run::spawner::SpawnerHandle;
+use sportello_service::site;
 use sportello_store::{OpenError, Store};
 use thiserror::Error;
 
@@ -258,18 +259,18 @@ fn open_root(site: &Site, state: &Path) -> Result<(Arc<Root>, Site), StartError>
     Ok((Arc::new(root), site.clone()))
 }
 
-/// What the HTTP channels give that are not the desk, and the files of each site in the order of the settings.
-pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<Files>>) {
+/// What the HTTP channels give that are not the desk, and each site in the order of the settings.
+pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<site::Site>>) {
     let (mut sites, mut all) = (http::Sites::default(), Vec::new());
     for (root, site) in roots {
-        let files = Rc::new(Files::new(Arc::clone(root), site.files.clone()));
-        if let Err(taken) = sites.add(&site.hosts.names, &files) {
+        let served = Rc::new(site::Site::of_folder(Rc::new(Files::new(Arc::clone(root), site.files.clone()))));
+        if let Err(taken) = sites.add(&site.hosts.names, &served) {
             tracing::error!(%taken, "a site is not served by this name");
         }
         if site.hosts.others == Others::Answered {
-            sites.set_default(Rc::clone(&files));
+            sites.set_default(Rc::clone(&served));
         }
-        all.push(files);
+        all.push(served);
     }
     (sites, all)
 }

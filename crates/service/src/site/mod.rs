@@ -66,8 +66,8 @@ impl Site {
     }
 
     /// Answers one request. Dropping the future ends what it was doing.
-    pub fn answer(self: Rc<Self>, request: Request) -> impl Future<Output = Answer> + 'static {
-        async move { walk::answer(&self, request).await }
+    pub async fn answer(self: Rc<Self>, request: Request) -> Answer {
+        walk::answer(&self, request).await
     }
 }
 

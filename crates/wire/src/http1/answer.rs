@@ -101,6 +101,8 @@ pub enum Said {
     KeepAlive,
     /// `close`
     Close,
+    /// `upgrade`: another protocol begins behind this head (RFC 9110 §7.8).
+    Upgrade,
 }
 
 impl Said {
@@ -119,6 +121,7 @@ impl Said {
             Self::Nothing => "",
             Self::KeepAlive => "connection: keep-alive\r\n",
             Self::Close => "connection: close\r\n",
+            Self::Upgrade => "connection: upgrade\r\n",
         }
     }
 }
@@ -133,7 +136,8 @@ pub fn chunk(out: &mut Vec<u8>, data: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn chunk_size(out: &mut Vec<u8>, size: usize) {
+/// Appends what stands before a chunk of `size` bytes, at least one; behind them `\r\n` is to follow.
+pub fn chunk_size(out: &mut Vec<u8>, size: usize) {
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
     for place in (0..digits).rev() {
         let digit = (size >> (place * 4)) & 15;
@@ -145,6 +149,7 @@ fn chunk_size(out: &mut Vec<u8>, size: usize) {
 /// The reason phrase of a status (RFC 9110 §15); empty for one this server never sends.
 pub fn reason(status: u16) -> &'static str {
     match status {
+        101 => "Switching Protocols",
         200 => "OK",
         201 => "Created",
         202 => "Accepted",

@@ -182,22 +182,18 @@ impl Decoder {
             Framing::Length(length) => Phase::Counted(length),
             Framing::Chunked => Phase::Size { digits: 0, size: 0 },
         };
-        Ok(Self {
-            phase,
-            room: most,
+        Ok(Self { phase, room: most, ..Self::empty() })
+    }
+
+    /// For a message that has no body.
+    pub fn empty() -> Self {
+        Self {
+            phase: Phase::Done,
+            room: 0,
             extension_room: EXTENSIONS_MOST,
             trailer_room: TRAILERS_MOST,
             trailer_fields: TRAILER_FIELDS_MOST,
             name: Name::default(),
-        })
-    }
-
-    /// How many bytes are still to come, where that is known.
-    pub fn left(&self) -> Option<u64> {
-        match self.phase {
-            Phase::Counted(left) => Some(left),
-            Phase::Done => Some(0),
-            _ => None,
         }
     }
 

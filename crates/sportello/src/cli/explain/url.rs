@@ -77,7 +77,7 @@ fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<
     let roots: Vec<_> = roots
         .collect::<Result<_, sportello_service::files::OpenError>>()
         .map_err(|error| Failed::new(super::super::chain(&error)))?;
-    let (sites, files) = server::sites(&roots);
+    let (sites, all) = server::sites(&roots);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = visible(&String::from_utf8_lossy(head.host));
     let chosen = match site_of(head, reach, &sites) {
@@ -88,14 +88,15 @@ fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<
             return Ok(1);
         }
     };
-    let place = files.iter().position(|files| Rc::ptr_eq(files, &chosen));
+    let place = all.iter().position(|site| Rc::ptr_eq(site, &chosen));
     let Some(site) = place.and_then(|place| settings.sites.get(place)) else { return Ok(1) };
     let named: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
     let named = if named.is_empty() { "*".to_owned() } else { named.join(" ") };
     told.say(format!("the site {named} answers for {host}, from {}", site.root.display()));
     deciding(basis, place, told);
     let Target::Path { path, query } = head.target else { return Ok(1) };
-    found(&chosen, (path, query), site, told)
+    let Some(files) = chosen.plain() else { return Ok(1) };
+    found(files, (path, query), site, told)
 }
 
 fn refused(foreign: Foreign, host: &str) -> String {

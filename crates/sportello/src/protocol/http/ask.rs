@@ -8,6 +8,7 @@ use std::rc::Rc;
 use sportello_net::Ended;
 use sportello_service::desk::{self, Desk};
 use sportello_service::files::{Files, Found, HotFile, LargeFile, preferred_form};
+use sportello_service::site::Site;
 use sportello_service::web::Answer;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
@@ -16,15 +17,16 @@ use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Method, Persistence, Refusal};
 
 use super::budget::Share;
+use super::coming::Intake;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
 use super::representation::{self, Content};
 use super::session::{End, Next, Session};
-use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard};
+use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard, neutral};
 
 /// Who answers a request that was admitted.
 enum Answerer<'a> {
-    Folder(Rc<Files>),
+    Site(Rc<Site>),
     Desk(&'a Desk),
 }
 
@@ -40,7 +42,7 @@ impl Session<'_> {
         // What was asked before must not wait for this.
         self.flush().await?;
         self.connection.set_doing(&doing(&head));
-        match self.carry_out(&head, arrival).await {
+        match self.carry_out(&head, &raw, arrival).await {
             Ok(next) => Ok(next),
             Err(IntakeError::Ended(ended)) => Err(ended),
             Err(IntakeError::Refused(refusal)) => {
@@ -54,10 +56,10 @@ impl Session<'_> {
         }
     }
 
-    async fn carry_out(&mut self, head: &Head<'_>, arrival: Arrival) -> Result<Next, IntakeError> {
+    async fn carry_out(&mut self, head: &Head<'_>, raw: &[u8], arrival: Arrival) -> Result<Next, IntakeError> {
         let reach = memory::reach(self.connection);
         let admitted = match &*self.service.served {
-            Served::Sites(sites) => guard::site(head, reach, sites).map(Answerer::Folder),
+            Served::Sites(sites) => guard::site(head, reach, sites).map(Answerer::Site),
             Served::Desk(desk) => guard::admit(head, reach).map(|()| Answerer::Desk(desk)),
         };
         match (admitted, head.target) {
@@ -69,9 +71,10 @@ impl Session<'_> {
                 let next = self.skip_body(head).await?;
                 Ok(self.send(head, options(), next, arrival).await?)
             }
-            (Ok(Answerer::Folder(files)), Target::Path { path, query }) => {
-                self.read_folder(&files, head, (path, query), arrival).await
-            }
+            (Ok(Answerer::Site(site)), Target::Path { path, query }) => match site.plain() {
+                Some(files) => self.read_folder(files, head, (path, query), arrival).await,
+                None => self.ask_site(site, head, raw, (path, query), arrival).await,
+            },
             (Ok(Answerer::Desk(desk)), Target::Path { path, query }) => {
                 let mut share = Share::of(&BODIES);
                 let request = self.request(head, (path, query), &mut share).await?;
@@ -80,6 +83,25 @@ impl Session<'_> {
                 drop(share);
                 let next = self.next(head);
                 Ok(self.send(head, answer, next, arrival).await?)
+            }
+        }
+    }
+
+    /// Leads the request through a site that has more to say than which folder it is.
+    async fn ask_site(
+        &mut self,
+        site: Rc<Site>,
+        head: &Head<'_>,
+        raw: &[u8],
+        target: (&[u8], Option<&[u8]>),
+        arrival: Arrival,
+    ) -> Result<Next, IntakeError> {
+        let (intake, body) = Intake::new(head.framing)?;
+        match neutral::request(head, raw, target, neutral::client(self.connection), body) {
+            Ok(request) => self.exchange(head, Box::pin(site.answer(request)), intake, arrival).await,
+            Err(bad) => {
+                let next = self.skip_body(head).await?;
+                Ok(self.send(head, fault::page(head, 400, &bad.to_string()), next, arrival).await?)
             }
         }
     }

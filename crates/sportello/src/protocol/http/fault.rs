@@ -78,6 +78,33 @@ pub(super) fn is_common(verb: &[u8]) -> bool {
     matches!(verb, b"TRACE" | b"PATCH")
 }
 
+/// An answer that says with its status alone that something is wrong, with a page that says it in words.
+pub(super) fn worded(head: &Head<'_>, answer: Answer) -> Answer {
+    if answer.status < 400 || !matches!(answer.body, Body::Empty) {
+        return answer;
+    }
+    let mut worded = page(head, answer.status, sentence(answer.status));
+    for (name, value) in answer.fields.lines() {
+        worded.fields.add_parsed(name.clone(), value.clone());
+    }
+    worded
+}
+
+fn sentence(status: u16) -> &'static str {
+    match status {
+        401 => "say who you are first",
+        403 => "this may not be had",
+        404 => "there is nothing here",
+        405 => "this cannot be done here",
+        413 => "the request is larger than it may be",
+        429 => "there were too many requests; come back later",
+        502 => "the server behind this one did not answer as it should",
+        503 => "this cannot be answered now; come back later",
+        504 => "the server behind this one took too long",
+        _ => "the request was not carried out",
+    }
+}
+
 /// A page with a status and a sentence.
 pub(super) fn page(head: &Head<'_>, status: u16, sentence: &str) -> Answer {
     let answer = match preferred_form(head.fields.values("accept")) {

@@ -1,13 +1,11 @@
 //! What a service answers, as a message: status, fields, framing, body.
 
-use std::future::poll_fn;
-use std::io;
-
 use sportello_net::Ended;
-use sportello_service::web::{Answer, Body, Pieces};
-use sportello_wire::http1::answer::{AnswerHead, LAST_CHUNK, Said, chunk};
+use sportello_service::web::{Answer, Body};
+use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::{Head, Method, Version};
 
+use super::exchange::Exchange;
 use super::memory::{Arrival, answered};
 use super::session::{End, Next, Session};
 use super::{COPY_BELOW, clock};
@@ -21,25 +19,37 @@ impl Session<'_> {
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
+        let mut exchange = Exchange::without_body(self.connection);
+        self.send_while(head, answer, next, arrival, &mut exchange).await
+    }
+
+    /// As [`Session::send`], while the rest of the request may come.
+    pub(super) async fn send_while(
+        &mut self,
+        head: &Head<'_>,
+        answer: Answer,
+        next: Next,
+        arrival: Arrival,
+        exchange: &mut Exchange,
+    ) -> Result<Next, Ended> {
         // Without chunks, only the end of the connection ends what has no length (RFC 9112 §6.3 (8)).
         let endless = matches!(&answer.body, Body::Pieces(pieces) if pieces.left().is_none());
-        let next = if endless && head.version == Version::Http10 && next == Next::Request {
-            Next::End(End::Done)
-        } else {
-            next
+        let next = match next {
+            Next::Request if endless && head.version == Version::Http10 => Next::End(End::Done),
+            next => next,
         };
         let before = self.outbox.bytes().len();
         begin(self.outbox.open(), head, &answer, next.said(head));
         let head_length = (self.outbox.bytes().len() - before) as u64;
         let status = answer.status;
-        let sent = if has_body(head, status) { self.send_body(head, answer.body).await } else { Ok(0) };
+        let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
         let bytes = head_length + *sent.as_ref().unwrap_or(&0);
         answered(self.connection, head, status, bytes, arrival.at);
         sent.map(|_| next)
     }
 
     /// Sends the body, and says how many bytes it had.
-    async fn send_body(&mut self, head: &Head<'_>, body: Body) -> Result<u64, Ended> {
+    async fn send_body(&mut self, head: &Head<'_>, body: Body, exchange: &mut Exchange) -> Result<u64, Ended> {
         match body {
             Body::Empty => Ok(0),
             Body::Bytes(bytes) if bytes.len() < COPY_BELOW => {
@@ -56,39 +66,10 @@ impl Session<'_> {
                 self.connection.send_file(&file, start, length).await?;
                 Ok(length)
             }
-            Body::Pieces(pieces) => self.send_pieces(head, pieces).await,
+            Body::Pieces(pieces) => self.flow(head, pieces, exchange).await,
             // Only what an upgrade led to has one, and that is not sent as a message.
             Body::Tunnel(_) => Ok(0),
         }
-    }
-
-    /// Sends pieces as they come, until there are no more, the peer leaves or the server stops.
-    async fn send_pieces(&mut self, head: &Head<'_>, mut pieces: Box<dyn Pieces>) -> Result<u64, Ended> {
-        let chunked = pieces.left().is_none() && head.version == Version::Http11;
-        let endless = pieces.is_endless();
-        let mut sent = 0;
-        loop {
-            self.flush().await?;
-            let connection = &mut *self.connection;
-            let gone = async { if endless { connection.left_or_stopping().await } else { connection.left().await } };
-            let piece = tokio::select! {
-                biased;
-                piece = poll_fn(|context| pieces.poll_piece(context)) => piece,
-                ended = gone => match ended {
-                    Ended::Stopping if endless => None,
-                    ended => return Err(ended),
-                },
-            };
-            // What did not come whole is not ended as if it had.
-            let Some(piece) = piece.transpose().map_err(io::Error::other)? else { break };
-            sent += piece.len() as u64;
-            let out = self.outbox.open();
-            if chunked { chunk(out, &piece) } else { out.extend_from_slice(&piece) }
-        }
-        if chunked {
-            self.outbox.open().extend_from_slice(LAST_CHUNK);
-        }
-        Ok(sent)
     }
 }
 
@@ -123,7 +104,7 @@ fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use sportello_service::web::{Live, Ready};
+    use sportello_service::web::{Live, Pieces, Ready};
     use sportello_wire::http1::Limits;
     use sportello_wire::http1::head::parse;
     use tokio::sync::mpsc;

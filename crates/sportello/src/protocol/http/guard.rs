@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use sportello_service::files::Files;
+use sportello_service::site::Site;
 use sportello_wire::http1::Head;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::target::Host;
@@ -36,18 +36,18 @@ pub enum Reach {
 
 /// The site that answers a request which came over a channel of this reach. Over loopback, beside this machine's names those
 /// that were configured are its own: they cannot be another website's.
-pub fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Files>, Foreign> {
+pub fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Site>, Foreign> {
     match sites.choose(head.host, head.named) {
-        Choice::Named(files) => {
+        Choice::Named(site) => {
             let is_own =
                 |origin| is_loopback_origin(origin) || origin_host(origin).is_some_and(|host| sites.bears(host));
             if reach == Reach::Loopback && head.present.has(Known::Origin) && !head.fields.values("origin").all(is_own)
             {
                 return Err(Foreign::Origin);
             }
-            Ok(files)
+            Ok(site)
         }
-        Choice::Default(files) => admit(head, reach).map(|()| files),
+        Choice::Default(site) => admit(head, reach).map(|()| site),
         Choice::None => {
             admit(head, reach)?;
             Err(if head.named.is_some() { Foreign::Site } else { Foreign::Nameless })

@@ -183,12 +183,12 @@ impl Run<'_> {
     }
 }
 
-/// The site of a request that may be answered from memory, if it is as plain as that.
+/// The folder of a request that may be answered from memory, if request and site are as plain as that.
 fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<Rc<Files>> {
     let plain = matches!(head.method, Method::Get | Method::Head)
         && head.framing == Framing::Length(0)
         && !head.present.has(Known::Expect);
-    if plain { guard::site(head, reach, sites).ok() } else { None }
+    if plain { guard::site(head, reach, sites).ok()?.plain().cloned() } else { None }
 }
 
 /// Writes what conditions and a range leave of a file, a small body with it; `None`, and nothing, where several parts are to be put

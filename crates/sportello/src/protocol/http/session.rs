@@ -224,7 +224,7 @@ impl<'c> Session<'c> {
     }
 
     /// Notes the answer to something that could not be read as a request.
-    fn unread(&self, status: u16, bytes: u64, started: Instant) {
+    pub(super) fn unread(&self, status: u16, bytes: u64, started: Instant) {
         let mut digits = itoa::Buffer::new();
         let outcome = digits.format(status);
         let ended = Instant::now();

@@ -10,6 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use sportello_service::files::Files;
+use sportello_service::site::Site;
 use sportello_wire::http1::target::Host;
 use thiserror::Error;
 
@@ -84,8 +85,8 @@ fn canonical(host: Host<'_>) -> String {
 /// The sites of one channel, as one worker serves them.
 #[derive(Default)]
 pub struct Sites {
-    names: HashMap<SiteName, Rc<Files>>,
-    default: Option<Rc<Files>>,
+    names: HashMap<SiteName, Rc<Site>>,
+    default: Option<Rc<Site>>,
     latest: RefCell<Latest>,
     recent: RefCell<Recent>,
 }
@@ -106,9 +107,9 @@ pub struct TakenName(SiteName);
 #[derive(Clone)]
 pub(super) enum Choice {
     /// The site that bears this name.
-    Named(Rc<Files>),
+    Named(Rc<Site>),
     /// No site bears it; the default answers.
-    Default(Rc<Files>),
+    Default(Rc<Site>),
     /// No site bears it, and there is no default.
     None,
 }
@@ -116,18 +117,18 @@ pub(super) enum Choice {
 impl Sites {
     /// One folder, whatever the host.
     pub fn only(files: Files) -> Self {
-        Self { default: Some(Rc::new(files)), ..Self::default() }
+        Self { default: Some(Rc::new(Site::of_folder(Rc::new(files)))), ..Self::default() }
     }
 
     /// Adds a site by its names.
     ///
     /// # Errors
     /// When a name is taken; the names before it are then added already.
-    pub fn add(&mut self, names: &[SiteName], files: &Rc<Files>) -> Result<(), TakenName> {
+    pub fn add(&mut self, names: &[SiteName], site: &Rc<Site>) -> Result<(), TakenName> {
         self.latest.take();
         self.recent.take();
         for name in names {
-            if self.names.insert(name.clone(), Rc::clone(files)).is_some() {
+            if self.names.insert(name.clone(), Rc::clone(site)).is_some() {
                 return Err(TakenName(name.clone()));
             }
         }
@@ -135,10 +136,10 @@ impl Sites {
     }
 
     /// Makes a site answer to names that no site bears, and to requests that name no host (HTTP/1.0).
-    pub fn set_default(&mut self, files: Rc<Files>) {
+    pub fn set_default(&mut self, site: Rc<Site>) {
         self.latest.take();
         self.recent.take();
-        self.default = Some(files);
+        self.default = Some(site);
     }
 
     /// The requests that were read lately. Not to be held across a wait.
@@ -169,16 +170,16 @@ impl Sites {
 
     fn look_up(&self, named: Host<'_>) -> Choice {
         let mut wanted = SiteName { text: canonical(named).into(), breadth: Breadth::One };
-        if let Some(files) = self.names.get(&wanted) {
-            return Choice::Named(Rc::clone(files));
+        if let Some(site) = self.names.get(&wanted) {
+            return Choice::Named(Rc::clone(site));
         }
         if matches!(named, Host::Name(_)) {
             wanted.breadth = Breadth::Below;
             // A name has at most 255 bytes, so this ends after 127 labels.
             while let Some((_, above)) = wanted.text.split_once('.') {
                 wanted.text = above.into();
-                if let Some(files) = self.names.get(&wanted) {
-                    return Choice::Named(Rc::clone(files));
+                if let Some(site) = self.names.get(&wanted) {
+                    return Choice::Named(Rc::clone(site));
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Sites {
     }
 
     fn fallback(&self) -> Choice {
-        self.default.as_ref().map_or(Choice::None, |files| Choice::Default(Rc::clone(files)))
+        self.default.as_ref().map_or(Choice::None, |site| Choice::Default(Rc::clone(site)))
     }
 }
 

@@ -13,6 +13,7 @@ use sportello_net::limit::Limit;
 use sportello_net::{Deadlines, Listener, Serve, Speaker, Workers};
 use sportello_service::files::settings::{CacheRule, Caching, ErrorPages, HiddenNames, Listings};
 use sportello_service::files::{Files, Root, Settings};
+use sportello_service::site::Site;
 
 use super::*;
 
@@ -94,6 +95,10 @@ impl House {
 
 fn files(folder: &Path, settings: Settings) -> Files {
     Files::new(Arc::new(Root::open(folder).unwrap()), settings)
+}
+
+fn site(files: Files) -> Rc<Site> {
+    Rc::new(Site::of_folder(Rc::new(files)))
 }
 
 fn split(mut text: &str, head_only: bool) -> Vec<(u16, String)> {
@@ -351,8 +356,8 @@ fn two_sites(folder: &Path) -> Served {
     let two = Settings { hidden: HiddenNames::Served, ..Settings::default() };
     let mut sites = Sites::default();
     let names = ["one.example", "localhost"].map(|name| SiteName::parse(name).unwrap());
-    sites.add(&names, &Rc::new(files(folder, one))).unwrap();
-    sites.add(&[SiteName::parse("*.two.example").unwrap()], &Rc::new(files(&folder.join("sub"), two))).unwrap();
+    sites.add(&names, &site(files(folder, one))).unwrap();
+    sites.add(&[SiteName::parse("*.two.example").unwrap()], &site(files(&folder.join("sub"), two))).unwrap();
     Served::Sites(sites)
 }
 

@@ -4,9 +4,9 @@ use sportello_service::files::{Root, Settings};
 
 use super::*;
 
-fn site() -> Rc<Files> {
+fn site() -> Rc<Site> {
     let root = Arc::new(Root::open(&std::env::temp_dir()).unwrap());
-    Rc::new(Files::new(root, Settings::default()))
+    Rc::new(Site::of_folder(Rc::new(Files::new(root, Settings::default()))))
 }
 
 fn names(texts: &[&str]) -> Vec<SiteName> {
@@ -14,13 +14,13 @@ fn names(texts: &[&str]) -> Vec<SiteName> {
 }
 
 /// The index of the chosen site among `all`, and whether it was named.
-fn choose(sites: &Sites, host: &str, all: &[Rc<Files>]) -> Option<(usize, bool)> {
-    let (files, named) = match sites.choose(host.as_bytes(), Host::parse(host.as_bytes())) {
-        Choice::Named(files) => (files, true),
-        Choice::Default(files) => (files, false),
+fn choose(sites: &Sites, host: &str, all: &[Rc<Site>]) -> Option<(usize, bool)> {
+    let (chosen, named) = match sites.choose(host.as_bytes(), Host::parse(host.as_bytes())) {
+        Choice::Named(site) => (site, true),
+        Choice::Default(site) => (site, false),
         Choice::None => return None,
     };
-    all.iter().position(|site| Rc::ptr_eq(site, &files)).map(|at| (at, named))
+    all.iter().position(|site| Rc::ptr_eq(site, &chosen)).map(|at| (at, named))
 }
 
 #[test]

@@ -1,0 +1,177 @@
+//! A request of HTTP/1.1 as services take it: what concerns this connection alone is left out, the rest is said once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sportello_net::Connection;
+use sportello_service::web::{Client, Fields, Incoming, Path, Request, Scheme, Upgrade};
+use sportello_wire::http1::body::Framing;
+use sportello_wire::http1::target::BadPath;
+use sportello_wire::http1::{Head, Method, Version, field};
+
+/// The request whose head was read from the beginning of `raw`, for `path` and `query`.
+///
+/// # Errors
+/// When the path names nothing, or could be read in two ways.
+pub(super) fn request(
+    head: &Head<'_>,
+    raw: &[u8],
+    (path, query): (&[u8], Option<&[u8]>),
+    client: Client,
+    body: Incoming,
+) -> Result<Request, BadPath> {
+    let path = Path::parse(path)?;
+    let copy = Copy::of(head, raw);
+    let mut fields = Fields::new();
+    for (name, value) in head.fields {
+        if !is_of_connection(head, name) {
+            fields.add_parsed(copy.part(name), copy.part(value));
+        }
+    }
+    Ok(Request {
+        method: head.method,
+        verb: copy.part(head.verb),
+        scheme: if client.secured.is_some() { Scheme::Https } else { Scheme::Http },
+        authority: copy.part(head.host),
+        path,
+        query: query.map(|query| copy.part(query)),
+        fields,
+        client,
+        body,
+        upgrade: upgrade(head),
+    })
+}
+
+/// Who is at the other end.
+pub(super) fn client(connection: &Connection) -> Client {
+    Client {
+        peer: connection.peer(),
+        local: connection.local(),
+        secured: if connection.is_secure() { connection.secured().map(Arc::new) } else { None },
+    }
+}
+
+/// The head once more, the names of its fields in lower case, to be handed out in parts that keep it alive.
+struct Copy<'r> {
+    raw: &'r [u8],
+    bytes: Bytes,
+}
+
+impl<'r> Copy<'r> {
+    fn of(head: &Head<'_>, raw: &'r [u8]) -> Self {
+        let mut bytes = raw.to_vec();
+        for (name, _) in head.fields {
+            if let Some(name) = place(raw, name).and_then(|place| bytes.get_mut(place)) {
+                name.make_ascii_lowercase();
+            }
+        }
+        Self { raw, bytes: bytes.into() }
+    }
+
+    fn part(&self, part: &[u8]) -> Bytes {
+        match place(self.raw, part) {
+            Some(place) if !part.is_empty() => self.bytes.slice(place),
+            // What stands nowhere in the head is empty.
+            _ => Bytes::copy_from_slice(part),
+        }
+    }
+}
+
+/// Where in `raw` this part of it stands.
+fn place(raw: &[u8], part: &[u8]) -> Option<Range<usize>> {
+    let start = (part.as_ptr() as usize).checked_sub(raw.as_ptr() as usize)?;
+    let end = start.checked_add(part.len())?;
+    (end <= raw.len()).then_some(start..end)
+}
+
+/// RFC 9110 §7.6.1 and §10.1.1: what one connection's ends tell each other, and what was carried out already. Host stands in the
+/// authority, the length with the body.
+const OF_CONNECTION: [&[u8]; 10] = [
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+fn is_of_connection(head: &Head<'_>, name: &[u8]) -> bool {
+    OF_CONNECTION.iter().any(|known| name.eq_ignore_ascii_case(known)) || is_in_connection(head, name)
+}
+
+fn is_in_connection(head: &Head<'_>, token: &[u8]) -> bool {
+    head.fields.values("connection").any(|value| field::list(value).any(|item| item.eq_ignore_ascii_case(token)))
+}
+
+/// RFC 9110 §7.8: one protocol, asked for in a request without a body.
+fn upgrade(head: &Head<'_>) -> Option<Upgrade> {
+    let asked = head.method == Method::Get
+        && head.version == Version::Http11
+        && head.framing == Framing::Length(0)
+        && is_in_connection(head, b"upgrade");
+    let mut values = head.fields.values("upgrade").filter(|_| asked);
+    match (values.next(), values.next()) {
+        (Some(protocol), None) if !protocol.is_empty() && protocol.iter().all(|&byte| is_of_protocol(byte)) => {
+            Some(Upgrade { protocol: protocol.to_ascii_lowercase().into() })
+        }
+        _ => None,
+    }
+}
+
+/// A token, or a token and a version behind a slash.
+fn is_of_protocol(byte: u8) -> bool {
+    field::is_token_byte(byte) || byte == b'/'
+}
+
+#[cfg(test)]
+mod tests {
+    use sportello_wire::http1::Limits;
+    use sportello_wire::http1::head::parse;
+    use sportello_wire::http1::target::Target;
+
+    use super::*;
+
+    fn made(lines: &str) -> Request {
+        let raw = format!("GET /a%20b?c=d HTTP/1.1\r\nHost: Example.org:80\r\n{lines}\r\n");
+        let head = parse(raw.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let Target::Path { path, query } = head.target else { panic!("no path") };
+        let peer = ([127, 0, 0, 1], 1).into();
+        let client = Client { peer, local: peer, secured: None };
+        request(&head, raw.as_bytes(), (path, query), client, Incoming::Empty).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_said_once_and_without_what_is_the_connections() {
+        let made = made("X-A: 1\r\nConnection: close, X-B\r\nX-B: 2\r\nTE: trailers\r\nKeep-Alive: 5\r\nX-C: \r\n");
+        assert_eq!((&made.verb[..], &made.authority[..]), (&b"GET"[..], &b"Example.org:80"[..]));
+        assert_eq!((made.path.normal(), made.query.as_deref()), (&b"/a b"[..], Some(&b"c=d"[..])));
+        assert_eq!(made.fields.iter().collect::<Vec<_>>(), [("x-a", &b"1"[..]), ("x-c", b"")]);
+        assert_eq!((made.target(), made.upgrade), (b"/a%20b?c=d".to_vec(), None));
+    }
+
+    #[test]
+    fn only_a_plain_wish_is_an_upgrade() {
+        for (lines, expect) in [
+            ("Connection: Upgrade\r\nUpgrade: WebSocket\r\n", Some("websocket")),
+            ("Connection: keep-alive, upgrade\r\nUpgrade: websocket\r\n", Some("websocket")),
+            ("Upgrade: websocket\r\n", None),
+            ("Connection: upgrade\r\n", None),
+            ("Connection: upgrade\r\nUpgrade: websocket, h2c\r\n", None),
+            ("Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n", None),
+            ("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", None),
+        ] {
+            let made = made(lines);
+            assert_eq!(
+                made.upgrade.as_ref().map(|upgrade| &upgrade.protocol[..]),
+                expect.map(str::as_bytes),
+                "{lines}"
+            );
+            assert!(!made.fields.has("upgrade") && !made.fields.has("connection"), "{lines}");
+        }
+    }
+}
