@@ -10,6 +10,7 @@
 
 mod config;
 pub mod corpus;
+mod fastcgi;
 mod http;
 mod http_client;
 mod mail;
@@ -43,6 +44,9 @@ pub const TARGETS: &[Target] = &[
     target("http_codings", http::codings, 256),
     target("http_client", http_client::answer, 4096),
     target("http_client_request", http_client::request, 512),
+    target("fastcgi_answer", fastcgi::answer, 2048),
+    target("fastcgi_head", fastcgi::cgi_head, 512),
+    target("fastcgi_request", fastcgi::request, 2048),
     target("smtp_commands", smtp::commands, 4096),
     target("smtp_text", smtp::text, 4096),
     target("smtp_wire", smtp::wire, 4096),

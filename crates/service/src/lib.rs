@@ -6,12 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+pub mod compress;
 pub mod conversations;
 pub mod desk;
 pub mod failure;
 pub mod figure;
 pub mod files;
 pub mod mailbox;
+pub mod media;
 pub mod picture;
 pub mod run;
 pub mod site;

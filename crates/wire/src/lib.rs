@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod date;
+pub mod fastcgi;
 pub mod http1;
 pub mod mail;
 pub mod resp;

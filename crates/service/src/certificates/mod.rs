@@ -2,8 +2,9 @@
 //!
 //! [`keyring`] holds those in use and fills that table: from files, from a CA that is asked by ACME, from the local CA.
 //! [`credential`] reads a chain and its key and says what is in it, [`authority`] is the local CA, which signs for this
-//! machine's own names when nobody else does. [`answers`] is what a CA is answered that asks by HTTP.
+//! machine's own names when nobody else does. [`answers`] is what a CA is answered that asks by HTTP, [`acme`] asks CAs.
 
+pub mod acme;
 pub mod answers;
 pub mod authority;
 mod choice;

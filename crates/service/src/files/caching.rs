@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sportello_wire::http1::field;
 use thiserror::Error;
 
+use crate::media::MediaRange;
+
 /// What caches are told of a file: the first rule that fits it decides.
 #[derive(Clone, Debug)]
 pub struct Caching {
@@ -43,12 +45,8 @@ pub struct CacheRule {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Matches {
-    /// Every file.
-    All,
-    /// `text/css`
-    Type(Box<str>),
-    /// `image/*`, without its star.
-    Family(Box<str>),
+    /// The files of these media types.
+    Media(MediaRange),
     /// `.css`, with its dot.
     Extension(Box<str>),
     /// `/assets/*`: the whole path of the file beneath the root. A star stands for any run of characters, slashes too.
@@ -94,32 +92,16 @@ impl Matches {
             let names = pattern.bytes().all(|byte| byte != 0 && byte != b'\\') && !pattern.contains("//");
             return names.then(|| Self::Path(pattern.into()));
         }
-        let token = |text: &str| !text.is_empty() && text.bytes().all(field::is_token_byte);
-        let lower = pattern.to_ascii_lowercase();
-        if lower == "*" {
-            return Some(Self::All);
+        if let Some(extension) = pattern.strip_prefix('.') {
+            let name = !extension.is_empty() && !extension.contains('*') && extension.bytes().all(field::is_token_byte);
+            return name.then(|| Self::Extension(pattern.to_ascii_lowercase().into()));
         }
-        if lower.strip_prefix('.').is_some_and(|extension| token(extension) && !extension.contains('*')) {
-            return Some(Self::Extension(lower.into()));
-        }
-        let (family, kind) = lower.split_once('/')?;
-        if !token(family) || !token(kind) || family.contains('*') {
-            return None;
-        }
-        match kind {
-            "*" => Some(Self::Family(format!("{family}/").into())),
-            _ if kind.contains('*') => None,
-            _ => Some(Self::Type(lower.as_str().into())),
-        }
+        MediaRange::parse(pattern).map(Self::Media)
     }
 
     fn fits(&self, names: &[u8], media_type: &str) -> bool {
-        // The table writes types in lower case, and their parameters behind a semicolon.
-        let media_type = media_type.split(';').next().unwrap_or_default().trim();
         match self {
-            Self::All => true,
-            Self::Type(expect) => media_type == &**expect,
-            Self::Family(expect) => media_type.starts_with(&**expect),
+            Self::Media(range) => range.fits(media_type),
             Self::Path(pattern) => is_like(pattern.as_bytes(), &[b"/", names].concat()),
             Self::Extension(expect) => {
                 let name = names.rsplit(|&byte| byte == b'/').next().unwrap_or_default();

@@ -7,11 +7,13 @@
 mod answer;
 mod body;
 mod fields;
+mod network;
 mod path;
 mod request;
 
 pub use answer::{Answer, Body, Tunnel, Wire};
 pub use body::{Broken, Incoming, Live, Pieces, Ready};
 pub use fields::{BadField, Fields};
+pub use network::{BadNetwork, Network};
 pub use path::Path;
 pub use request::{Client, Request, Scheme, Upgrade};

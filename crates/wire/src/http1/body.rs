@@ -197,6 +197,15 @@ impl Decoder {
         }
     }
 
+    /// How many bytes are still to come, where that is known.
+    pub fn left(&self) -> Option<u64> {
+        match self.phase {
+            Phase::Counted(left) => Some(left),
+            Phase::Done => Some(0),
+            _ => None,
+        }
+    }
+
     /// Whether all of the body has been seen.
     pub fn is_done(&self) -> bool {
         self.phase == Phase::Done

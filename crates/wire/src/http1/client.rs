@@ -3,14 +3,19 @@
 //! Knows no socket, no redirect and no file. As strict as the server's half: an answer that could be framed in two ways is
 //! refused. Bounded by [`Limits`] for heads; bodies are read by [`Body`], which holds nothing.
 
+mod received;
+mod request;
+
 use std::ops::Range;
 
 use thiserror::Error;
 
+pub use received::Received;
+pub use request::{Announced, Request, RequestHead, Unwritable, write_request};
+
+use self::received::Facts;
 use super::Refusal;
-use super::body::{Decoder, End, Framing};
-use super::field;
-use super::head::decimal;
+use super::body::{Decoder, End};
 
 /// What the head of an answer may be.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +42,7 @@ pub struct Head {
     /// The minor version: 0 or 1.
     pub minor: u8,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
+    facts: Facts,
 }
 
 /// What was asked, as far as it decides whether the answer has a body.
@@ -75,89 +81,19 @@ pub enum Error {
     Truncated,
 }
 
-/// A request as it goes out. Neither part may hold a space or a control character: [`write_request`] refuses them.
-#[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
-    /// `GET` or `HEAD`.
-    pub method: &'a str,
-    /// Path and query, percent-encoded.
-    pub target: &'a str,
-    /// The authority, for Host.
-    pub host: &'a str,
-    /// Further fields.
-    pub fields: &'a [(&'a str, &'a str)],
-}
-
-/// A part of a request holds what would make it another request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the request would hold a space or a control character where none may be")]
-pub struct Unwritable;
-
-/// Writes a request without a body to the end of `out`.
-pub fn write_request(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Unwritable> {
-    let word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let field =
-        |(name, value): &(&str, &str)| name.bytes().all(field::is_token_byte) && field::is_value(value.as_bytes());
-    if ![request.method, request.target, request.host].iter().all(|text| word(text))
-        || !request.fields.iter().all(field)
-    {
-        return Err(Unwritable);
-    }
-    for part in [request.method, " ", request.target, " HTTP/1.1\r\nHost: ", request.host, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in request.fields {
-        for part in [*name, ": ", *value, "\r\n"] {
-            out.extend_from_slice(part.as_bytes());
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-    Ok(())
-}
-
 impl Head {
     /// Reads the head of an answer from the front of `input`: the head and how many bytes it took, or `None` while it is not
     /// whole. Interim answers (1xx) are answers of their own.
     pub fn parse(input: &[u8], limits: &Limits) -> Result<Option<(Self, usize)>, Error> {
-        let window = input.get(..limits.head).unwrap_or(input);
-        let incomplete = || if input.len() >= limits.head { Err(Error::LongHead(limits.head)) } else { Ok(None) };
-        let known = window.len().min(b"HTTP/1.".len());
-        if window.get(..known) != b"HTTP/1.".get(..known) {
-            return Err(Error::StatusLine);
-        }
-        let mut used = 0;
-        let mut head: Option<Self> = None;
-        loop {
-            let rest = window.get(used..).unwrap_or_default();
-            let Some(feed) = memchr::memchr(b'\n', rest) else { return incomplete() };
-            let line = rest.get(..feed).and_then(|line| line.strip_suffix(b"\r"));
-            used += feed + 1;
-            match (&mut head, line) {
-                (None, line) => head = Some(Self::status_line(line.ok_or(Error::StatusLine)?)?),
-                (Some(_), Some(b"")) => return Ok(head.map(|head| (head, used))),
-                (Some(head), _) if head.fields.len() >= limits.fields => return Err(Error::ManyFields(limits.fields)),
-                (Some(head), line) => head.fields.push(field_line(line.ok_or(Error::Field)?)?),
-            }
-        }
-    }
-
-    fn status_line(line: &[u8]) -> Result<Self, Error> {
-        let Some((&[b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'0'..=b'9', b' ', a, b, c], rest)) =
-            line.split_first_chunk::<12>()
-        else {
-            return Err(Error::StatusLine);
+        let Some(received) = Received::parse(input, limits)? else { return Ok(None) };
+        let head = Self {
+            status: received.status,
+            reason: received.reason.to_vec(),
+            minor: received.minor,
+            fields: received.fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            facts: received.facts,
         };
-        let digits = [a, b, c];
-        let status = decimal(&digits).filter(|status| (100..600).contains(status)).ok_or(Error::StatusLine)?;
-        // The space before an empty reason is often left out.
-        let reason = match rest.split_first() {
-            None => &[],
-            Some((b' ', reason)) if field::is_value(reason) => reason,
-            Some(_) => return Err(Error::StatusLine),
-        };
-        // RFC 9110 §2.5: a higher minor version is read as the highest that we know.
-        let minor = (minor - b'0').min(1);
-        Ok(Self { status: status as u16, reason: reason.to_vec(), minor, fields: Vec::new() })
+        Ok(Some((head, received.length)))
     }
 
     /// Every value of a field, in order.
@@ -182,40 +118,12 @@ impl Head {
 
     /// How the body of this answer is framed (RFC 9112 §6.3).
     pub fn body(&self, asked: Asked) -> Result<Body, Error> {
-        let coded = self.values("transfer-encoding").count();
-        let length = self.content_length()?;
-        if coded > 1 || (coded == 1 && (length.is_some() || self.minor == 0)) {
-            return Err(Error::Framing);
-        }
-        let framing = match (self.status, length) {
-            _ if asked == Asked::ForHead => Framing::Length(0),
-            (100..200 | 204 | 304, _) => Framing::Length(0),
-            _ if coded == 1 => {
-                let chunked =
-                    self.field("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
-                if !chunked {
-                    return Err(Error::Framing);
-                }
-                Framing::Chunked
-            }
-            (_, Some(length)) => Framing::Length(length),
-            (_, None) => return Ok(Body(Until::Close)),
-        };
-        Decoder::new(framing, u64::MAX).map(|decoder| Body(Until::Decoded(decoder))).map_err(|_| Error::Framing)
+        self.facts.body(self.status, self.minor, asked)
     }
 
     /// Content-Length; `None` where it is missing.
     pub fn content_length(&self) -> Result<Option<u64>, Error> {
-        let mut length = None;
-        for member in self.values("content-length").flat_map(|value| value.split(|&byte| byte == b',')) {
-            let value = decimal(field::trim(member)).ok_or(Error::Framing)?;
-            // RFC 9110 §8.6: a list of equal lengths is one length; different ones are an attack or a fault.
-            if length.is_some_and(|before| before != value) {
-                return Err(Error::Framing);
-            }
-            length = Some(value);
-        }
-        Ok(length)
+        self.facts.content_length()
     }
 }
 
@@ -254,6 +162,14 @@ impl Body {
         }
     }
 
+    /// How many bytes of it are still to come; `None` where only its end will tell.
+    pub fn left(&self) -> Option<u64> {
+        match &self.0 {
+            Until::Decoded(decoder) => decoder.left(),
+            Until::Close => None,
+        }
+    }
+
     /// Whether all of it has come. A body that ends with the connection never knows.
     pub fn is_done(&self) -> bool {
         matches!(&self.0, Until::Decoded(decoder) if decoder.is_done())
@@ -267,18 +183,6 @@ impl Body {
             Until::Decoded(_) => Err(Error::Truncated),
         }
     }
-}
-
-fn field_line(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), Error> {
-    let colon = memchr::memchr(b':', line).ok_or(Error::Field)?;
-    let (name, value) = line.split_at(colon);
-    let value = value.get(1..).unwrap_or_default();
-    // Folded lines (RFC 9112 §5.2) fail here too: a name does not begin with a space.
-    let well_formed = !name.is_empty() && name.iter().all(|&byte| field::is_token_byte(byte)) && field::is_value(value);
-    if !well_formed {
-        return Err(Error::Field);
-    }
-    Ok((name.to_vec(), field::trim(value).to_vec()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,52 @@
+//! How the rest of the house speaks with the engine.
+
+use std::time::SystemTime;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+/// A handle. Clones speak with the same engine, which ends when the last of them is dropped.
+#[derive(Clone, Debug)]
+pub struct Handle(mpsc::Sender<Asked>);
+
+/// What the engine is asked.
+pub(super) enum Asked {
+    Want(Vec<Vec<String>>),
+    Renew(String, oneshot::Sender<Result<(), RenewError>>),
+}
+
+/// Why a certificate is not ordered now.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RenewError {
+    /// It is not ours to order.
+    #[error("no certificate is obtained by ACME for this name")]
+    Unknown,
+    /// The bounds of an hour are reached, until then.
+    #[error("this name was ordered too often in the last hour")]
+    TooOften(SystemTime),
+    /// The engine is gone, or busy with an order.
+    #[error("certificates are not obtained at the moment, try later")]
+    Busy,
+}
+
+impl Handle {
+    pub(super) fn new(ask: mpsc::Sender<Asked>) -> Self {
+        Self(ask)
+    }
+
+    /// Wants a certificate for each of these sets of names, and no others. Waits while the engine has much to do.
+    pub async fn want(&self, sets: Vec<Vec<String>>) {
+        // An engine that is gone wants nothing.
+        let _ = self.0.send(Asked::Want(sets)).await;
+    }
+
+    /// Orders anew what has this name, as soon as the order under way is done.
+    ///
+    /// # Errors
+    /// When it is not ordered.
+    pub async fn renew(&self, name: &str) -> Result<(), RenewError> {
+        let (told, answer) = oneshot::channel();
+        self.0.try_send(Asked::Renew(name.to_owned(), told)).map_err(|_| RenewError::Busy)?;
+        answer.await.unwrap_or(Err(RenewError::Busy))
+    }
+}

@@ -1,0 +1,38 @@
+//! Certificates from a CA by ACME (RFC 8555), renewed in time (RFC 9773).
+//!
+//! [`Engine`] keeps a certificate for every set of names that is wanted; what it needs of the house around it is [`House`]: a place
+//! that survives, a table of certificates, the three ways to prove a name. It knows no channel and no configuration. The order of
+//! things is in [`engine`], one order in [`order`], how often a CA is asked at most in [`pace`], when to renew in [`plan`].
+
+mod account;
+mod agent;
+mod ari;
+mod challenge;
+mod chance;
+mod clock;
+mod engine;
+mod handle;
+mod house;
+mod order;
+mod pace;
+mod plan;
+mod record;
+mod site;
+mod trouble;
+
+pub use account::{Client, External};
+pub use agent::{Agent, AgentError, trusted};
+pub use challenge::{Proof, ProofError, Way};
+pub use chance::Chance;
+pub use clock::Clock;
+pub use engine::{Engine, MOST_NAMES, MOST_SITES, Settings};
+pub use handle::{Handle, RenewError};
+pub use house::{House, HouseError, News};
+
+/// The directory of Let's Encrypt.
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+/// The same for trying things out: its certificates are trusted by nobody, its limits are wide.
+pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
+
+#[cfg(test)]
+mod tests;
