@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use crate::deadline::Deadlines;
 
 /// One TCP port with its name, limits and deadlines. Which protocol is spoken on it is known by whoever serves it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel {
-    /// Its place among the server's channels, from 0.
+    /// Its number, unique in this process: given by whoever makes it, and not to another one after it.
     pub index: usize,
     /// Its name, as people and logs say it.
     pub name: String,

@@ -29,6 +29,7 @@ use tokio::task::coop::poll_proceed;
 use crate::buffer::Buffer;
 use crate::channel::Channel;
 use crate::deadline::{Deadline, Tick, rate_due, ticks};
+use crate::lane::Lane;
 use crate::limit::{Permit, SourcePermit};
 use crate::registry::{Entry, Phase, Registry};
 use crate::sys;
@@ -111,6 +112,8 @@ pub struct Connection {
     tls: Option<Box<Session>>,
     registry: Rc<Registry>,
     entry: Rc<Entry>,
+    /// As it was when the latest request began.
+    channel: Arc<Channel>,
     key: usize,
     /// Since when the request under way is read.
     request_since: Cell<Tick>,
@@ -132,21 +135,21 @@ impl Connection {
         socket: OwnedFd,
         id: u64,
         peer: SocketAddr,
-        channel: Arc<Channel>,
+        lane: Rc<Lane>,
         registry: Rc<Registry>,
         permits: (Permit, SourcePermit),
     ) -> Self {
         let now = registry.refresh();
-        if let Some(counters) = registry.channel(channel.index) {
-            counters.accepted.add(1);
-        }
-        let entry = Rc::new(Entry::new(id, channel, peer, socket.as_raw_fd(), now));
+        lane.counters.accepted.add(1);
+        let channel = lane.channel();
+        let entry = Rc::new(Entry::new(id, lane, peer, socket.as_raw_fd(), now));
         let key = registry.insert(&entry);
         Self {
             socket: Socket::Fresh(socket),
             tls: None,
             registry,
             entry,
+            channel,
             key,
             request_since: Cell::new(now),
             request_bytes: Cell::new(0),
@@ -177,12 +180,12 @@ impl Connection {
 
     /// The address it came to; for a channel on the wildcard address, that.
     pub fn local(&self) -> SocketAddr {
-        self.entry.channel.address
+        self.channel.address
     }
 
-    /// Its channel.
+    /// Its channel, as it was when the latest request began.
     pub fn channel(&self) -> &Channel {
-        &self.entry.channel
+        &self.channel
     }
 
     /// The worker that holds it, from 0.
@@ -215,9 +218,13 @@ impl Connection {
         self.entry.set_name(name);
     }
 
-    /// Whether the server drains, so that this connection's present request is to be its last.
+    /// Whether the server drains or the channel is taken away, so that this connection's present request is to be its last.
     pub fn is_stopping(&self) -> bool {
-        self.registry.phase() != Phase::Serving
+        self.phase() != Phase::Serving
+    }
+
+    fn phase(&self) -> Phase {
+        self.registry.phase().max(self.entry.lane.phase())
     }
 
     /// Whether somebody here has closed it, as the next wait for its peer will tell.
@@ -228,11 +235,10 @@ impl Connection {
     /// Counts one request answered on it.
     pub fn count_request(&self, failed: Failed) {
         self.entry.requests.set(self.entry.requests.get() + 1);
-        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
-            counters.requests.add(1);
-            if failed == Failed::Yes {
-                counters.failures.add(1);
-            }
+        let counters = &self.entry.lane.counters;
+        counters.requests.add(1);
+        if failed == Failed::Yes {
+            counters.failures.add(1);
         }
     }
 
@@ -271,7 +277,7 @@ impl Connection {
     }
 
     fn begin_idling(&self) -> Wait {
-        let deadlines = &self.entry.channel.deadlines;
+        let deadlines = &self.channel.deadlines;
         let (wait, kind) = if self.entry.requests.get() == 0 && self.entry.bytes_in.get() == 0 {
             (deadlines.first_byte, Deadline::FirstByte)
         } else {
@@ -282,7 +288,8 @@ impl Connection {
         Wait { due: self.registry.now().saturating_add(ticks(wait)), kind, until: Phase::Draining }
     }
 
-    fn begin_request(&self, bytes: usize) {
+    fn begin_request(&mut self, bytes: usize) {
+        self.entry.lane.renew(&mut self.channel);
         self.entry.between.set(false);
         self.next_request(bytes);
     }
@@ -299,7 +306,7 @@ impl Connection {
     /// # Errors
     /// When the peer stops, creeps, or takes longer than a request may.
     pub async fn read(&mut self, buffer: &mut Buffer) -> Result<usize, Ended> {
-        let deadlines = &self.entry.channel.deadlines;
+        let deadlines = &self.channel.deadlines;
         let between = self.registry.now().saturating_add(ticks(deadlines.between_bytes));
         let rate = rate_due(deadlines, self.request_since.get(), self.request_bytes.get());
         let whole = self.request_since.get().saturating_add(ticks(deadlines.request));
@@ -455,8 +462,7 @@ impl Connection {
             self.entry.arrived(self.registry.now());
             return Some(Ended::TimedOut(wait.kind));
         }
-        let phase = self.registry.phase();
-        if phase == Phase::Over || phase == wait.until {
+        if self.phase() >= wait.until {
             return Some(Ended::Stopping);
         }
         self.entry.wait_until(wait.due, context.waker());
@@ -489,25 +495,19 @@ impl Connection {
     fn received(&self, count: usize) {
         self.entry.arrived(self.registry.now());
         self.entry.bytes_in.set(self.entry.bytes_in.get() + count as u64);
-        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
-            counters.bytes_in.add(count as u64);
-        }
+        self.entry.lane.counters.bytes_in.add(count as u64);
     }
 
     fn sent(&self, count: usize) {
         self.entry.bytes_out.set(self.entry.bytes_out.get() + count as u64);
-        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
-            counters.bytes_out.add(count as u64);
-        }
+        self.entry.lane.counters.bytes_out.add(count as u64);
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         self.registry.remove(self.key);
-        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
-            counters.closed.add(1);
-        }
+        self.entry.lane.counters.closed.add(1);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is counted. Each set has one writer, a worker, so adding is a load and a store without a locked instruction.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// A count with one writer and any number of readers.
 #[derive(Debug, Default)]
@@ -41,19 +41,17 @@ pub struct ChannelCounters {
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub struct WorkerCounters {
-    /// One set per channel, by [`crate::Channel::index`].
-    pub channels: Vec<ChannelCounters>,
     /// How often the worker was started again after it died.
     pub restarts: Counter,
+    /// Connections that it holds.
+    pub(crate) open: AtomicUsize,
+    /// Requests answered on channels that are no more.
+    pub(crate) past_requests: AtomicU64,
 }
 
 impl WorkerCounters {
-    pub(crate) fn new(channels: usize) -> Self {
-        Self { channels: (0..channels).map(|_| ChannelCounters::default()).collect(), restarts: Counter::default() }
-    }
-
     /// Connections that this worker holds.
     pub fn open(&self) -> u64 {
-        self.channels.iter().map(|counters| counters.accepted.total().saturating_sub(counters.closed.total())).sum()
+        self.open.load(Ordering::Relaxed) as u64
     }
 }

@@ -8,15 +8,19 @@
 
 #![deny(unsafe_code)]
 
+mod accept;
 pub mod buffer;
 pub mod channel;
 pub mod connection;
 pub mod counters;
 pub mod deadline;
+mod lane;
 pub mod limit;
 mod listener;
+mod port;
 pub mod rate;
 mod registry;
+mod renew;
 pub mod share;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulation;
@@ -32,6 +36,7 @@ pub use connection::{Connection, Credentials, Ended, Failed, Moved, Pace, Patien
 pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, Listener};
 pub use registry::ConnectionReport;
+pub use renew::{ChannelReport, Next, RenewError};
 pub use socket_file::PathError;
 pub use sys::{close_on_exec_from, watch_for};
 pub use tcp_info::TcpInfo;

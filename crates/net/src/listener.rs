@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,16 +123,15 @@ fn open(channel: &Channel) -> io::Result<Socket> {
     }
     socket.set_tcp_nodelay(true)?;
     socket.set_keepalive(true)?;
-    if channel.speaker == Speaker::Client {
-        defer_accept(&socket);
-    }
+    defer_accept(socket.as_raw_fd(), channel.speaker);
     Ok(socket)
 }
 
-/// Lets the kernel hold a connection until its first bytes are here. Only saves work, so a refusal does not matter.
-fn defer_accept(socket: &Socket) {
+/// Lets the kernel hold a connection until its first bytes are here, where the client speaks first, and else not. Only saves work, so
+/// a refusal does not matter.
+pub(crate) fn defer_accept(socket: RawFd, speaker: Speaker) {
     const WAIT: Duration = Duration::from_secs(10);
-    let _ = sys::set_defer_accept(socket.as_raw_fd(), WAIT);
+    let _ = sys::set_defer_accept(socket, if speaker == Speaker::Client { WAIT } else { Duration::ZERO });
 }
 
 #[cfg(test)]

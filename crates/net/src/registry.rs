@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use crate::channel::Channel;
 use crate::connection::{Credentials, UNIX_PEER};
-use crate::counters::{ChannelCounters, WorkerCounters};
+use crate::counters::WorkerCounters;
 use crate::deadline::{TICK, Tick};
+use crate::lane::Lane;
 use crate::tcp_info::TcpInfo;
 
 /// One open connection, as its worker sees it from outside.
@@ -51,8 +52,8 @@ pub struct ConnectionReport {
     pub tcp: Option<TcpInfo>,
 }
 
-/// How far the worker is in stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a worker is in stopping, or a channel in being taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// It accepts and serves.
     Serving,
@@ -65,7 +66,7 @@ pub(crate) enum Phase {
 /// The part of a connection that its worker may look at and prod.
 pub(crate) struct Entry {
     pub(crate) id: u64,
-    pub(crate) channel: Arc<Channel>,
+    pub(crate) lane: Rc<Lane>,
     pub(crate) peer: SocketAddr,
     pub(crate) socket: RawFd,
     pub(crate) requests: Cell<u64>,
@@ -95,10 +96,10 @@ struct Labels {
 const DOING_MOST: usize = 64;
 
 impl Entry {
-    pub(crate) fn new(id: u64, channel: Arc<Channel>, peer: SocketAddr, socket: RawFd, now: Tick) -> Self {
+    pub(crate) fn new(id: u64, lane: Rc<Lane>, peer: SocketAddr, socket: RawFd, now: Tick) -> Self {
         Self {
             id,
-            channel,
+            lane,
             peer,
             socket,
             requests: Cell::new(0),
@@ -189,7 +190,7 @@ impl Entry {
     fn report(&self, worker: usize, now: Tick) -> ConnectionReport {
         ConnectionReport {
             id: self.id,
-            channel: Arc::clone(&self.channel),
+            channel: self.lane.channel(),
             worker,
             peer: self.peer,
             credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
@@ -209,9 +210,7 @@ impl Entry {
 /// A worker's own state, shared by everything that lives on it.
 pub(crate) struct Registry {
     pub(crate) worker: usize,
-    pub(crate) counters: Arc<WorkerCounters>,
-    /// Connections that this worker holds, for the others to compare.
-    load: Arc<AtomicUsize>,
+    counters: Arc<WorkerCounters>,
     began: Instant,
     tick: Cell<Tick>,
     phase: Cell<Phase>,
@@ -228,12 +227,11 @@ struct Slots {
 }
 
 impl Registry {
-    pub(crate) fn new(worker: usize, counters: Arc<WorkerCounters>, load: Arc<AtomicUsize>) -> Self {
-        load.store(0, Ordering::Relaxed);
+    pub(crate) fn new(worker: usize, counters: Arc<WorkerCounters>) -> Self {
+        counters.open.store(0, Ordering::Relaxed);
         Self {
             worker,
             counters,
-            load,
             began: Instant::now(),
             tick: Cell::new(1),
             phase: Cell::new(Phase::Serving),
@@ -266,6 +264,16 @@ impl Registry {
         self.changed.notify_one();
     }
 
+    /// Lets a channel's connections go on to `phase`, and wakes them so that they see it.
+    pub(crate) fn enter_lane(&self, lane: &Rc<Lane>, phase: Phase) {
+        lane.enter(phase);
+        self.for_each(|entry| {
+            if Rc::ptr_eq(&entry.lane, lane) {
+                entry.wake();
+            }
+        });
+    }
+
     pub(crate) fn open(&self) -> usize {
         self.slots.borrow().open
     }
@@ -273,7 +281,7 @@ impl Registry {
     pub(crate) fn insert(&self, entry: &Rc<Entry>) -> usize {
         let mut slots = self.slots.borrow_mut();
         slots.open += 1;
-        self.load.store(slots.open, Ordering::Relaxed);
+        self.counters.open.store(slots.open, Ordering::Relaxed);
         if slots.open == 1 {
             self.changed.notify_one();
         }
@@ -292,7 +300,7 @@ impl Registry {
         if slots.entries.get_mut(key).and_then(Option::take).is_some() {
             slots.free.push(key);
             slots.open -= 1;
-            self.load.store(slots.open, Ordering::Relaxed);
+            self.counters.open.store(slots.open, Ordering::Relaxed);
             if slots.open == 0 {
                 slots.entries = Vec::new();
                 slots.free = Vec::new();
@@ -351,10 +359,6 @@ impl Registry {
         let mut entries: Vec<&Rc<Entry>> = slots.entries.iter().flatten().collect();
         entries.sort_unstable_by_key(|entry| entry.id);
         entries.into_iter().take(most).map(|entry| entry.report(self.worker, now)).collect()
-    }
-
-    pub(crate) fn channel(&self, index: usize) -> Option<&ChannelCounters> {
-        self.counters.channels.get(index)
     }
 
     fn for_each(&self, mut act: impl FnMut(&Entry)) {

@@ -23,9 +23,10 @@ use tokio::task::{JoinHandle, LocalSet, spawn_blocking, spawn_local, yield_now};
 
 use crate::channel::{Channel, Speaker};
 use crate::connection::{Connection, UNIX_PEER};
-use crate::counters::WorkerCounters;
 use crate::deadline::{Deadlines, TICK};
+use crate::lane::Lane;
 use crate::limit::Limit;
+use crate::port::Port;
 use crate::registry::{ConnectionReport, Entry, Phase, Registry};
 
 /// A channel on a loopback address, on a port of the kernel's choice where it is bound.
@@ -45,7 +46,7 @@ pub fn channel(speaker: Speaker, deadlines: Deadlines) -> Channel {
 /// One worker and one channel in simulated time.
 pub struct Simulation {
     registry: Rc<Registry>,
-    channel: Arc<Channel>,
+    lane: Rc<Lane>,
     limit: Arc<Limit>,
     next_id: Cell<u64>,
     /// Time does not move by itself while this lives.
@@ -73,17 +74,11 @@ impl Simulation {
         let (held, release) = mpsc::channel();
         // A paused clock waits for blocking tasks.
         spawn_blocking(move || release.recv());
-        let counters = Arc::new(WorkerCounters::new(channel.index + 1));
-        let places = vec![channel.most_connections; channel.index + 1];
-        let registry = Rc::new(Registry::new(0, counters, Arc::default()));
+        let registry = Rc::new(Registry::new(0, Arc::default()));
         spawn_local(Rc::clone(&registry).sweep_on());
-        Self {
-            registry,
-            limit: Arc::new(Limit::new(channel.most_connections, &places, channel.most_connections)),
-            channel: Arc::new(channel),
-            next_id: Cell::new(1),
-            _held: held,
-        }
+        let limit = Arc::new(Limit::new(channel.most_connections, channel.most_connections));
+        let lane = Rc::new(Lane::new(&Arc::new(Port::without_sockets(channel, &limit)), 0));
+        Self { registry, limit, lane, next_id: Cell::new(1), _held: held }
     }
 
     /// A client on this machine; `serve` is given the other end.
@@ -104,11 +99,11 @@ impl Simulation {
         serve: impl FnOnce(Connection) -> F,
     ) -> Client {
         let (theirs, ours) = pair().unwrap_or_else(|error| panic!("no socket pair: {error}"));
-        let permit = self.limit.admit_now(self.channel.index);
+        let permit = self.lane.port.limit.admit_now();
         let Some(permits) = permit.zip(self.limit.source(peer.ip())) else { panic!("no place is left for {peer}") };
         let id = self.next_id.replace(self.next_id.get() + 1);
         let registry = Rc::clone(&self.registry);
-        let connection = Connection::new(ours, id, peer, Arc::clone(&self.channel), registry, permits);
+        let connection = Connection::new(ours, id, peer, Rc::clone(&self.lane), registry, permits);
         let entry = connection.entry();
         let session = Some(spawn_local(serve(connection)));
         Client { stream: theirs, entry, session, heard: Vec::new(), ear: Ear::Open, is_over: false }
@@ -127,6 +122,17 @@ impl Simulation {
     /// The server is asked to stop.
     pub fn drain(&self) {
         self.registry.enter(Phase::Draining);
+    }
+
+    /// A reload changes the channel's settings.
+    pub fn change(&self, channel: Channel) {
+        self.lane.port.change(channel);
+        self.lane.change();
+    }
+
+    /// A reload takes the channel away.
+    pub fn take_away(&self) {
+        self.registry.enter_lane(&self.lane, Phase::Draining);
     }
 
     /// The server's grace is over.

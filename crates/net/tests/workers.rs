@@ -77,12 +77,12 @@ impl House {
 
     fn with_places(count: usize, deadlines: Deadlines, places: usize) -> Self {
         let listener = Listener::bind(channel(deadlines, places), count).unwrap();
-        Self::of(listener, places)
+        Self::of(listener)
     }
 
-    fn of(listener: Listener, places: usize) -> Self {
+    fn of(listener: Listener) -> Self {
         let address = listener.channel().address;
-        let limit = Limit::new(100, &[places], 100);
+        let limit = Limit::new(100, 100);
         let (workers, threads) = Workers::start(vec![listener], limit, |_, _| Echo).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { workers, threads, address, runtime }
@@ -264,7 +264,7 @@ fn a_channel_without_a_place_left_still_drains() {
 fn a_unix_socket_is_a_channel_like_any_other() {
     let path = std::env::temp_dir().join(format!("sportello-workers-{}", std::process::id()));
     let listener = Listener::unix(channel(Deadlines::default(), 100), &path, 2).unwrap();
-    let house = House::of(listener, 100);
+    let house = House::of(listener);
     assert!(matches!(Listener::unix(channel(Deadlines::default(), 1), &path, 1), Err(PathError::Taken(_))));
     let mut clients: Vec<_> = (0..20).map(|_| UnixStream::connect(&path).unwrap()).collect();
     for client in &mut clients {

@@ -73,7 +73,7 @@ impl Ground {
         let spawner = spawner::start().unwrap();
         let store = Store::open(Settings::new(&folder)).unwrap();
         let runner = Runner::start(spawner, Vec::new()).unwrap();
-        let (workers, _) = Workers::start(Vec::new(), Limit::new(4, &[4], 4), |_, _| Nobody).unwrap();
+        let (workers, _) = Workers::start(Vec::new(), Limit::new(4, 4), |_, _| Nobody).unwrap();
         Self { folder, store, runner, workers }
     }
 

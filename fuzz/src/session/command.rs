@@ -36,7 +36,7 @@ impl House {
     fn new() -> Self {
         let store = Store::open(Settings::new(folder("command"))).unwrap();
         let runner = Runner::start(spawner::start().unwrap(), Vec::new()).unwrap();
-        let (workers, _) = Workers::start(Vec::new(), Limit::new(4, &[4], 4), |_, _| Nobody).unwrap();
+        let (workers, _) = Workers::start(Vec::new(), Limit::new(4, 4), |_, _| Nobody).unwrap();
         let events = Loop::new(Speaker::ClientWhenItWants);
         let parts = Parts {
             store,

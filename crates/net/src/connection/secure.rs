@@ -23,7 +23,7 @@ impl Connection {
         terms.admit(self.entry.peer.ip()).map_err(|_| Ended::TooOften)?;
         self.register()?;
         self.tls = Some(Box::new(Session::new()));
-        let due = self.registry.now().saturating_add(ticks(self.entry.channel.deadlines.handshake));
+        let due = self.registry.now().saturating_add(ticks(self.channel.deadlines.handshake));
         let wait = Wait { due, kind: Deadline::Handshake, until: Phase::Over };
         self.entry.forget_wait();
         poll_fn(|context| self.poll_handshake(context, terms, wait)).await?;

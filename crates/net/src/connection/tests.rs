@@ -303,3 +303,36 @@ fn a_session_that_keeps_nothing_has_the_same_deadlines() {
         ends_at(&mut client, &end, DEADLINES.idle, Deadline::Idle).await;
     });
 }
+
+#[test]
+fn a_changed_channel_holds_from_the_next_request_on() {
+    simulation::run(channel(DEADLINES), async |simulation| {
+        let (mut client, end) = connect(simulation, lines);
+        assert!(client.send("a\n").await);
+        let longer = Deadlines { idle: 3 * DEADLINES.idle, ..DEADLINES };
+        simulation.change(Channel { name: "other".into(), ..channel(longer) });
+        assert_eq!(simulation.report()[0].channel.name, "other");
+        client.pass(DEADLINES.idle - SECOND).await;
+        // It waits as it began to, and then as it is to now.
+        assert!(client.send("b\n").await);
+        ends_at(&mut client, &end, longer.idle, Deadline::Idle).await;
+    });
+}
+
+#[test]
+fn a_channel_that_is_taken_away_ends_who_idles_and_lets_a_request_finish() {
+    simulation::run(channel(DEADLINES), async |simulation| {
+        let (mut idle, idle_end) = connect(simulation, lines);
+        let (mut busy, busy_end) = connect(simulation, lines);
+        assert!(idle.send("a\n").await && busy.send("half").await);
+        simulation.take_away();
+        idle.settle().await;
+        busy.settle().await;
+        assert_eq!(idle_end.borrow().as_deref(), Some("the server stops"));
+        assert_eq!(*busy_end.borrow(), None);
+        busy.heard();
+        assert!(busy.send(" a line\n").await);
+        assert_eq!(busy.heard(), b".");
+        assert_eq!(busy_end.borrow().as_deref(), Some("the server stops"));
+    });
+}

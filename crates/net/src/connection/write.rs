@@ -150,7 +150,7 @@ impl Connection {
         moved: u64,
         mut attempt: impl FnMut(&TcpStream, Option<&mut Session>) -> io::Result<usize>,
     ) -> Result<usize, Ended> {
-        let deadlines = &self.entry.channel.deadlines;
+        let deadlines = &self.channel.deadlines;
         let progress = self.registry.now().saturating_add(ticks(deadlines.write));
         let due = progress.min(rate_due(deadlines, since, moved));
         let wait = Wait { due, kind: Deadline::Write, until: Phase::Over };

@@ -63,7 +63,7 @@ impl House {
         let make = move |_: &Workers, _| {
             Folder(Rc::new(Service { served: Rc::new(served(&place)), limits: Limits::default() }))
         };
-        let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
+        let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
         Self { folder, address, workers, threads }
     }
 

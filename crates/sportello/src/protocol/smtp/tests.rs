@@ -56,7 +56,7 @@ fn server_with(settings: Settings, deadlines: Deadlines) -> Server {
     let make = move |_: &Workers, _| {
         Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", Arc::clone(&policy), keeper.clone())))
     };
-    let (workers, threads) = Workers::start(vec![listener], Limit::new(100, &[100], 100), make).unwrap();
+    let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     Server { address, workers, threads, store, folder, runtime, conversations, refusals }
 }
