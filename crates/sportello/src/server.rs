@@ -124,14 +124,13 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         records: command::Records::new(settings.slow_log),
     };
     let mut plans: Vec<Plan> = doors.iter().map(|door| Plan::of(&door.role)).collect();
-    let mut most: Vec<usize> = doors.iter().map(|door| door.channel.most_connections).collect();
     let mut observatory = observatory(settings, &doors, &plans, &shared);
     match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
         Ok(listener) => {
             plans.push(Plan::Command(command::Limits::default()));
-            most.push(listener.channel().most_connections);
             let purpose = "the command line of this machine".to_owned();
-            observatory.channels.push(About { protocol: "command", purpose, refusals: None });
+            let about = About { protocol: "command", purpose, refusals: None };
+            observatory.channels.insert(listener.channel().index, about);
             listeners.push(listener);
         }
         // Our clients then take a command channel.
@@ -146,7 +145,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         shared: shared.clone(),
         log: log.clone(),
     };
-    let limit = Limit::new(settings.most_connections, &most, settings.most_per_source);
+    let limit = Limit::new(settings.most_connections, settings.most_per_source);
     let (workers, threads) = Workers::start(listeners, limit, move |workers, index| parts.services(workers, index))
         .map_err(|error| StartError::Io("start a worker thread", error))?;
     Ok(Server { doors, workers, threads, shared })
@@ -276,10 +275,13 @@ pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<site::Site>>) 
 }
 
 fn observatory(settings: &Settings, doors: &[Door], plans: &[Plan], shared: &Shared) -> Observatory {
-    let about = |(door, plan): (&Door, &Plan)| About {
-        protocol: door.role.protocol(),
-        purpose: announce::purpose(&door.role, door.channel.address, settings),
-        refusals: plan.refusals().map(|refusals| Box::new(move || views(&refusals)) as _),
+    let about = |(door, plan): (&Door, &Plan)| {
+        let about = About {
+            protocol: door.role.protocol(),
+            purpose: announce::purpose(&door.role, door.channel.address, settings),
+            refusals: plan.refusals().map(|refusals| Box::new(move || views(&refusals)) as _),
+        };
+        (door.channel.index, about)
     };
     Observatory {
         address: settings.address,

@@ -1,13 +1,12 @@
 //! Makes the [`Picture`] of one moment from what every crate counts.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use sportello_net::counters::ChannelCounters;
-use sportello_net::{ConnectionReport, TcpInfo, UNIX_PEER, Workers};
+use sportello_net::{ChannelReport, ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::picture::{
     ChannelView, ConnectionView, Observer, Picture, RefusalView, RequestView, StoreView, TcpView, ThreadView,
 };
@@ -23,8 +22,8 @@ pub struct Observatory {
     pub address: IpAddr,
     /// The state folder.
     pub state: PathBuf,
-    /// What is said of each channel, in their order.
-    pub channels: Vec<About>,
+    /// What is said of each channel, by its number.
+    pub channels: HashMap<usize, About>,
     /// The latest requests of each worker.
     pub samples: Vec<Samples>,
     /// The store.
@@ -86,33 +85,26 @@ impl Observatory {
     }
 
     fn channels(&self, workers: &Workers) -> Vec<ChannelView> {
-        let said = self.channels.iter();
-        workers
-            .channels()
-            .iter()
-            .zip(said)
-            .map(|(channel, about)| {
-                let sum = |count: fn(&ChannelCounters) -> u64| -> u64 {
-                    workers.counters().iter().filter_map(|worker| worker.channels.get(channel.index)).map(count).sum()
-                };
-                let accepted = sum(|counters| counters.accepted.total());
-                ChannelView {
-                    name: channel.name.clone(),
-                    protocol: about.protocol.to_owned(),
-                    // A Unix socket has none.
-                    address: Some(channel.address).filter(|address| *address != UNIX_PEER),
-                    purpose: about.purpose.clone(),
-                    accepted,
-                    refused: sum(|counters| counters.refused.total()),
-                    open: accepted.saturating_sub(sum(|counters| counters.closed.total())),
-                    requests: sum(|counters| counters.requests.total()),
-                    failures: sum(|counters| counters.failures.total()),
-                    bytes_in: sum(|counters| counters.bytes_in.total()),
-                    bytes_out: sum(|counters| counters.bytes_out.total()),
-                    refusals: about.refusals.as_ref().map_or_else(Vec::new, |ask| ask()),
-                }
+        let view = |report: &ChannelReport| {
+            let about = self.channels.get(&report.channel.index)?;
+            let accepted = report.sum(|counters| counters.accepted.total());
+            Some(ChannelView {
+                name: report.channel.name.clone(),
+                protocol: about.protocol.to_owned(),
+                // A Unix socket has none.
+                address: Some(report.channel.address).filter(|address| *address != UNIX_PEER),
+                purpose: about.purpose.clone(),
+                accepted,
+                refused: report.sum(|counters| counters.refused.total()),
+                open: accepted.saturating_sub(report.sum(|counters| counters.closed.total())),
+                requests: report.sum(|counters| counters.requests.total()),
+                failures: report.sum(|counters| counters.failures.total()),
+                bytes_in: report.sum(|counters| counters.bytes_in.total()),
+                bytes_out: report.sum(|counters| counters.bytes_out.total()),
+                refusals: about.refusals.as_ref().map_or_else(Vec::new, |ask| ask()),
             })
-            .collect()
+        };
+        workers.channels().iter().filter_map(view).collect()
     }
 }
 
@@ -122,7 +114,7 @@ fn worker_threads(workers: &Workers) -> Vec<ThreadView> {
         let name = format!("worker-{index}");
         if let Some(thread) = threads.iter_mut().find(|thread| thread.name == name) {
             thread.connections = Some(counters.open());
-            thread.requests = Some(counters.channels.iter().map(|channel| channel.requests.total()).sum());
+            thread.requests = Some(workers.requests(index));
         }
     }
     threads
