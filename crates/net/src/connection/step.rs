@@ -133,7 +133,7 @@ impl Connection {
                 }
             }
         }
-        let deadlines = &self.entry.channel.deadlines;
+        let deadlines = &self.channel.deadlines;
         let writing = writes.then(|| (pace.writing.due(now, ticks(deadlines.write), deadlines).0, Deadline::Write));
         let reading = waits_to_read.then(|| pace.reading.due(now, ticks(deadlines.between_bytes), deadlines));
         let (until, never) = match wants.patience {

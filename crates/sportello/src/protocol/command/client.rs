@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sportello_net::ConnectionReport;
@@ -211,8 +212,9 @@ fn address(written: &[u8]) -> Result<SocketAddr, String> {
 }
 
 /// Closes connections of any channel.
-pub(super) async fn kill(victims: Victims, session: &mut Session<'_>) {
-    let workers = &session.service.workers;
+pub(super) async fn kill(victims: Victims, session: &mut Session) {
+    let service = Rc::clone(&session.service);
+    let workers = &service.workers;
     let own = session.connection.id();
     let mut killed = 0u64;
     for report in workers.report(usize::MAX).await {
@@ -233,7 +235,7 @@ pub(super) async fn kill(victims: Victims, session: &mut Session<'_>) {
 }
 
 /// The connections of the command channels, one per line.
-pub(super) fn list(reports: &[ConnectionReport], wanted: &Wanted, session: &mut Session<'_>) {
+pub(super) fn list(reports: &[ConnectionReport], wanted: &Wanted, session: &mut Session) {
     let mut text = String::new();
     for report in reports {
         let meant = !wanted.nobody

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 
 use serde_json::json;
 use sportello_net::Ended;
@@ -116,8 +117,9 @@ fn id(written: Option<&[u8]>) -> Result<MessageId, String> {
 }
 
 /// Does it and answers.
-pub(super) async fn carry_out(session: &mut Session<'_>, order: Order) -> Result<(), Ended> {
-    let store = &session.service.store;
+pub(super) async fn carry_out(session: &mut Session, order: Order) -> Result<(), Ended> {
+    let service = Rc::clone(&session.service);
+    let store = &service.store;
     let answered = match order {
         Order::List { list, form } => {
             let found = unless_left(&mut session.connection, find(store, list)).await?;
@@ -165,7 +167,7 @@ struct Listed {
     search: Option<u64>,
 }
 
-fn show(listed: &Listed, form: Form, session: &mut Session<'_>) {
+fn show(listed: &Listed, form: Form, session: &mut Session) {
     let (rows, reply) = (&listed.page.rows, &mut session.reply);
     match (form, listed.search) {
         (Form::Json, None) => show::json(&rows.iter().map(row_json).collect::<Vec<_>>(), reply),
@@ -189,7 +191,7 @@ fn show(listed: &Listed, form: Form, session: &mut Session<'_>) {
 }
 
 /// The whole message, byte for byte; a large one goes from the file to the socket.
-async fn raw(session: &mut Session<'_>, body: StoredBody) -> Result<(), Ended> {
+async fn raw(session: &mut Session, body: StoredBody) -> Result<(), Ended> {
     match body {
         StoredBody::Memory(bytes) => session.reply.bulk(&bytes),
         StoredBody::File { file, length } => {

@@ -41,6 +41,7 @@ use self::monitor::{Audience, Monitors};
 use self::session::{Parting, Session};
 pub use self::slow::Settings as SlowLogSettings;
 use self::slow::SlowLog;
+use crate::current::Current;
 
 /// What is kept of requests for the whole process: the slow ones, and who watches. A handle: clones share them.
 #[derive(Clone, Debug)]
@@ -96,8 +97,12 @@ impl Service {
 }
 
 /// Serves one connection to its end. Dropping the future closes the connection and kills the program that runs for it.
-pub async fn serve(connection: Connection, service: Rc<Service>) {
-    let mut session = Session::new(connection, &service);
+pub fn serve(connection: Connection, service: impl Into<Current<Service>>) -> impl Future<Output = ()> {
+    converse(connection, service.into())
+}
+
+async fn converse(connection: Connection, service: Current<Service>) {
+    let mut session = Session::new(connection, service);
     if session.run().await == Parting::Close {
         // In a box, so that no session has to be large for its last moments.
         Box::pin(session.into_connection().close()).await;

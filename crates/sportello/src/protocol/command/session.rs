@@ -3,6 +3,7 @@
 //! All requests that are there are answered before anything is sent, in one write.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use sportello_net::{Connection, Deadline, Ended, Failed, UNIX_PEER};
 use sportello_wire::resp::{Next, Parser, Refused, Reply, Version};
@@ -14,12 +15,15 @@ use super::input::Input;
 use super::kept;
 use super::task::{Label, Task};
 use super::watch::Watched;
+use crate::current::{Current, Renewed};
 use crate::observe::{self, Done};
 
 /// One session and what it holds. Small while it waits: a task is in a box.
-pub(super) struct Session<'s> {
+pub(super) struct Session {
     pub(super) connection: Connection,
-    pub(super) service: &'s Service,
+    current: Current<Service>,
+    /// The one with which the requests under way began.
+    pub(super) service: Rc<Service>,
     pub(super) reply: Reply,
     pub(super) library: Library,
     pub(super) input: Input,
@@ -63,15 +67,17 @@ enum Pause {
     Over,
 }
 
-impl<'s> Session<'s> {
-    pub(super) fn new(connection: Connection, service: &'s Service) -> Self {
+impl Session {
+    pub(super) fn new(connection: Connection, current: Current<Service>) -> Self {
+        let service = current.now();
         Self {
             connection,
-            service,
             reply: Reply::new(),
             library: Library::default(),
             input: Input::default(),
             parser: Parser::new(service.limits),
+            service,
+            current,
             began: Instant::now(),
         }
     }
@@ -148,9 +154,10 @@ impl<'s> Session<'s> {
 
     /// Answers what can be answered at once, as much as there is.
     fn answer(&mut self) -> Pause {
+        self.renew();
         let (mut started, mut latest) = (None, None);
         while self.reply.len() < OUT_MOST {
-            let Self { connection, service, reply, library, input, parser, began: opened } = self;
+            let Self { connection, service, reply, library, input, parser, began: opened, .. } = self;
             let (arguments, consumed) = match parser.next(input.filled()) {
                 Next::Incomplete { needed } => {
                     if started.is_some() {
@@ -215,6 +222,13 @@ impl<'s> Session<'s> {
             }
         }
         Pause::Full
+    }
+
+    /// Goes on by the configuration of now. The bounds on a request change between two of them only.
+    fn renew(&mut self) {
+        if self.current.renew(&mut self.service) == Renewed::Yes && self.input.filled().is_empty() {
+            self.parser = Parser::new(self.service.limits);
+        }
     }
 
     /// No request can begin here.

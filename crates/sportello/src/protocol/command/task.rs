@@ -1,6 +1,7 @@
 //! What must be waited for: programs, mail, the picture of the server.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use sportello_net::{Connection, Ended, Failed};
@@ -70,7 +71,7 @@ impl Label {
     }
 }
 
-impl Session<'_> {
+impl Session {
     /// Does what is to be waited for and answers it. Fails when the client is gone, which ends what was begun.
     pub(super) async fn perform(&mut self, task: Box<Task>) -> Result<(), Ended> {
         let Task { label, words, action } = *task;
@@ -97,7 +98,7 @@ impl Session<'_> {
     }
 
     async fn carry_out(&mut self, label: &Label, action: Action) -> Result<(), Ended> {
-        let service = self.service;
+        let service = Rc::clone(&self.service);
         match action {
             Action::Run { invocation } => {
                 let result = unless_left(&mut self.connection, service.runner.run(invocation)).await?;

@@ -18,7 +18,7 @@ pub(super) enum Watched {
     Over,
 }
 
-impl Session<'_> {
+impl Session {
     /// Shows requests until the client has enough. A client that reads slower than they come misses some and is told how many;
     /// one that does not read at all is closed at the write deadline; one to which nothing happens, at the idle one.
     pub(super) async fn watch(&mut self) -> Result<Watched, Ended> {

@@ -58,7 +58,8 @@ impl Session<'_> {
 
     async fn carry_out(&mut self, head: &Head<'_>, raw: &[u8], arrival: Arrival) -> Result<Next, IntakeError> {
         let reach = memory::reach(self.connection);
-        let admitted = match &*self.service.served {
+        let service = Rc::clone(&self.service);
+        let admitted = match &*service.served {
             Served::Sites(sites) => guard::site(head, reach, sites).map(Answerer::Site),
             Served::Desk(desk) => guard::admit(head, reach).map(|()| Answerer::Desk(desk)),
         };

@@ -31,6 +31,7 @@ use sportello_net::Connection;
 use sportello_service::desk::Desk;
 use sportello_wire::http1;
 
+use crate::current::Current;
 use budget::Budget;
 
 pub use guard::{Foreign, Reach, site as site_of};
@@ -68,8 +69,8 @@ pub struct Service {
 }
 
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.
-pub fn serve(connection: Box<Connection>, service: Rc<Service>) -> impl Future<Output = ()> {
-    session::run(connection, service)
+pub fn serve(connection: Box<Connection>, service: impl Into<Current<Service>>) -> impl Future<Output = ()> {
+    session::run(connection, service.into())
 }
 
 /// The memory of all bodies of this process under way; beyond: 503.

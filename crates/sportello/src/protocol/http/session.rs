@@ -18,11 +18,12 @@ use tracing::debug;
 use super::memory::{self, Arrival, Halt};
 use super::outbox::Outbox;
 use super::{Service, fault};
+use crate::current::Current;
 use crate::observe::{self, Done};
 
 /// Serves a connection until it ends.
 #[expect(clippy::manual_async_fn, reason = "an async function keeps two places for each of its arguments")]
-pub(super) fn run(mut connection: Box<Connection>, service: Rc<Service>) -> impl Future<Output = ()> {
+pub(super) fn run(mut connection: Box<Connection>, service: Current<Service>) -> impl Future<Output = ()> {
     async move {
         let end = loop {
             let arrived = connection.request().await;
@@ -46,7 +47,11 @@ pub(super) fn run(mut connection: Box<Connection>, service: Rc<Service>) -> impl
 }
 
 /// Answers what has arrived, at once where that is possible.
-fn answer<'c>(connection: &'c mut Connection, service: &'c Service, arrived: Result<Buffer, Ended>) -> Progress<'c> {
+fn answer<'c>(
+    connection: &'c mut Connection,
+    service: &'c Current<Service>,
+    arrived: Result<Buffer, Ended>,
+) -> Progress<'c> {
     Progress::Answered(match arrived {
         Ok(input) if input.is_empty() => Ok(Next::End(End::Done)),
         Ok(input) => match Session::new(connection, service, input).answer() {
@@ -61,7 +66,9 @@ fn answer<'c>(connection: &'c mut Connection, service: &'c Service, arrived: Res
 /// One connection, what has come over it, and what is to go over it, until all of that is answered.
 pub(super) struct Session<'c> {
     pub(super) connection: &'c mut Connection,
-    pub(super) service: &'c Service,
+    current: &'c Current<Service>,
+    /// The one with which what is answered now began.
+    pub(super) service: Rc<Service>,
     pub(super) input: Buffer,
     pub(super) outbox: Outbox,
 }
@@ -99,8 +106,8 @@ impl Next {
 }
 
 impl<'c> Session<'c> {
-    fn new(connection: &'c mut Connection, service: &'c Service, input: Buffer) -> Self {
-        Self { connection, service, input, outbox: Outbox::default() }
+    fn new(connection: &'c mut Connection, current: &'c Current<Service>, input: Buffer) -> Self {
+        Self { connection, current, service: current.now(), input, outbox: Outbox::default() }
     }
 
     fn answer(mut self) -> Result<Progress<'c>, Ended> {
@@ -114,7 +121,7 @@ impl<'c> Session<'c> {
     }
 
     fn answer_from_memory(&mut self, arrival: Arrival) -> Halt {
-        memory::answer(self.connection, self.service, &mut self.input, &mut self.outbox, arrival)
+        memory::answer(self.connection, &self.service, &mut self.input, &mut self.outbox, arrival)
     }
 
     /// Goes on after `halt`, until nothing of what has arrived is left.
@@ -156,6 +163,7 @@ impl<'c> Session<'c> {
                     return Ok(Next::End(End::Linger));
                 }
             }
+            self.current.renew(&mut self.service);
             halt = self.answer_from_memory(arrival);
         }
     }

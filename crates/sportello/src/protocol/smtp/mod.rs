@@ -12,7 +12,6 @@ mod policy;
 mod refusals;
 mod session;
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use sportello_net::{Buffer, Connection};
@@ -24,6 +23,7 @@ pub use sportello_wire::smtp::server::Limits;
 pub use self::policy::{Domains, Local, Policy, Settings};
 pub use self::refusals::{Reason, Refusals};
 use self::session::{Conversation, Parting};
+use crate::current::Current;
 
 /// What every session of a channel has in common.
 #[derive(Clone, Debug)]
@@ -52,8 +52,12 @@ impl Service {
 
 /// Serves one connection to its end. Dropping the future closes the connection; a message that is just being stored may then
 /// be stored or not, and the client, which has read no 250, sends it again.
-pub async fn serve(connection: Connection, service: Rc<Service>) {
-    let mut conversation = Conversation::new(connection, &service);
+pub fn serve(connection: Connection, service: impl Into<Current<Service>>) -> impl Future<Output = ()> {
+    converse(connection, service.into())
+}
+
+async fn converse(connection: Connection, service: Current<Service>) {
+    let mut conversation = Conversation::new(connection, service);
     if conversation.run().await == Parting::Close {
         // In a box, so that no session has to be large for its last moments.
         Box::pin(conversation.into_connection().close()).await;

@@ -4,6 +4,7 @@
 //! when there is nothing more to answer, in one write.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +17,15 @@ use super::Service;
 use super::admission::{self, Admission};
 use super::delivery::{Delivery, Label};
 use super::policy::Counted;
+use crate::current::{Current, Renewed};
 use crate::observe::{self, Done};
 
 /// One session and what it holds. Small while it waits: a message under way is in a box.
-pub(super) struct Conversation<'s> {
+pub(super) struct Conversation {
     connection: Connection,
-    service: &'s Service,
+    current: Current<Service>,
+    /// The one with which the transaction under way began, or the latest one; its bounds of a session are those it was greeted with.
+    service: Rc<Service>,
     session: Session,
     buffer: Buffer,
     out: Vec<u8>,
@@ -60,8 +64,9 @@ enum Next {
     Over,
 }
 
-impl<'s> Conversation<'s> {
-    pub(super) fn new(connection: Connection, service: &'s Service) -> Self {
+impl Conversation {
+    pub(super) fn new(connection: Connection, current: Current<Service>) -> Self {
+        let service = current.now();
         let transcript =
             service.conversations.begin(connection.id(), connection.peer(), &connection.channel().name).map(Box::new);
         Self {
@@ -69,8 +74,9 @@ impl<'s> Conversation<'s> {
             source: service.policy.source(connection.peer().ip()),
             errors: 0,
             connection,
-            service,
             session: Session::new(Arc::clone(&service.hostname), Arc::clone(&service.limits)),
+            service,
+            current,
             buffer: Buffer::new(),
             out: Vec::new(),
             delivery: None,
@@ -263,12 +269,15 @@ impl<'s> Conversation<'s> {
     }
 
     fn begin(&mut self) {
+        if self.current.renew(&mut self.service) == Renewed::Yes {
+            self.source = self.service.policy.source(self.connection.peer().ip());
+        }
         let envelope = self.session.envelope();
         self.label = Some(Box::new(Label::new(envelope)));
         let size = envelope.and_then(|envelope| envelope.mail.size);
         let begun = match self.count(Counted::Messages) {
             Some(reply) => Err(reply),
-            None => Delivery::begin(self.service, self.source, size),
+            None => Delivery::begin(&self.service, self.source, size),
         };
         match begun {
             Ok(delivery) => {
@@ -290,7 +299,7 @@ impl<'s> Conversation<'s> {
             label.name(self.session.envelope());
         }
         if let Some(delivery) = &mut self.delivery {
-            delivery.open(self.service, &self.session, &self.connection);
+            delivery.open(&self.service, &self.session, &self.connection);
         }
     }
 
