@@ -106,7 +106,7 @@ impl Next {
 }
 
 impl<'c> Session<'c> {
-    fn new(connection: &'c mut Connection, current: &'c Current<Service>, input: Buffer) -> Self {
+    pub(super) fn new(connection: &'c mut Connection, current: &'c Current<Service>, input: Buffer) -> Self {
         Self { connection, current, service: current.now(), input, outbox: Outbox::default() }
     }
 

@@ -14,10 +14,10 @@ use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
 use tokio::sync::mpsc;
 
-use super::super::outbox::Outbox;
 use super::super::sites::Sites;
 use super::super::{Served, Service, neutral};
 use super::*;
+use crate::current::Current;
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -25,7 +25,8 @@ type Answering = Pin<Box<dyn Future<Output = Answer>>>;
 
 /// Serves a connection with one service for every request.
 async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering) {
-    let service = Service { served: Rc::new(Served::Sites(Sites::default())), limits: super::super::Limits::default() };
+    let served = Rc::new(Served::Sites(Sites::default()));
+    let current = Current::new(Service { served, limits: super::super::Limits::default() });
     let mut input = Buffer::new();
     loop {
         if input.is_empty() && connection.idle(&mut input).await.unwrap_or(0) == 0 {
@@ -37,7 +38,7 @@ async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering
         input.consume(head.length);
         let (intake, body) = Intake::new(head.framing).unwrap();
         let request = neutral::request(&head, &raw, (path, query), neutral::client(&connection), body).unwrap();
-        let mut session = Session { connection: &mut connection, service: &service, input, outbox: Outbox::default() };
+        let mut session = Session::new(&mut connection, &current, input);
         let next = session.exchange(&head, answer(request), intake, Arrival::now()).await;
         if let Err(IntakeError::Refused(refusal)) = &next {
             session.refuse(*refusal, Arrival::now().at);
