@@ -54,6 +54,9 @@ pub enum Ended {
     /// The two do not agree on how to encrypt, or what came was not encrypted as agreed.
     #[error("TLS failed")]
     Tls(#[source] rustls::Error),
+    /// What came instead of a handshake is none: the connection can still be written to, in plain text.
+    #[error("the peer does not speak TLS")]
+    NotTls,
     /// Its source shakes hands too often.
     #[error("the peer shakes hands too often")]
     TooOften,

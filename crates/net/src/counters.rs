@@ -28,6 +28,12 @@ pub struct ChannelCounters {
     pub closed: Counter,
     /// Connections refused because their source holds too many.
     pub refused: Counter,
+    /// TLS handshakes that agreed on something new.
+    pub handshakes: Counter,
+    /// TLS handshakes that went on with what an earlier one agreed on.
+    pub resumed: Counter,
+    /// TLS handshakes that failed, or were none.
+    pub unsecured: Counter,
     /// Requests answered.
     pub requests: Counter,
     /// Requests answered with an error.

@@ -1,6 +1,6 @@
 //! What a worker knows of its open connections: enough to show, to time out and to close each.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -18,6 +18,7 @@ use crate::counters::WorkerCounters;
 use crate::deadline::{TICK, Tick};
 use crate::lane::Lane;
 use crate::tcp_info::TcpInfo;
+use crate::tls::Secured;
 
 /// One open connection, as its worker sees it from outside.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct ConnectionReport {
     pub peer: SocketAddr,
     /// Which process and user it is, when it came over a Unix socket.
     pub credentials: Option<Credentials>,
+    /// How it is encrypted, where it is.
+    pub secured: Option<Arc<Secured>>,
     /// Since when it is open.
     pub age: Duration,
     /// Since when no byte went either way.
@@ -83,6 +86,7 @@ pub(crate) struct Entry {
     opened: Tick,
     active: Cell<Tick>,
     labels: Cell<Option<Box<Labels>>>,
+    secured: OnceCell<Arc<Secured>>,
 }
 
 /// What people read of a connection. Most are idle HTTP connections, of which there is nothing to say.
@@ -113,7 +117,19 @@ impl Entry {
             opened: now,
             active: Cell::new(now),
             labels: Cell::default(),
+            secured: OnceCell::new(),
         }
+    }
+
+    /// It is encrypted from now on.
+    pub(crate) fn secure(&self, secured: Arc<Secured>) {
+        // Nobody shakes hands twice.
+        let _ = self.secured.set(secured);
+    }
+
+    /// What was agreed on, where it is encrypted.
+    pub(crate) fn secured(&self) -> Option<&Arc<Secured>> {
+        self.secured.get()
     }
 
     /// Forgets a wait that was given up, as when its future was dropped, so that its deadline does not end the next one.
@@ -193,6 +209,7 @@ impl Entry {
             channel: self.lane.channel(),
             worker,
             peer: self.peer,
+            secured: self.secured().cloned(),
             credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
             age: TICK * now.saturating_sub(self.opened),
             idle: TICK * now.saturating_sub(self.active.get()),

@@ -10,6 +10,7 @@ pub mod announce;
 pub mod cli;
 pub mod config;
 pub mod current;
+pub mod encryption;
 pub mod observe;
 pub mod protocol;
 pub mod server;

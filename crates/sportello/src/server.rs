@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use sportello_net::limit::Limit;
+use sportello_net::tls::Terms;
 use sportello_net::{BindError, Connection, Listener, Serve, Workers};
 use sportello_service::conversations::Conversations;
 use sportello_service::desk::Desk;
@@ -22,6 +23,7 @@ use thiserror::Error;
 
 use crate::announce;
 use crate::config::{Door, Origin, Others, Role, Settings, Site};
+use crate::encryption::{self, Attendant, Encryption, EncryptionError, Handshake};
 use crate::observe::log::Log;
 use crate::observe::{About, Observatory, Recorder, Samples};
 use crate::protocol::{command, http, smtp};
@@ -49,6 +51,9 @@ pub enum StartError {
     /// The folder to serve is not to be had.
     #[error(transparent)]
     Folder(#[from] files::OpenError),
+    /// A channel cannot be encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     /// The machine refuses something.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -64,6 +69,8 @@ pub struct Server {
     pub threads: Vec<JoinHandle<()>>,
     /// What must be closed after the last session.
     pub shared: Shared,
+    /// The thread that looks after certificates; it ends before the store does.
+    pub attendant: Attendant,
 }
 
 /// What all workers share.
@@ -87,6 +94,8 @@ enum Service {
     Http(Rc<http::Service>),
     Smtp(Rc<smtp::Service>),
     Command(Rc<command::Service>),
+    /// One of them, within TLS from the first byte.
+    Encrypted(Rc<(Arc<Terms>, Service)>),
 }
 
 impl Serve for Services {
@@ -100,9 +109,24 @@ impl Serve for Services {
                 Some(Service::Http(service)) => http::serve(connection, service).await,
                 Some(Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
                 Some(Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
+                Some(Service::Encrypted(inner)) => Box::pin(serve_encrypted(connection, inner)).await,
                 None => {}
             }
         }
+    }
+}
+
+/// Serves a connection that begins with TLS.
+async fn serve_encrypted(mut connection: Box<Connection>, inner: Rc<(Arc<Terms>, Service)>) {
+    let (terms, service) = &*inner;
+    let handshake = Box::pin(encryption::shake_hands(&mut connection, terms)).await;
+    match (handshake, service.clone()) {
+        (Handshake::Done, Service::Http(service)) => http::serve(connection, service).await,
+        (Handshake::Done, Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
+        (Handshake::Done, Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
+        (Handshake::NotTls, Service::Http(_)) => Box::pin(http::not_tls(connection)).await,
+        (Handshake::NotTls, Service::Command(_)) => Box::pin(command::not_tls(connection)).await,
+        (Handshake::NotTls | Handshake::Done | Handshake::Over, _) => {}
     }
 }
 
@@ -123,6 +147,9 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         conversations: Conversations::default(),
         records: command::Records::new(settings.slow_log),
     };
+    let (encryption, attendant) =
+        Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
+    let terms = doors.iter().map(|door| encryption.terms(door)).collect::<Result<Vec<_>, _>>()?;
     let mut plans: Vec<Plan> = doors.iter().map(|door| Plan::of(&door.role)).collect();
     let mut observatory = observatory(settings, &doors, &plans, &shared);
     match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
@@ -136,8 +163,11 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
         // Our clients then take a command channel.
         Err(error) => tracing::warn!(%error, "no socket for the command line"),
     }
+    let is_implicit = |door: &Door| door.implicit_tls().is_some();
+    let at_once = doors.iter().zip(&terms).map(|(door, terms)| terms.clone().filter(|_| is_implicit(door)));
     let parts = Parts {
         plans,
+        terms: at_once.collect(),
         roots: settings.sites.iter().map(|site| open_root(site, &settings.store.folder)).collect::<Result<_, _>>()?,
         hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
@@ -148,7 +178,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     let limit = Limit::new(settings.most_connections, settings.most_per_source);
     let (workers, threads) = Workers::start(listeners, limit, move |workers, index| parts.services(workers, index))
         .map_err(|error| StartError::Io("start a worker thread", error))?;
-    Ok(Server { doors, workers, threads, shared })
+    Ok(Server { doors, workers, threads, shared, attendant })
 }
 
 impl Server {
@@ -172,6 +202,8 @@ impl Shared {
 struct Parts {
     /// By the channel's index.
     plans: Vec<Plan>,
+    /// On what terms each speaks TLS from the first byte, by its index.
+    terms: Vec<Option<Arc<Terms>>>,
     roots: Vec<(Arc<Root>, Site)>,
     hostname: String,
     desk: OnceLock<Desk>,
@@ -226,7 +258,11 @@ impl Parts {
             Plan::Smtp(policy) => Service::Smtp(Rc::new(self.smtp(policy))),
             Plan::Command(limits) => Service::Command(Rc::new(self.command(limits, &observer, workers))),
         };
-        Services { channels: self.plans.iter().map(service).collect() }
+        let encrypted = |(index, plan): (usize, &Plan)| match self.terms.get(index).cloned().flatten() {
+            Some(terms) => Service::Encrypted(Rc::new((terms, service(plan)))),
+            None => service(plan),
+        };
+        Services { channels: self.plans.iter().enumerate().map(encrypted).collect() }
     }
 
     fn smtp(&self, policy: &Arc<smtp::Policy>) -> smtp::Service {

@@ -73,6 +73,7 @@ pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
         }
         let _ = tokio::time::timeout(LAST_WORDS, &mut all_ended).await;
     }
+    server.attendant.close();
     server.shared.close().await;
     say("Sportello stopped");
 }

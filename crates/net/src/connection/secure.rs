@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::coop::poll_proceed;
@@ -19,7 +20,22 @@ impl Connection {
     ///
     /// # Errors
     /// When the two do not agree, when that takes too long, and when its source has shaken hands too often.
-    pub async fn secure(&mut self, terms: &Terms) -> Result<Secured, Ended> {
+    pub async fn secure(&mut self, terms: &Terms) -> Result<Arc<Secured>, Ended> {
+        let result = self.shake_hands(terms).await;
+        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
+            match &result {
+                Ok(secured) if secured.resumed => counters.resumed.add(1),
+                Ok(_) => counters.handshakes.add(1),
+                Err(_) => counters.unsecured.add(1),
+            }
+        }
+        if let Err(Ended::NotTls) = result {
+            self.tls = None;
+        }
+        result
+    }
+
+    async fn shake_hands(&mut self, terms: &Terms) -> Result<Arc<Secured>, Ended> {
         terms.admit(self.entry.peer.ip()).map_err(|_| Ended::TooOften)?;
         self.register()?;
         self.tls = Some(Box::new(Session::new()));
@@ -28,7 +44,10 @@ impl Connection {
         self.entry.forget_wait();
         poll_fn(|context| self.poll_handshake(context, terms, wait)).await?;
         self.entry.arrived(self.registry.now());
-        self.tls.as_ref().and_then(|session| session.secured()).ok_or(Ended::Closed)
+        let secured = self.tls.as_ref().and_then(|session| session.secured()).ok_or(Ended::Closed)?;
+        let secured = Arc::new(secured);
+        self.entry.secure(Arc::clone(&secured));
+        Ok(secured)
     }
 
     /// Whether it is encrypted.
@@ -37,8 +56,8 @@ impl Connection {
     }
 
     /// What was agreed on, where it is encrypted.
-    pub fn secured(&self) -> Option<Secured> {
-        self.tls.as_ref()?.secured()
+    pub fn secured(&self) -> Option<&Arc<Secured>> {
+        self.entry.secured()
     }
 
     fn poll_handshake(&mut self, context: &mut Context<'_>, terms: &Terms, wait: Wait) -> Poll<Result<(), Ended>> {
@@ -155,6 +174,7 @@ fn filled(result: Result<usize, FillError>) -> Result<(), Ended> {
         Err(FillError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(FillError::Io(error)) => Err(error.into()),
         Err(FillError::Tls(error)) => Err(Ended::Tls(error)),
+        Err(FillError::NotTls) => Err(Ended::NotTls),
         Err(FillError::Failed) => Err(Ended::Closed),
     }
 }

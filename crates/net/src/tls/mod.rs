@@ -13,7 +13,7 @@ mod terms;
 
 pub use certificates::{Certificates, Table};
 pub use session::Secured;
-pub use terms::{Client, Terms, TermsError, Tickets};
+pub use terms::{Client, Oldest, Settings, Terms, TermsError, Tickets};
 
 pub(crate) use session::{FillError, Session, Taken};
 

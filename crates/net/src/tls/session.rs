@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read, Write};
 use rustix::net::RecvFlags;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{Acceptor, ServerConnection};
-use rustls::{Error as TlsError, ProtocolVersion};
+use rustls::{Error as TlsError, HandshakeKind, ProtocolVersion};
 use tokio::net::TcpStream;
 
 use super::{Terms, UNSENT_MOST};
@@ -21,13 +21,17 @@ pub struct Secured {
     pub version: &'static str,
     /// The name of the cipher suite.
     pub suite: String,
-    /// The client's own certificate, checked against the authorities of the channel.
+    /// Whether it goes on with what an earlier handshake agreed on.
+    pub resumed: bool,
+    /// The client's own certificate, checked against the authorities that are asked for.
     pub client: Option<CertificateDer<'static>>,
 }
 
 /// A session whose handshake is under way or over.
 pub(crate) struct Session {
     state: State,
+    /// Whether something has come.
+    begun: bool,
 }
 
 enum State {
@@ -47,6 +51,9 @@ pub(crate) enum Taken {
     /// There are none yet.
     Nothing,
 }
+
+/// What begins every record of a handshake (RFC 8446 §5.1), and a greeting of SSL 2.0.
+const BEGINNINGS: [u8; 2] = [0x16, 0x80];
 
 /// The socket as rustls reads and writes it: what is not there yet is an error of kind `WouldBlock`.
 struct Raw<'s>(&'s TcpStream);
@@ -80,9 +87,23 @@ impl Read for AtOnce<'_> {
     }
 }
 
+/// The socket, and the first byte that comes.
+struct Beginning<'s> {
+    raw: Raw<'s>,
+    first: Option<u8>,
+}
+
+impl Read for Beginning<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.raw.read(buffer)?;
+        self.first = self.first.or(buffer.first().copied().filter(|_| count > 0));
+        Ok(count)
+    }
+}
+
 impl Session {
     pub(crate) fn new() -> Self {
-        Self { state: State::Greeting(Acceptor::default()) }
+        Self { state: State::Greeting(Acceptor::default()), begun: false }
     }
 
     /// Whether the two have not agreed yet, or something of the agreement is still to be sent.
@@ -118,7 +139,14 @@ impl Session {
         match &mut self.state {
             State::Agreed(session) => fill(session, &mut raw, stream),
             State::Greeting(acceptor) => {
+                let mut raw = Beginning { raw, first: None };
                 let count = acceptor.read_tls(&mut raw)?;
+                let Beginning { mut raw, first } = raw;
+                if !self.begun && first.is_some_and(|first| !BEGINNINGS.contains(&first)) {
+                    self.state = State::Failed;
+                    return Err(FillError::NotTls);
+                }
+                self.begun = true;
                 match acceptor.accept() {
                     Ok(None) => {}
                     Ok(Some(accepted)) => {
@@ -209,6 +237,7 @@ impl Session {
                 _ => "TLSv1.2",
             },
             suite: session.negotiated_cipher_suite()?.suite().as_str()?.to_owned(),
+            resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
             client: session.peer_certificates().and_then(|chain| chain.first()).map(|own| own.clone().into_owned()),
         })
     }
@@ -235,6 +264,8 @@ fn flush(session: &mut ServerConnection, stream: &TcpStream) -> io::Result<()> {
 pub(crate) enum FillError {
     Io(io::Error),
     Tls(TlsError),
+    /// What came begins no handshake.
+    NotTls,
     /// It has failed before.
     Failed,
 }

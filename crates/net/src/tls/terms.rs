@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -35,9 +36,48 @@ pub enum Client {
 /// The certificates of authorities, as DER.
 type Authorities = Vec<CertificateDer<'static>>;
 
+/// The oldest version that is spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Oldest {
+    /// TLS 1.2 (RFC 5246), with forward secrecy and authenticated encryption only.
+    #[default]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// What a channel's TLS shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What is asked of clients that name no name, or one that is not in `clients`.
+    pub client: Client,
+    /// What is asked of clients that name these: in lower case, `*.` for all beneath. A name of more labels goes first.
+    pub clients: HashMap<String, Client>,
+    /// The oldest version.
+    pub oldest: Oldest,
+    /// How often one source may shake hands. This machine may as often as it likes.
+    pub handshakes: Often,
+}
+
+impl Default for Settings {
+    /// Anyone, TLS 1.2 and 1.3, a hundred handshakes a second: a house full of people behind one address.
+    fn default() -> Self {
+        // Invariant: it is not zero.
+        let often = NonZeroU32::new(6_000).unwrap_or(NonZeroU32::MIN);
+        Self {
+            client: Client::Anyone,
+            clients: HashMap::new(),
+            oldest: Oldest::Tls12,
+            handshakes: Often::per_minute(often),
+        }
+    }
+}
+
 /// What a channel's TLS is.
 pub struct Terms {
     usual: Arc<ServerConfig>,
+    /// By the name that the client asks for, as in [`Settings::clients`].
+    by_name: HashMap<String, Arc<ServerConfig>>,
     challenge: Arc<ServerConfig>,
     handshakes: Rate,
 }
@@ -79,25 +119,57 @@ impl Tickets {
 }
 
 impl Terms {
-    /// The terms of a channel that speaks `protocols` (by their ALPN names, the preferred one first; none: it is not asked), of which
-    /// each source may shake hands so `often`.
+    /// The terms of a channel that speaks `protocols` (by their ALPN names, the preferred one first; none: it is not asked).
     ///
     /// # Errors
     /// When an authority's certificate is none.
     pub fn new(
         certificates: &Certificates,
-        client: &Client,
+        settings: &Settings,
         protocols: &[&[u8]],
-        often: Often,
         tickets: &Tickets,
     ) -> Result<Self, TermsError> {
-        let mut usual = config(client, Arc::new(certificates.clone()))?;
-        usual.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        usual.ticketer = tickets.of(client)?;
-        let mut challenge = config(&Client::Anyone, Arc::new(Challenges(certificates.clone())))?;
+        // Names that ask the same of clients share what is made for them.
+        let mut made: HashMap<&Client, Arc<ServerConfig>> = HashMap::new();
+        let mut of = |client| match made.get(client) {
+            Some(known) => Ok::<_, TermsError>(Arc::clone(known)),
+            None => {
+                let mut config = config(client, settings.oldest, Arc::new(certificates.clone()))?;
+                config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+                config.ticketer = tickets.of(client)?;
+                Ok(Arc::clone(made.entry(client).or_insert(Arc::new(config))))
+            }
+        };
+        let usual = of(&settings.client)?;
+        let by_name = settings.clients.iter().map(|(name, client)| Ok((name.clone(), of(client)?)));
+        let by_name = by_name.collect::<Result<_, TermsError>>()?;
+        let mut challenge = config(&Client::Anyone, settings.oldest, Arc::new(Challenges(certificates.clone())))?;
         challenge.alpn_protocols = vec![CHALLENGE.to_vec()];
         challenge.send_tls13_tickets = 0;
-        Ok(Self { usual: Arc::new(usual), challenge: Arc::new(challenge), handshakes: Rate::new(often) })
+        let handshakes = Rate::new(settings.handshakes);
+        Ok(Self { usual, by_name, challenge: Arc::new(challenge), handshakes })
+    }
+
+    /// Whether all clients are asked the same, whatever name they name.
+    pub fn asks_all_the_same(&self) -> bool {
+        self.by_name.values().all(|config| Arc::ptr_eq(config, &self.usual))
+    }
+
+    /// Whether a client that named `one` at its handshake was asked what one is asked that names `other`: whether it may ask for
+    /// what the other is to be asked for. Names are in lower case; `None` is no name.
+    pub fn asks_the_same(&self, one: Option<&str>, other: Option<&str>) -> bool {
+        Arc::ptr_eq(self.of(one), self.of(other))
+    }
+
+    fn of(&self, name: Option<&str>) -> &Arc<ServerConfig> {
+        let (Some(name), false) = (name, self.by_name.is_empty()) else { return &self.usual };
+        let mut found = self.by_name.get(name);
+        let mut rest = name;
+        while let (None, Some((_, above))) = (found, rest.split_once('.')) {
+            found = self.by_name.get(&format!("*.{above}"));
+            rest = above;
+        }
+        found.unwrap_or(&self.usual)
     }
 
     /// Whether one more handshake of a source may begin.
@@ -108,14 +180,18 @@ impl Terms {
     /// By which configuration a handshake goes on.
     pub(crate) fn choose(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
         let is_challenge = hello.alpn().is_some_and(|mut names| names.any(|name| name == CHALLENGE));
-        Arc::clone(if is_challenge { &self.challenge } else { &self.usual })
+        Arc::clone(if is_challenge { &self.challenge } else { self.of(hello.server_name()) })
     }
 }
 
-fn config(client: &Client, resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TermsError> {
+fn config(client: &Client, oldest: Oldest, resolver: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, TermsError> {
+    let versions: &[_] = match oldest {
+        Oldest::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
+        Oldest::Tls13 => &[&rustls::version::TLS13],
+    };
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
-    let builder = builder.with_safe_default_protocol_versions().map_err(TermsError::Tls)?;
+    let builder = builder.with_protocol_versions(versions).map_err(TermsError::Tls)?;
     let builder = match client {
         Client::Anyone => builder.with_no_client_auth(),
         Client::MayShow(authorities) => {

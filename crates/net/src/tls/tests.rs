@@ -56,8 +56,9 @@ impl Authority {
     }
 }
 
-fn often(times: u32) -> Often {
-    Often::per_minute(NonZeroU32::new(times).unwrap())
+fn settings(client: &Client, times: u32) -> Settings {
+    let handshakes = Often::per_minute(NonZeroU32::new(times).unwrap());
+    Settings { client: client.clone(), handshakes, ..Settings::default() }
 }
 
 fn channel() -> Channel {
@@ -82,7 +83,7 @@ async fn echo(mut connection: Box<Connection>, terms: Arc<Terms>, told: Told) {
         Ok(secured) => secured,
         Err(ended) => return told.borrow_mut().push(format!("{ended}: {ended:?}")),
     };
-    let protocol = secured.protocol.map(|name| String::from_utf8(name).unwrap());
+    let protocol = secured.protocol.clone().map(|name| String::from_utf8(name).unwrap());
     told.borrow_mut().push(format!("{:?} {:?} {}", secured.name, protocol, secured.client.is_some()));
     let mut buffer = Buffer::new();
     loop {
@@ -176,7 +177,7 @@ fn shown(session: &ClientConnection) -> CertificateDer<'static> {
 #[test]
 fn bytes_go_both_ways_and_the_end_is_told() {
     let authority = Authority::new();
-    let terms = Terms::new(&house(&authority), &Client::Anyone, &[b"http/1.1"], often(60), &Tickets::default());
+    let terms = Terms::new(&house(&authority), &settings(&Client::Anyone, 60), &[b"http/1.1"], &Tickets::default());
     let terms = Arc::new(terms.unwrap());
     let mut config = authority.trusted().with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -209,7 +210,7 @@ fn bytes_go_both_ways_and_the_end_is_told() {
 fn a_changed_certificate_is_shown_with_the_next_handshake_and_no_connection_ends() {
     let authority = Authority::new();
     let certificates = house(&authority);
-    let terms = Terms::new(&certificates, &Client::Anyone, &[], often(60), &Tickets::default());
+    let terms = Terms::new(&certificates, &settings(&Client::Anyone, 60), &[], &Tickets::default());
     let terms = Arc::new(terms.unwrap());
     let mut config = authority.trusted().with_no_client_auth();
     config.resumption = rustls::client::Resumption::disabled();
@@ -271,7 +272,7 @@ fn who_must_show_a_certificate_is_known_by_it_and_refused_without() {
         (&may, &with_another, false, false),
         (&may, &without, true, false),
     ] {
-        let terms = Arc::new(Terms::new(&house(&authority), policy, &[], often(60), &Tickets::default()).unwrap());
+        let terms = Arc::new(Terms::new(&house(&authority), &settings(policy, 60), &[], &Tickets::default()).unwrap());
         simulation::run(channel(), async |simulation| {
             let told = Told::default();
             let mut client = Visitor::connect(simulation, &terms, &told, config, "a.example");
@@ -290,7 +291,7 @@ fn a_ticket_of_one_policy_opens_no_other_and_one_of_the_same_does() {
     let certificates = house(&authority);
     let must = Client::MustShow(vec![clients.certificate()]);
     let tickets = Tickets::default();
-    let terms = |policy| Arc::new(Terms::new(&certificates, policy, &[], often(60), &tickets).unwrap());
+    let terms = |policy: &Client| Arc::new(Terms::new(&certificates, &settings(policy, 60), &[], &tickets).unwrap());
     let (open, again, closed) = (terms(&Client::Anyone), terms(&Client::Anyone), terms(&must));
     let config = Arc::new(authority.trusted().with_no_client_auth());
     simulation::run(channel(), async |simulation| {
@@ -322,7 +323,7 @@ fn a_ca_that_asks_is_answered_while_there_is_a_challenge_and_refused_after() {
     let certificates = house(&authority);
     let answer = authority.key("b.example");
     certificates.change(|table| table.answer_challenge("B.example", Arc::clone(&answer)));
-    let terms = Terms::new(&certificates, &Client::Anyone, &[b"http/1.1"], often(60), &Tickets::default());
+    let terms = Terms::new(&certificates, &settings(&Client::Anyone, 60), &[b"http/1.1"], &Tickets::default());
     let terms = Arc::new(terms.unwrap());
     let mut config = authority.trusted().with_no_client_auth();
     config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
@@ -342,7 +343,7 @@ fn a_ca_that_asks_is_answered_while_there_is_a_challenge_and_refused_after() {
 #[test]
 fn a_handshake_that_stops_ends_in_time_and_none_more_begin_than_may() {
     let authority = Authority::new();
-    let terms = Terms::new(&house(&authority), &Client::Anyone, &[], often(2), &Tickets::default()).unwrap();
+    let terms = Terms::new(&house(&authority), &settings(&Client::Anyone, 2), &[], &Tickets::default()).unwrap();
     let terms = Arc::new(terms);
     let config = Arc::new(authority.trusted().with_no_client_auth());
     simulation::run(channel(), async |simulation| {
@@ -368,9 +369,16 @@ fn a_handshake_that_stops_ends_in_time_and_none_more_begin_than_may() {
 #[test]
 fn what_is_no_handshake_is_told_so_and_ends() {
     let authority = Authority::new();
-    let terms = Terms::new(&house(&authority), &Client::Anyone, &[], often(60), &Tickets::default()).unwrap();
+    let terms = Terms::new(&house(&authority), &settings(&Client::Anyone, 60), &[], &Tickets::default()).unwrap();
     let terms = Arc::new(terms);
-    for words in [&b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"[..], &[22, 3, 1, 0, 4, 2, 0, 0, 0], &[0; 600]] {
+    for (words, is_tls) in [
+        (&b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"[..], false),
+        (b"*1\r\n", false),
+        (&[0; 600], false),
+        (&[22, 3, 1, 0, 4, 2, 0, 0, 0], true),
+        (&[22, b'G', b'E', b'T', b' ', b'/'], true),
+        (&[0x80, 0x2e, 1, 0, 2, 0, 0], true),
+    ] {
         simulation::run(channel(), async |simulation| {
             let told = Told::default();
             let (terms, said) = (Arc::clone(&terms), Rc::clone(&told));
@@ -378,10 +386,72 @@ fn what_is_no_handshake_is_told_so_and_ends() {
             client.send(words).await;
             client.settle().await;
             assert!(client.has_ended(), "{words:?}");
-            assert!(told.borrow()[0].starts_with("TLS failed"), "{told:?}");
-            // A fatal alert (RFC 8446 §6).
+            let expect = if is_tls { "TLS failed" } else { "the peer does not speak TLS" };
+            assert!(told.borrow()[0].starts_with(expect), "{told:?}");
+            // A fatal alert (RFC 8446 §6), but only to who may understand it.
             let heard = client.heard();
-            assert_eq!((heard.first(), heard.get(5)), (Some(&21), Some(&2)), "{heard:?}");
+            let alert = (heard.first(), heard.get(5)) == (Some(&21), Some(&2));
+            assert!(alert == is_tls && heard.is_empty() != is_tls, "{heard:?}");
+        });
+    }
+}
+
+#[test]
+fn a_name_may_ask_more_of_clients_and_what_another_name_let_in_does_not_open_it() {
+    let (authority, clients) = (Authority::new(), Authority::new());
+    let must = Client::MustShow(vec![clients.certificate()]);
+    let mut asked = settings(&Client::Anyone, 60);
+    asked.clients = [("a.example", &must), ("*.b.example", &must), ("open.b.example", &Client::Anyone)]
+        .map(|(name, client)| (name.to_owned(), client.clone()))
+        .into();
+    let terms = Terms::new(&house(&authority), &asked, &[], &Tickets::default()).unwrap();
+    assert!(!terms.asks_all_the_same());
+    for (one, other, expect) in [
+        (Some("default.example"), None, true),
+        (Some("a.example"), None, false),
+        (Some("a.example"), Some("x.y.b.example"), true),
+        (Some("open.b.example"), Some("x.b.example"), false),
+        (Some("open.b.example"), Some("b.example"), true),
+    ] {
+        assert_eq!(terms.asks_the_same(one, other), expect, "{one:?} {other:?}");
+    }
+    let terms = Arc::new(terms);
+    let config = Arc::new(authority.trusted().with_no_client_auth());
+    simulation::run(channel(), async |simulation| {
+        let told = Told::default();
+        let mut open = Visitor::connect(simulation, &terms, &told, &config, "default.example");
+        open.talk().await.unwrap();
+        let mut closed = Visitor::connect(simulation, &terms, &told, &config, "a.example");
+        closed.talk().await.unwrap_err();
+    });
+}
+
+#[test]
+fn a_version_that_is_too_old_is_refused() {
+    let authority = Authority::new();
+    for (oldest, versions, expect) in [
+        (Oldest::Tls12, &[&rustls::version::TLS12], Some("TLSv1.2")),
+        (Oldest::Tls12, &[&rustls::version::TLS13], Some("TLSv1.3")),
+        (Oldest::Tls13, &[&rustls::version::TLS12], None),
+        (Oldest::Tls13, &[&rustls::version::TLS13], Some("TLSv1.3")),
+    ] {
+        let asked = Settings { oldest, ..settings(&Client::Anyone, 60) };
+        let terms = Arc::new(Terms::new(&house(&authority), &asked, &[], &Tickets::default()).unwrap());
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.certificate()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_protocol_versions(versions).unwrap();
+        let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+        simulation::run(channel(), async |simulation| {
+            let (said, terms) = (Rc::new(RefCell::new(None)), Arc::clone(&terms));
+            let told = Rc::clone(&said);
+            let client = simulation.connect_from(UNIX_PEER, async move |mut connection: Connection| {
+                *told.borrow_mut() = connection.secure(&terms).await.ok().map(|secured| secured.version);
+            });
+            let name = ServerName::try_from("a.example").unwrap();
+            let mut visitor = Visitor { client, session: ClientConnection::new(Arc::clone(&config), name).unwrap() };
+            assert_eq!(visitor.talk().await.is_ok(), expect.is_some());
+            assert_eq!(*said.borrow(), expect);
         });
     }
 }
@@ -389,7 +459,7 @@ fn what_is_no_handshake_is_told_so_and_ends() {
 #[test]
 fn a_client_that_does_not_read_is_waited_for_and_given_up() {
     let authority = Authority::new();
-    let terms = Terms::new(&house(&authority), &Client::Anyone, &[], often(60), &Tickets::default()).unwrap();
+    let terms = Terms::new(&house(&authority), &settings(&Client::Anyone, 60), &[], &Tickets::default()).unwrap();
     let terms = Arc::new(terms);
     let config = Arc::new(authority.trusted().with_no_client_auth());
     simulation::run(channel(), async |simulation| {

@@ -137,6 +137,21 @@ impl Credential {
     }
 }
 
+/// Reads the certificates of authorities, as a server or a client trusts them.
+///
+/// # Errors
+/// When there is none, or what is there is no certificate.
+pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
+    if pem.len() > MOST {
+        return Err(CredentialError::TooLarge);
+    }
+    let all: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(CredentialError::Pem)?;
+    for (number, certificate) in all.iter().enumerate() {
+        X509Certificate::from_der(certificate).map_err(|_| CredentialError::Malformed(number + 1))?;
+    }
+    if all.is_empty() { Err(CredentialError::NoCertificate) } else { Ok(all) }
+}
+
 impl Facts {
     fn of(certificate: &CertificateDer<'_>) -> Result<Self, CredentialError> {
         let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| CredentialError::Malformed(1))?;

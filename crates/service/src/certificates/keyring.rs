@@ -14,7 +14,7 @@ use rustls::sign::CertifiedKey;
 use sportello_net::tls::Certificates;
 use sportello_store::Store;
 use thiserror::Error;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::answers::Answers;
 use super::authority::{Authority, AuthorityError};
@@ -42,6 +42,8 @@ struct Inner {
     host: String,
     held: Mutex<Held>,
     orders: watch::Sender<Arc<[Order]>>,
+    /// Told when something else is wanted.
+    wants: Notify,
 }
 
 /// The names of one certificate that is to be had by ACME, in the order in which they are written.
@@ -71,6 +73,7 @@ impl Keyring {
             host: host.to_owned(),
             held: Mutex::default(),
             orders: watch::Sender::new(Arc::from([])),
+            wants: Notify::new(),
         }))
     }
 
@@ -104,6 +107,7 @@ impl Keyring {
             held.files.entry(pair.clone()).or_insert(watched).look(Look::Now);
         }
         held.wanted = wanted;
+        self.0.wants.notify_one();
         self.fill(&mut held, SystemTime::now())
     }
 
@@ -124,12 +128,13 @@ impl Keyring {
         Ok(())
     }
 
-    /// Looks every [`LOOK`], until it is dropped. For a thread of its own, which may block.
+    /// Looks every [`LOOK`] while anything is wanted, until it is dropped. For a thread of its own, which may block.
     pub async fn keep(&self) {
-        let mut moments = tokio::time::interval(LOOK);
-        moments.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            moments.tick().await;
+            if self.held().wanted.groups.is_empty() {
+                self.0.wants.notified().await;
+            }
+            tokio::time::sleep(LOOK).await;
             if let Err(error) = self.look(Look::Resting, SystemTime::now()) {
                 tracing::error!(%error, "certificates cannot be signed anew: those in use stay");
             }

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use sportello_net::Channel;
+use sportello_service::certificates::Wanted;
 use sportello_service::files;
 use sportello_service::run::Program;
 use thiserror::Error;
@@ -79,7 +80,10 @@ impl Settings {
                 hosts: Hosts { names: Vec::new(), others: Others::Answered },
                 root,
                 files: files::Settings::default(),
+                certificates: Vec::new(),
+                client: None,
             }],
+            certificates: Wanted::default(),
             mail: vec!["*".to_owned()],
             most_connections,
             most_per_source: usual::per_source(most_connections),
@@ -134,7 +138,7 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
             most_connections: usual::share(&role, most),
             backlog: usual::BACKLOG,
         };
-        doors.push((name, Door { channel, role, origin: Origin::Flag(name) }));
+        doors.push((name, Door { channel, role, tls: None, origin: Origin::Flag(name) }));
     }
     Ok(doors.into_iter().map(|(_, door)| door).collect())
 }

@@ -20,5 +20,5 @@ pub mod value;
 
 pub use self::checked::Checked;
 pub use self::flags::Error;
-pub use self::settings::{Door, Hosts, Logging, Origin, Others, Role, Settings, Site};
+pub use self::settings::{Begins, Door, Hosts, Logging, Origin, Others, Role, Settings, Site, Tls};
 pub use self::usual::{deadlines, default_state};

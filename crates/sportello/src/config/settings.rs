@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sportello_net::Channel;
+use sportello_net::{Channel, tls};
+use sportello_service::certificates::{Pair, Signer, Wanted};
 use sportello_service::files;
 use sportello_service::run::Program;
 use tracing::metadata::LevelFilter;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub channels: Vec<Door>,
     /// What the HTTP channels that are not the desk serve.
     pub sites: Vec<Site>,
+    /// The certificates of all channels with TLS.
+    pub certificates: Wanted,
     /// The domains whose mail is kept: names in lower case, or `*` for every other one. The same stands in each mail channel's
     /// own settings.
     pub mail: Vec<String>,
@@ -65,8 +68,37 @@ pub struct Door {
     pub channel: Channel,
     /// What is served.
     pub role: Role,
+    /// How it is encrypted, if it is.
+    pub tls: Option<Tls>,
     /// Who wants it.
     pub origin: Origin,
+}
+
+impl Door {
+    /// Its TLS, if connections begin with it.
+    pub fn implicit_tls(&self) -> Option<&tls::Settings> {
+        self.tls.as_ref().filter(|tls| tls.begins == Begins::AtOnce).map(|tls| &tls.settings)
+    }
+}
+
+/// How a channel is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// When.
+    pub begins: Begins,
+    /// Who may sign for the names that are asked for on it.
+    pub signer: Signer,
+    /// On what terms.
+    pub settings: tls::Settings,
+}
+
+/// When a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begins {
+    /// From its first byte.
+    AtOnce,
+    /// When the client asks (STARTTLS, RFC 3207).
+    WhenAsked,
 }
 
 /// What a channel serves: its protocol, and the service behind those that have a choice.
@@ -121,6 +153,10 @@ pub struct Site {
     pub root: PathBuf,
     /// How its files are kept.
     pub files: files::Settings,
+    /// Certificates for just its names.
+    pub certificates: Vec<Pair>,
+    /// What is asked of its clients, where that is not the channel's to say.
+    pub client: Option<tls::Client>,
 }
 
 /// The hosts that a site answers to.

@@ -6,6 +6,7 @@
 mod channels;
 mod commands;
 mod domains;
+mod encrypted;
 mod files;
 pub(super) mod state;
 
@@ -44,14 +45,17 @@ impl Settings {
             let parts = Parts { channels: &channels, sites: &sites, mail: &mail, programs: &programs };
             parts.fit_together(written, faults);
         }
+        let hostname = one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned);
+        let certificates = encrypted::settle(written, (&hostname, address), &mut channels, &sites, faults);
         let settings = Self {
             address,
-            hostname: one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned),
+            hostname,
             store: store?,
             workers: one(written.first("workers")).and_then(Value::number).unwrap_or_else(usual::workers),
             programs,
             channels,
             sites,
+            certificates,
             mail,
             most_connections,
             most_per_source,

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use sportello_net::rate::Often;
 use sportello_net::{Channel, Deadlines};
 
-use super::{one, same_place, set};
+use super::{encrypted, one, same_place, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Door, Origin, Role};
@@ -69,7 +69,8 @@ fn door(
             .map_or(usual::BACKLOG, u32::cast_signed),
     };
     let line = written.source.place(directive.name.start).line;
-    Some(Door { channel, role, origin: Origin::File { path: written.source.path().to_owned(), line } })
+    let tls = encrypted::tls(directive, &role, faults);
+    Some(Door { channel, role, tls, origin: Origin::File { path: written.source.path().to_owned(), line } })
 }
 
 /// Each address must be one that can be listened on; each is tried once, on a port that nobody has.

@@ -1,6 +1,6 @@
 //! The domains: their websites and their mail.
 
-use super::{files, folder, one};
+use super::{encrypted, files, folder, one};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Hosts, Others, Site};
@@ -56,7 +56,9 @@ fn beneath((host, at): (&str, Span), (domain, its): (&str, Span), faults: &mut V
 
 fn one_site(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Site> {
     let root = folder(one(directive.first("root"))?, faults)?;
-    Some(Site { hosts: hosts(directive), root, files: files::settle(directive, faults) })
+    let certificates = encrypted::pairs(directive.all("certificate"), faults);
+    let client = directive.first("tls").and_then(|tls| encrypted::client(tls, faults));
+    Some(Site { hosts: hosts(directive), root, files: files::settle(directive, faults), certificates, client })
 }
 
 fn hosts(directive: &Directive) -> Hosts {

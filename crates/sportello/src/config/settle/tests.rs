@@ -170,7 +170,7 @@ state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB" }
 grace "10s"
 log info form=text
 slow-log "10ms" keep=128
-channel web port=1 protocol=http {
+channel web port=1 protocol=http tls=off {
     backlog 4096
     first-byte "30s"
     idle "75s"

@@ -14,16 +14,16 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
     Absent { within, what: What::Value(name, value), instead }
 }
 
-const TLS: &str =
-    "remove it; until TLS is built, put a proxy that speaks TLS in front, and keep the channel on loopback";
+const ACME: &str = "remove it; write certificate \"chain.pem\" key=\"key.pem\", or let the local CA sign (tls=local)";
+const MTA_STS: &str = "remove it; the policy of RFC 8461 can be a file of a site";
 const ACCOUNTS: &str = "remove it; there are no accounts yet, and command channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
 const PROXY: &str = "remove it; a site gives files only";
 
 /// All of it.
 pub const ABSENT: &[Absent] = &[
-    directive("", "acme", TLS),
-    directive("", "tls", TLS),
+    directive("", "acme", ACME),
+    directive("", "tls", "write tls=auto on the line of a channel"),
     directive("", "user", "remove it; start the server as the user that it shall be, with systemd's User= for example"),
     directive("", "account", ACCOUNTS),
     directive("", "group", ACCOUNTS),
@@ -31,11 +31,9 @@ pub const ABSENT: &[Absent] = &[
     directive("", "resolver", SENDING),
     directive("", "relay", SENDING),
     directive("", "include", "put all of it in one file"),
-    property("channel", "tls", TLS),
     value("channel", "protocol", "submission", SENDING),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
-    directive("channel", "tls", TLS),
-    directive("channel", "redirect", "remove it; without TLS there is nothing to redirect to"),
+    directive("channel", "redirect", "remove it; this channel gives the same sites as those with TLS"),
     directive("channel", "allow", ACCOUNTS),
     directive("channel", "proxy-protocol", "remove it; the client's address is that of the connection"),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
@@ -54,7 +52,7 @@ pub const ABSENT: &[Absent] = &[
     directive("domain/site", "header", "remove it"),
     directive("domain/site", "allow", ACCOUNTS),
     directive("domain/mail", "dkim", SENDING),
-    directive("domain/mail", "mta-sts", TLS),
+    directive("domain/mail", "mta-sts", MTA_STS),
     directive("domain/mail", "alias", "remove it; all mail is kept in one inbox"),
     directive("domain/mail", "mailbox", "remove it; all mail is kept in one inbox"),
     directive("domain/mail", "relay", SENDING),

@@ -5,6 +5,7 @@ mod command;
 mod domain;
 mod files;
 mod server;
+mod tls;
 
 use std::time::Duration;
 
@@ -52,5 +53,5 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [server::ROWS, channel::ROWS, domain::ROWS, files::ROWS, command::ROWS].into_iter().flatten()
+    [server::ROWS, channel::ROWS, tls::ROWS, domain::ROWS, files::ROWS, command::ROWS].into_iter().flatten()
 }

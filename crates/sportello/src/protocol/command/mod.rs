@@ -34,6 +34,7 @@ use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
 use sportello_store::Store;
 pub use sportello_wire::resp::Limits;
+use sportello_wire::resp::Reply;
 
 pub use self::builtin::RESERVED;
 pub use self::help::described;
@@ -94,6 +95,15 @@ impl Service {
         let audience = Audience::new(Arc::clone(&records.monitors));
         Self { store, runner, observer, workers, limits, channels, records, audience }
     }
+}
+
+/// Tells a client that speaks in plain text to a channel with TLS what is wrong, and closes.
+pub async fn not_tls(mut connection: Box<Connection>) {
+    let mut reply = Reply::new();
+    reply.error("ERR", "this channel is encrypted: speak TLS (redis-cli --tls)");
+    // It is being sent away; what does not fit into the socket now need not be said.
+    let _ = connection.try_write(reply.bytes());
+    connection.close().await;
 }
 
 /// Serves one connection to its end. Dropping the future closes the connection and kills the program that runs for it.

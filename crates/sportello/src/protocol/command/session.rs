@@ -90,7 +90,11 @@ impl Session {
         };
         let word = match ended {
             Ended::Closed => return Parting::Drop,
-            Ended::TimedOut(Deadline::Write | Deadline::Handshake) | Ended::Io(_) | Ended::Tls(_) | Ended::TooOften => {
+            Ended::TimedOut(Deadline::Write | Deadline::Handshake)
+            | Ended::Io(_)
+            | Ended::Tls(_)
+            | Ended::NotTls
+            | Ended::TooOften => {
                 tracing::debug!(connection = self.connection.id(), %ended, "a client of the command channel is gone");
                 return Parting::Drop;
             }

@@ -19,6 +19,11 @@ pub(super) fn refused(out: &mut Vec<u8>, refusal: Refusal) {
     plain(out, refusal.status(), &format!("{refusal}\n"));
 }
 
+/// What came over a channel with TLS is in plain text.
+pub(super) fn not_tls(out: &mut Vec<u8>) {
+    plain(out, 400, "this port speaks HTTPS: ask for https://, not http://\n");
+}
+
 /// The rest of a request did not come in time.
 pub(super) fn timed_out(out: &mut Vec<u8>) {
     plain(out, 408, "the request did not arrive in time\n");

@@ -30,6 +30,7 @@ use std::rc::Rc;
 use sportello_net::Connection;
 use sportello_service::desk::Desk;
 use sportello_wire::http1;
+use tokio::time::Instant;
 
 use crate::current::Current;
 use budget::Budget;
@@ -71,6 +72,16 @@ pub struct Service {
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.
 pub fn serve(connection: Box<Connection>, service: impl Into<Current<Service>>) -> impl Future<Output = ()> {
     session::run(connection, service.into())
+}
+
+/// Tells a client that speaks plain HTTP to a channel with TLS what is wrong, and closes.
+pub async fn not_tls(mut connection: Box<Connection>) {
+    let mut out = Vec::new();
+    fault::not_tls(&mut out);
+    // It is being sent away; what does not fit into the socket now need not be said.
+    let sent = connection.try_write(&out).unwrap_or(0);
+    session::unread(&connection, 400, sent as u64, Instant::now());
+    connection.close().await;
 }
 
 /// The memory of all bodies of this process under way; beyond: 503.

@@ -233,10 +233,15 @@ impl<'c> Session<'c> {
 
     /// Notes the answer to something that could not be read as a request.
     pub(super) fn unread(&self, status: u16, bytes: u64, started: Instant) {
-        let mut digits = itoa::Buffer::new();
-        let outcome = digits.format(status);
-        let ended = Instant::now();
-        let done = Done { verb: b"?", object: b"", outcome, bytes, started, ended, failed: true };
-        observe::answered(self.connection, done);
+        unread(self.connection, status, bytes, started);
     }
+}
+
+/// Notes the answer to something that could not be read as a request.
+pub(super) fn unread(connection: &Connection, status: u16, bytes: u64, started: Instant) {
+    let mut digits = itoa::Buffer::new();
+    let outcome = digits.format(status);
+    let ended = Instant::now();
+    let done = Done { verb: b"?", object: b"", outcome, bytes, started, ended, failed: true };
+    observe::answered(connection, done);
 }

@@ -99,6 +99,7 @@ impl Conversation {
                 ended @ (Ended::TimedOut(Deadline::Write | Deadline::Handshake)
                 | Ended::Io(_)
                 | Ended::Tls(_)
+                | Ended::NotTls
                 | Ended::TooOften),
             ) => {
                 tracing::debug!(connection = self.connection.id(), %ended, "an SMTP client is gone");

@@ -15,6 +15,12 @@ pub(super) static ROWS: &[Row] = &[
             required("port", Kind::Count(0, 65_535), "the TCP port; 0 takes a free one"),
             required("protocol", PROTOCOLS, "what is spoken"),
             optional("address", Kind::Address, "address", "an address of its own"),
+            optional(
+                "tls",
+                Kind::OneOf(&["off", "auto", "local", "starttls"]),
+                "off",
+                "auto: encrypted from the first byte, with certificates from wherever they are to be had; local: with those of the local CA where there are no files; starttls: smtp, encrypted when the client asks",
+            ),
         ],
         doc: "One TCP port: http gives the sites, or the desk; smtp takes mail; command runs programs and the built-in commands.",
         default: "",
