@@ -1,7 +1,6 @@
 //! A request of HTTP/1.1 as services take it: what concerns this connection alone is left out, the rest is said once.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use sportello_net::Connection;
@@ -48,7 +47,7 @@ pub(super) fn client(connection: &Connection) -> Client {
     Client {
         peer: connection.peer(),
         local: connection.local(),
-        secured: if connection.is_secure() { connection.secured().map(Arc::new) } else { None },
+        secured: connection.secured().cloned(),
     }
 }
 
