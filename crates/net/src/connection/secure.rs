@@ -22,12 +22,11 @@ impl Connection {
     /// When the two do not agree, when that takes too long, and when its source has shaken hands too often.
     pub async fn secure(&mut self, terms: &Terms) -> Result<Arc<Secured>, Ended> {
         let result = self.shake_hands(terms).await;
-        if let Some(counters) = self.registry.channel(self.entry.channel.index) {
-            match &result {
-                Ok(secured) if secured.resumed => counters.resumed.add(1),
-                Ok(_) => counters.handshakes.add(1),
-                Err(_) => counters.unsecured.add(1),
-            }
+        let counters = &self.entry.lane.counters;
+        match &result {
+            Ok(secured) if secured.resumed => counters.resumed.add(1),
+            Ok(_) => counters.handshakes.add(1),
+            Err(_) => counters.unsecured.add(1),
         }
         if let Err(Ended::NotTls) = result {
             self.tls = None;

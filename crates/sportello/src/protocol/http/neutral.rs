@@ -44,11 +44,7 @@ pub(super) fn request(
 
 /// Who is at the other end.
 pub(super) fn client(connection: &Connection) -> Client {
-    Client {
-        peer: connection.peer(),
-        local: connection.local(),
-        secured: connection.secured().cloned(),
-    }
+    Client { peer: connection.peer(), local: connection.local(), secured: connection.secured().cloned() }
 }
 
 /// The head once more, the names of its fields in lower case, to be handed out in parts that keep it alive.
