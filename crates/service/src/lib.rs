@@ -1,4 +1,4 @@
-//! What executes a request: files, desk, mailbox, run.
+//! What executes a request: files, proxy, desk, mailbox, run.
 //!
 //! A service never holds a client's connection and knows no channel. It is given values, and returns values or a
 //! [`failure::Failure`].
@@ -15,6 +15,7 @@ pub mod files;
 pub mod mailbox;
 pub mod media;
 pub mod picture;
+pub mod proxy;
 pub mod run;
 pub mod site;
 pub mod status;

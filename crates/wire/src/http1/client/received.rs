@@ -32,6 +32,7 @@ pub(super) struct Facts {
     close: bool,
     keep_alive: bool,
     upgrade: bool,
+    nominates: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +111,11 @@ impl<'a> Received<'a> {
     pub fn upgrades(&self) -> bool {
         self.facts.upgrade
     }
+
+    /// Whether Connection names fields that are for the next reader only (RFC 9110 §7.6.1).
+    pub fn nominates(&self) -> bool {
+        self.facts.nominates
+    }
 }
 
 impl Facts {
@@ -127,9 +133,12 @@ impl Facts {
 
     fn connection(&mut self, value: &[u8]) {
         for option in field::list(value) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-            self.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                _ => self.nominates = true,
+            }
         }
     }
 

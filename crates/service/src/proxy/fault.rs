@@ -1,0 +1,70 @@
+//! Why a request could not be passed on, or its answer not be read.
+
+use std::io;
+
+use sportello_wire::http1::client;
+use thiserror::Error;
+
+use crate::web::Broken;
+
+/// Why there is no answer of an upstream.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// None is up.
+    #[error("no upstream is up")]
+    NoUpstream,
+    /// Its name has no address.
+    #[error("the upstream's name has no address")]
+    Unresolved,
+    /// It takes no connection.
+    #[error("the upstream cannot be reached")]
+    Connect(#[source] io::Error),
+    /// It does not take a connection in time.
+    #[error("the upstream did not take a connection in time")]
+    ConnectTimeout,
+    /// It does not begin its answer in time.
+    #[error("the upstream did not answer in time")]
+    HeadTimeout,
+    /// It takes no more of the request, or gives no more of the answer.
+    #[error("the upstream stopped in the middle")]
+    Stalled,
+    /// It closed the connection without an answer.
+    #[error("the upstream closed the connection before its answer was whole")]
+    Closed,
+    /// The connection broke.
+    #[error("the connection to the upstream failed")]
+    Io(#[source] io::Error),
+    /// What it says is no answer that could be read in one way only.
+    #[error("the upstream's answer cannot be read")]
+    Answer(#[from] client::Error),
+    /// Interim answers and nothing else.
+    #[error("the upstream gives interim answers without end")]
+    Interim,
+    /// It changes to a protocol that was not asked for.
+    #[error("the upstream changes to a protocol that was not asked for")]
+    Upgrade,
+    /// The request cannot be written so that it is one request.
+    #[error("the request cannot be passed on")]
+    Request(#[from] client::Unwritable),
+    /// The client's body did not come whole.
+    #[error("the body of the request did not come whole")]
+    Body(#[source] Broken),
+}
+
+impl Fault {
+    /// The status that says it to the client.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoUpstream => 503,
+            Self::ConnectTimeout | Self::HeadTimeout => 504,
+            Self::Body(Broken::TooLarge) => 413,
+            Self::Body(_) | Self::Request(_) => 400,
+            _ => 502,
+        }
+    }
+
+    /// Whether it is the upstream's, and not the client's or ours.
+    pub(super) fn is_upstreams(&self) -> bool {
+        !matches!(self, Self::NoUpstream | Self::Request(_) | Self::Body(_))
+    }
+}

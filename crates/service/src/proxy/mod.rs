@@ -1,0 +1,291 @@
+//! Passes requests on to other servers and their answers back: the reverse proxy.
+//!
+//! What goes upstream is written anew from what was understood ([`forward`]); what comes back is read as strictly as a request
+//! ([`exchange`]). Knows no client's connection: it is given a [`Request`] and returns an [`Answer`] whose body comes as it is asked
+//! for. One [`Proxy`] for each worker, over one [`Upstreams`] for all of them.
+//!
+//! Bounded by: the waits in [`settings::Timeouts`], idle connections for each worker and upstream, tries for each request, one
+//! piece of at most 64 KiB each way.
+
+mod address;
+mod balance;
+mod dial;
+mod download;
+mod exchange;
+mod fault;
+mod forward;
+mod intake;
+mod pool;
+mod received;
+mod settings;
+mod stream;
+mod ticks;
+mod tunnel;
+mod upload;
+mod upstream;
+
+use std::mem::take;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sportello_wire::http1::Method;
+use sportello_wire::http1::client::{Announced, Asked, Received};
+use sportello_wire::http1::head::Persistence;
+use tracing::debug;
+
+pub use address::{Address, BadAddress, Place, Speech};
+pub use fault::Fault;
+pub use settings::{Balance, Ejection, Host, Member, Role, Settings, Timeouts, UPSTREAMS_MOST};
+
+use self::balance::{Tried, Turns};
+use self::download::{Download, Ends, Untold};
+use self::exchange::{Exchange, HEAD, Heard, Waits};
+use self::intake::Intake;
+use self::pool::{Conn, Pool};
+use self::ticks::{Clock, Ticks};
+use self::tunnel::{OpenTunnels, Through};
+use self::upload::Upload;
+use self::upstream::{UnderWay, Upstream};
+use crate::web::{Answer, Body, Fields, Request, Tunnel};
+
+/// The upstreams of one proxy, as all workers share them.
+pub struct Upstreams {
+    settings: Settings,
+    all: Vec<Arc<Upstream>>,
+    tunnels: Arc<OpenTunnels>,
+    /// How many proxies were made for it: each draws its own lots.
+    proxies: AtomicU64,
+}
+
+/// A proxy, as one worker has it.
+pub struct Proxy {
+    upstreams: Arc<Upstreams>,
+    turns: Turns,
+    pools: Vec<Rc<Pool>>,
+    clock: Rc<Clock>,
+    intake: Rc<Intake>,
+    waits: Waits,
+}
+
+impl Upstreams {
+    /// The upstreams of these settings; nothing is opened yet.
+    pub fn new(settings: Settings) -> Arc<Self> {
+        let upstream = |member: &Member| Arc::new(Upstream::new(member.clone(), settings.ejection));
+        let all = settings.upstreams.iter().take(UPSTREAMS_MOST).map(upstream).collect();
+        Arc::new(Self { settings, all, tunnels: Arc::default(), proxies: AtomicU64::new(0) })
+    }
+
+    /// Tunnels that are open at the moment.
+    pub fn open_tunnels(&self) -> u64 {
+        self.tunnels.count()
+    }
+}
+
+impl Proxy {
+    /// A worker's own.
+    pub fn new(upstreams: Arc<Upstreams>) -> Rc<Self> {
+        let settings = &upstreams.settings;
+        let clock = Clock::new();
+        let pool = |_| {
+            let pool = Rc::new(Pool::new(settings.idle_most, Ticks::of(settings.idle_age).count()));
+            let tended: Rc<dyn ticks::Tended> = pool.clone();
+            clock.tend(Rc::downgrade(&tended));
+            pool
+        };
+        let number = upstreams.proxies.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        Rc::new(Self {
+            turns: Turns::new(settings.balance, upstreams.all.len(), number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+            pools: upstreams.all.iter().map(pool).collect(),
+            waits: Waits::of(&settings.timeouts),
+            clock,
+            intake: Rc::new(Intake::new()),
+            upstreams,
+        })
+    }
+
+    /// Passes a request on, and gives the answer; its body, and what is left of the request's, go on as the answer's pieces are
+    /// asked for. Dropping either ends the exchange and closes its connection.
+    pub async fn pass(self: Rc<Self>, request: Request) -> Answer {
+        match self.try_pass(request).await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                debug!(%fault, "a request could not be passed on");
+                Answer::empty(fault.status())
+            }
+        }
+    }
+
+    async fn try_pass(self: &Rc<Self>, mut request: Request) -> Result<Answer, Fault> {
+        let announced = forward::announced(&request);
+        let mut attempt = Attempt { announced, upload: Upload::new(take(&mut request.body), announced), request };
+        let mut tried = Tried::default();
+        let mut last = None;
+        for _ in 0..self.upstreams.settings.tries.max(1) {
+            let client = attempt.request.client.peer.ip();
+            let Some(index) = self.turns.next(&self.upstreams.all, client, &mut tried) else { break };
+            let Some(upstream) = self.upstreams.all.get(index) else { break };
+            match self.through(index, upstream, attempt).await {
+                Ok(answer) => {
+                    upstream.succeeded();
+                    return Ok(answer);
+                }
+                Err((fault, again)) => {
+                    upstream.failed(&fault);
+                    let Some(again) = again else { return Err(fault) };
+                    (attempt, last) = (again, Some(fault));
+                }
+            }
+        }
+        Err(last.unwrap_or(Fault::NoUpstream))
+    }
+
+    /// One try at one upstream, on a connection that waits or on a new one; where the one that waited had been closed meanwhile, on
+    /// both. With an error comes back what may be tried elsewhere.
+    async fn through(
+        self: &Rc<Self>,
+        index: usize,
+        upstream: &Arc<Upstream>,
+        mut attempt: Attempt,
+    ) -> Result<Answer, (Fault, Option<Attempt>)> {
+        let counted = self.upstreams.settings.counts_loads().then(|| upstream.begin());
+        let authority = upstream.member.address.authority();
+        let mut waiting = self.pools.get(index).and_then(|pool| pool.take());
+        loop {
+            let was_used = waiting.is_some();
+            let conn = match waiting.take() {
+                Some(conn) => conn,
+                None => match self.dial(upstream).await {
+                    Ok(conn) => conn,
+                    Err(fault) => return Err((fault, Some(attempt))),
+                },
+            };
+            let head = forward::head(&attempt.request, &self.upstreams.settings, authority, attempt.announced);
+            attempt.upload.begin(head.map_err(|error| (error.into(), None))?);
+            let Attempt { request, announced, upload } = attempt;
+            let mut exchange = Exchange { conn, upload, intake: Rc::clone(&self.intake), waits: self.waits };
+            match exchange.head().await {
+                Ok(heard) => {
+                    let answer = self.answer(index, &request, exchange, heard, counted);
+                    return answer.map_err(|fault| (fault, None));
+                }
+                Err(failed) => {
+                    let upload = exchange.upload;
+                    let repeatable = failed.may_repeat() && upload.is_repeatable();
+                    let may = repeatable && (upload.written() == 0 || forward::is_idempotent(&request));
+                    attempt = Attempt { request, announced, upload };
+                    if !may {
+                        return Err((failed.fault, None));
+                    }
+                    if !was_used {
+                        return Err((failed.fault, Some(attempt)));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn dial(&self, upstream: &Upstream) -> Result<Conn, Fault> {
+        let stream = dial::dial(&upstream.member.address.place, self.upstreams.settings.timeouts.connect).await?;
+        Ok(Conn { stream, watch: self.clock.watch() })
+    }
+
+    fn answer(
+        self: &Rc<Self>,
+        index: usize,
+        request: &Request,
+        exchange: Exchange,
+        heard: Heard,
+        counted: Option<UnderWay>,
+    ) -> Result<Answer, Fault> {
+        let bytes = heard.bytes;
+        // Heard only of a head that is whole.
+        let Some(head) = Received::parse(&bytes, &HEAD)? else { return Err(Fault::Closed) };
+        let fields = received::fields(&bytes, &head);
+        let rest = bytes.slice(head.length..);
+        if head.status == 101 {
+            let body = self.tunnel(request, exchange, &head, rest)?;
+            return Ok(Answer { status: 101, fields, body });
+        }
+        let asked = if request.method == Method::Head { Asked::ForHead } else { Asked::ForBody };
+        let body = head.body(asked)?;
+        let untold = (asked == Asked::ForHead).then(|| head.content_length()).transpose()?;
+        // An upstream that was asked to change protocols may think that it has.
+        let reusable = forward::upgrade(request).is_none();
+        let persistence = if reusable { head.persistence() } else { Persistence::Close };
+        let ends = if is_events(&fields) { Ends::Never } else { Ends::Itself };
+        let status = head.status;
+        let framed = (rest, body);
+        let download = Download::new(Rc::clone(self), index, exchange, framed, (persistence, ends), counted);
+        let body = body_of(download)?;
+        let body = match untold {
+            Some(length) if status != 204 && status != 304 => Body::Pieces(Box::new(Untold(length))),
+            _ => body,
+        };
+        Ok(Answer { status, fields, body })
+    }
+
+    /// The way through, if the upstream changes to the protocol that the client asked for (RFC 9110 §7.8).
+    fn tunnel(
+        &self,
+        request: &Request,
+        exchange: Exchange,
+        head: &Received<'_>,
+        first: bytes::Bytes,
+    ) -> Result<Body, Fault> {
+        let asked = forward::upgrade(request).ok_or(Fault::Upgrade)?;
+        let mut given = head.fields.values("upgrade");
+        let agreed = match (given.next(), given.next()) {
+            (Some(given), None) => given.eq_ignore_ascii_case(asked),
+            _ => false,
+        };
+        if !agreed || !head.upgrades() || !exchange.upload.is_done() {
+            return Err(Fault::Upgrade);
+        }
+        let stream = Through::new(exchange.conn.stream, &self.upstreams.tunnels);
+        Ok(Body::Tunnel(Tunnel { stream: Box::new(stream), first, idle: self.upstreams.settings.timeouts.tunnel }))
+    }
+
+    fn keep(&self, index: usize, conn: Conn) {
+        if let Some(pool) = self.pools.get(index) {
+            pool.keep(conn, self.clock.now());
+        }
+    }
+
+    fn failed(&self, index: usize, fault: &Fault) {
+        if let Some(upstream) = self.upstreams.all.get(index) {
+            upstream.failed(fault);
+        }
+    }
+}
+
+/// A request that may be tried.
+struct Attempt {
+    request: Request,
+    announced: Announced,
+    upload: Upload,
+}
+
+/// The body of an answer: in memory where all of it has come with the head, else as it comes.
+fn body_of(mut download: Download) -> Result<Body, Fault> {
+    let malformed = |_| sportello_wire::http1::client::Error::Chunk;
+    let first = download.held_piece().map_err(malformed)?;
+    match first {
+        Some(piece) if download.is_over() => Ok(Body::Bytes(piece)),
+        None if download.is_over() => Ok(Body::Empty),
+        Some(piece) => {
+            download.put_back(piece);
+            Ok(Body::Pieces(Box::new(download)))
+        }
+        None => Ok(Body::Pieces(Box::new(download))),
+    }
+}
+
+fn is_events(fields: &Fields) -> bool {
+    fields
+        .value("content-type")
+        .is_some_and(|kind| kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream")))
+}
+
+#[cfg(test)]
+mod tests;

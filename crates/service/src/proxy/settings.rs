@@ -1,0 +1,142 @@
+//! What a proxy is told: its upstreams, how they share the work, how long each of its waits is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::address::Address;
+use crate::web::Network;
+
+/// Checked settings of one proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Its upstreams; at least one, at most [`UPSTREAMS_MOST`].
+    pub upstreams: Vec<Member>,
+    /// Who gets the next request.
+    pub balance: Balance,
+    /// What Host says.
+    pub host: Host,
+    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted: Vec<Network>,
+    /// How long each wait is.
+    pub timeouts: Timeouts,
+    /// Idle connections that each worker keeps to each upstream.
+    pub idle_most: usize,
+    /// How long one is kept.
+    pub idle_age: Duration,
+    /// Upstreams that are tried for one request, the first one counted.
+    pub tries: u8,
+    /// When an upstream is left out because requests fail there.
+    pub ejection: Option<Ejection>,
+}
+
+/// The most upstreams of one proxy.
+pub const UPSTREAMS_MOST: usize = 64;
+
+/// One upstream of a proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it is.
+    pub address: Address,
+    /// Its share, against those of the others; 1 to 1000.
+    pub weight: u16,
+    /// When it is asked.
+    pub role: Role,
+}
+
+/// When an upstream is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Always.
+    Regular,
+    /// When no other one is there.
+    Backup,
+}
+
+/// Who gets the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other, by weight.
+    RoundRobin,
+    /// Whoever has the fewest requests under way, by weight.
+    LeastConnections,
+    /// Of two drawn at random, the one with fewer requests under way.
+    RandomOfTwo,
+    /// Always the same for the same client address, for as long as it is there.
+    AddressHash,
+}
+
+/// What Host says to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Host {
+    /// What the client asked for.
+    Client,
+    /// The upstream's own.
+    Upstream,
+    /// This.
+    Fixed(Bytes),
+}
+
+/// How long each wait is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection, its TLS handshake included.
+    pub connect: Duration,
+    /// From the end of a request to the head of its answer.
+    pub head: Duration,
+    /// For each step of progress within a body, either way.
+    pub between: Duration,
+    /// For either side of a tunnel to say something.
+    pub tunnel: Duration,
+}
+
+/// When an upstream is left out because requests fail there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ejection {
+    /// This many failures…
+    pub failures: u16,
+    /// …within this time…
+    pub within: Duration,
+    /// …leave it out for this long; then one request tries it.
+    pub period: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            head: Duration::from_secs(60),
+            between: Duration::from_secs(60),
+            tunnel: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self { failures: 3, within: Duration::from_secs(10), period: Duration::from_secs(10) }
+    }
+}
+
+impl Settings {
+    /// Settings for these upstreams, all else as it is usual.
+    pub fn of(upstreams: impl IntoIterator<Item = Address>) -> Self {
+        let member = |address| Member { address, weight: 1, role: Role::Regular };
+        Self {
+            upstreams: upstreams.into_iter().map(member).collect(),
+            balance: Balance::RoundRobin,
+            host: Host::Client,
+            trusted: Vec::new(),
+            timeouts: Timeouts::default(),
+            idle_most: 32,
+            idle_age: Duration::from_secs(60),
+            tries: 3,
+            ejection: None,
+        }
+    }
+
+    /// Whether the balance looks at how much each upstream has to do.
+    pub(super) fn counts_loads(&self) -> bool {
+        matches!(self.balance, Balance::LeastConnections | Balance::RandomOfTwo)
+    }
+}
