@@ -10,6 +10,7 @@ pub mod compress;
 pub mod conversations;
 pub mod desk;
 pub mod failure;
+pub mod fastcgi;
 pub mod figure;
 pub mod files;
 pub mod mailbox;

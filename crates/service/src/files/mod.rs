@@ -42,7 +42,7 @@ pub use description::Description;
 pub use hot::HotFile;
 pub use load::LargeFile;
 pub use media::{Form, preferred_form};
-pub use resolve::{OpenError, Root};
+pub use resolve::{Kind, OpenError, Root};
 use settings::HiddenNames;
 pub use settings::Settings;
 

@@ -38,6 +38,15 @@ enum Apart {
     No,
 }
 
+/// What can be found beneath a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
 /// The folder cannot be served.
 #[derive(Debug, Error)]
 #[error("cannot serve the folder {folder}")]
@@ -156,6 +165,15 @@ impl Root {
         let path = c_path(names).ok()?;
         let found = self.open_linked(&path, OFlags::PATH | OFlags::CLOEXEC).ok()?;
         rustix::fs::fstat(found).ok()
+    }
+
+    /// What `names` lead to, be it readable to us or not; `None` where it leads out, nowhere, or to what is neither file nor folder.
+    pub fn kind(&self, names: &[u8]) -> Option<Kind> {
+        match FileType::from_raw_mode(self.look_beneath(names)?.st_mode) {
+            FileType::RegularFile => Some(Kind::File),
+            FileType::Directory => Some(Kind::Folder),
+            _ => None,
+        }
     }
 
     /// What is at `path` now, if it is a regular file. One system call that does not follow a last symbolic link; a file

@@ -1,0 +1,194 @@
+//! Scripts, run by an application that speaks FastCGI: PHP-FPM, above all.
+//!
+//! A path leads to a [`Script`](script::Script) beneath the root, found as files are found; where there is none, nothing is sent to the
+//! application. It is told the request in the parameters of CGI ([`parameters`]), gets the body as the client sends it, and its answer is
+//! passed on as it comes: nothing is held whole but its head, and what is said below.
+//!
+//! PHP reads as much of a body as `CONTENT_LENGTH` says, so one whose length nobody told is read first, up to [`UNTOLD_MOST`]; a longer one is
+//! answered with 411 (RFC 9110 §15.5.12). One of at most [`SMALL`] bytes is read first too, so that a slow client keeps no process of the
+//! application waiting, and so that the request can be made again.
+//!
+//! A connection that is kept keeps a process of PHP-FPM waiting for it. So none is kept unless [`Settings::idle_most`] says so.
+//!
+//! Knows no client's connection. Bounded by: [`Settings`] for waits, requests at once and connections; [`HELD_MOST`] for bodies that are
+//! read first; one piece of a body each way; [`Limits`](sportello_wire::fastcgi::head::Limits) for the head of an answer.
+
+mod address;
+mod body;
+mod complaints;
+mod connect;
+mod exchange;
+mod fault;
+mod parameters;
+mod pool;
+mod script;
+mod settings;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sportello_wire::http1::Method;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use crate::files::Root;
+use crate::web::{Answer, Broken, Incoming, Path, Request};
+use complaints::Complaints;
+use exchange::{Exchange, Input};
+use fault::Fault;
+use pool::Pool;
+use script::{Found, Script};
+
+pub use address::{Address, BadAddress};
+pub use parameters::is_name;
+pub use settings::{BadScripts, Scripts, Settings, Timeouts};
+
+/// A body of untold length is read up to here, to tell the application its length.
+pub const UNTOLD_MOST: u64 = 1 << 20;
+/// A body up to here is read before the application is asked.
+pub const SMALL: u64 = 64 * 1024;
+/// What one worker holds of such bodies at once, for one application.
+pub const HELD_MOST: u64 = 16 << 20;
+
+/// An application, as one worker asks it.
+pub struct FastCgi {
+    settings: Arc<Settings>,
+    root: Arc<Root>,
+    pool: Rc<Pool>,
+    places: Semaphore,
+    /// In units of [`SMALL`].
+    held: Semaphore,
+}
+
+/// What of a request is known beside it.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// Path and query as the client sent them, before any rule changed them; none: as they are.
+    pub target: Option<Bytes>,
+    /// Who logged in.
+    pub account: Option<Box<str>>,
+}
+
+impl FastCgi {
+    /// Asks the application that `settings` name, for scripts beneath `root`.
+    pub fn new(settings: Arc<Settings>, root: Arc<Root>) -> Self {
+        let pool = Pool::new(Arc::clone(&settings));
+        let units = usize::try_from(HELD_MOST / SMALL).unwrap_or(0);
+        Self { places: Semaphore::new(settings.requests_most), held: Semaphore::new(units), settings, root, pool }
+    }
+
+    /// Answers one request; `None`: no script is there by that name, and nobody was asked. To be called within a `LocalSet`. Dropping the
+    /// future, or the body of the answer, closes the connection to the application.
+    pub async fn answer(self: &Rc<Self>, request: Request, asked: &Asked) -> Option<Answer> {
+        match self.find(&request.path).await {
+            Ok(Found::Script(script)) => Some(match self.run(request, &script, asked).await {
+                Ok(answer) => answer,
+                Err(fault) => {
+                    fault.log(&self.settings.address, &script);
+                    fault.answer()
+                }
+            }),
+            Ok(Found::Folder) => Some(moved(&request)),
+            Ok(Found::Nothing) => None,
+            Err(fault) => {
+                fault.log(&self.settings.address, &Script::default());
+                Some(fault.answer())
+            }
+        }
+    }
+
+    async fn find(&self, path: &Path) -> Result<Found, Fault> {
+        let (root, settings, path) = (Arc::clone(&self.root), Arc::clone(&self.settings), path.clone());
+        let look = move || script::find(&root, &settings.scripts, path.names());
+        tokio::task::spawn_blocking(look).await.map_err(|_| Fault::Internal)
+    }
+
+    async fn run(self: &Rc<Self>, mut request: Request, script: &Script, asked: &Asked) -> Result<Answer, Fault> {
+        let body = std::mem::take(&mut request.body);
+        let (input, _held) = self.input(body).await?;
+        let head = parameters::write(&request, script, asked, &self.settings, &input).map_err(|_| Fault::TooLong)?;
+        let place = timeout(self.settings.timeouts.connect, Rc::clone(self).place()).await;
+        let place = place.map_err(|_| Fault::Full)?.ok_or(Fault::Internal)?;
+        let is_repeatable = input.is_here() && is_idempotent(request.method);
+        if is_repeatable && let Some(stream) = self.pool.take() {
+            let again = input.again();
+            let mut exchange = self.exchange(stream, &head, again, script, &request);
+            match exchange.head().await {
+                Ok(answer) => return body::answer(exchange, answer, request.method, place).await,
+                // It was closed while nobody looked: then this request was not begun, or may be begun again (RFC 9110 §9.2.2).
+                Err(Fault::Closed | Fault::Io(_)) if exchange.is_untouched() => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let stream = self.pool.connect().await?;
+        let mut exchange = self.exchange(stream, &head, input, script, &request);
+        let answer = exchange.head().await?;
+        body::answer(exchange, answer, request.method, place).await
+    }
+
+    fn exchange(&self, stream: pool::Lent, head: &[u8], input: Input, script: &Script, request: &Request) -> Exchange {
+        let complaints = Complaints::of(request, script);
+        Exchange::new(stream, head.to_vec(), input, self.settings.timeouts, complaints)
+    }
+
+    /// A place among the requests that the application is asked at once.
+    async fn place(self: Rc<Self>) -> Option<Place> {
+        self.places.acquire().await.ok()?.forget();
+        Some(Place(self))
+    }
+
+    /// What is to be sent of the body, and what it takes of the memory for that.
+    async fn input(&self, body: Incoming) -> Result<(Input, Option<SemaphorePermit<'_>>), Fault> {
+        let most = match (&body, body.left()) {
+            (Incoming::Empty, _) => return Ok((Input::None, None)),
+            (_, Some(length)) if length <= SMALL => SMALL,
+            (_, Some(_)) => return Ok((Input::Coming(body), None)),
+            (_, None) => UNTOLD_MOST,
+        };
+        let units = u32::try_from(most / SMALL).unwrap_or(u32::MAX);
+        let Ok(held) = self.held.try_acquire_many(units) else {
+            // One whose length is told need not be held.
+            return if body.left().is_some() { Ok((Input::Coming(body), None)) } else { Err(Fault::Full) };
+        };
+        let is_untold = body.left().is_none();
+        match body.whole(most).await {
+            Ok(body) => Ok((Input::Here(body), Some(held))),
+            Err(Broken::TooLarge) if is_untold => Err(Fault::Untold),
+            Err(broken) => Err(Fault::Body(broken)),
+        }
+    }
+}
+
+/// One of the requests that an application is asked at once.
+struct Place(Rc<FastCgi>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.places.add_permits(1);
+    }
+}
+
+/// RFC 9110 §9.2.2; of an unknown method it is not known.
+fn is_idempotent(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete)
+}
+
+/// A folder was meant, without its slash. The place is the path as it is, which begins with one slash and so names no other host.
+fn moved(request: &Request) -> Answer {
+    let status = if matches!(request.method, Method::Get | Method::Head) { 301 } else { 308 };
+    let mut place = request.path.encoded().to_vec();
+    place.push(b'/');
+    if let Some(query) = &request.query {
+        place.push(b'?');
+        place.extend_from_slice(query);
+    }
+    let mut answer = Answer::empty(status);
+    match answer.fields.add("location", place) {
+        Ok(()) => answer,
+        Err(_) => Answer::empty(404),
+    }
+}
+
+#[cfg(test)]
+mod tests;
