@@ -108,7 +108,10 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
     let port = address.port();
     match role {
         Role::Sites(_) => match settings.sites.as_slice() {
-            [site] => format!("serving {}", site.root.display()),
+            [site] => match site.description.folders.as_slice() {
+                [folder] => format!("serving {}", folder.path.display()),
+                _ => "serving one site".to_owned(),
+            },
             sites => format!("serving {} sites", sites.len()),
         },
         Role::Smtp(mail) => match &mail.domains {

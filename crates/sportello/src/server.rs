@@ -17,7 +17,7 @@ use sportello_service::files::{self, Files, Root};
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::run::spawner::SpawnerHandle;
-use sportello_service::site;
+use sportello_service::site::{self, Folder};
 use sportello_store::{OpenError, Store};
 use thiserror::Error;
 
@@ -168,7 +168,7 @@ pub fn start(settings: &Settings, spawner: SpawnerHandle, log: &Log) -> Result<S
     let parts = Parts {
         plans,
         terms: at_once.collect(),
-        roots: settings.sites.iter().map(|site| open_root(site, &settings.store.folder)).collect::<Result<_, _>>()?,
+        sites: open_sites(settings)?,
         hostname: settings.hostname.clone(),
         desk: OnceLock::new(),
         observatory: Arc::new(observatory),
@@ -204,7 +204,7 @@ struct Parts {
     plans: Vec<Plan>,
     /// On what terms each speaks TLS from the first byte, by its index.
     terms: Vec<Option<Arc<Terms>>>,
-    roots: Vec<(Arc<Root>, Site)>,
+    sites: Vec<Opened>,
     hostname: String,
     desk: OnceLock<Desk>,
     observatory: Arc<Observatory>,
@@ -251,7 +251,7 @@ impl Parts {
         };
         let desk = self.desk.get_or_init(new_desk).clone();
         let desk = Rc::new(http::Served::Desk(desk));
-        let sites = Rc::new(http::Served::Sites(sites(&self.roots).0));
+        let sites = Rc::new(http::Served::Sites(sites(&self.sites).0));
         let service = |plan: &Plan| match plan {
             Plan::Sites(limits) => Service::Http(Rc::new(http::Service { served: Rc::clone(&sites), limits: *limits })),
             Plan::Desk(limits) => Service::Http(Rc::new(http::Service { served: Rc::clone(&desk), limits: *limits })),
@@ -284,28 +284,45 @@ impl Parts {
     }
 }
 
-/// Nothing of the state folder is ever served, wherever it lies: it holds everybody's mail.
-fn open_root(site: &Site, state: &Path) -> Result<(Arc<Root>, Site), StartError> {
-    let root = Root::open(&site.root)?.following(site.files.links).keeping_back(state)?;
-    if root.keeps_back() {
-        let (state, root) = (state.display(), site.root.display());
-        tracing::warn!(%state, %root, "the state folder lies in a folder that is served: it is kept back");
-    }
-    Ok((Arc::new(root), site.clone()))
+/// A site with its folders open, in the order of its description.
+pub type Opened = (Vec<Arc<Root>>, Site);
+
+fn open_sites(settings: &Settings) -> Result<Vec<Opened>, StartError> {
+    let state = &settings.store.folder;
+    settings.sites.iter().map(|site| Ok((open_roots(site, state)?, site.clone()))).collect()
+}
+
+/// Opens the folders of a site. Nothing of the state folder is ever served, wherever it lies: it holds everybody's mail.
+///
+/// # Errors
+/// When one is not to be had.
+pub fn open_roots(site: &Site, state: &Path) -> Result<Vec<Arc<Root>>, files::OpenError> {
+    let open = |folder: &Folder| {
+        let root = Root::open(&folder.path)?.following(folder.settings.links).keeping_back(state)?;
+        if root.keeps_back() {
+            let (state, root) = (state.display(), folder.path.display());
+            tracing::warn!(%state, %root, "the state folder lies in a folder that is served: it is kept back");
+        }
+        Ok(Arc::new(root))
+    };
+    site.description.folders.iter().map(open).collect()
 }
 
 /// What the HTTP channels give that are not the desk, and each site in the order of the settings.
-pub fn sites(roots: &[(Arc<Root>, Site)]) -> (http::Sites, Vec<Rc<site::Site>>) {
+pub fn sites(opened: &[Opened]) -> (http::Sites, Vec<Rc<site::Site>>) {
     let (mut sites, mut all) = (http::Sites::default(), Vec::new());
-    for (root, site) in roots {
-        let served = Rc::new(site::Site::of_folder(Rc::new(Files::new(Arc::clone(root), site.files.clone()))));
-        if let Err(taken) = sites.add(&site.hosts.names, &served) {
+    for (roots, written) in opened {
+        let folders = written.description.folders.iter().zip(roots);
+        let files =
+            |(folder, root): (&Folder, &Arc<Root>)| Rc::new(Files::new(Arc::clone(root), Arc::clone(&folder.settings)));
+        let site = Rc::new(site::Site::new(Arc::clone(&written.description), folders.map(files).collect()));
+        if let Err(taken) = sites.add(&written.hosts.names, &site) {
             tracing::error!(%taken, "a site is not served by this name");
         }
-        if site.hosts.others == Others::Answered {
-            sites.set_default(Rc::clone(&served));
+        if written.hosts.others == Others::Answered {
+            sites.set_default(Rc::clone(&site));
         }
-        all.push(served);
+        all.push(site);
     }
     (sites, all)
 }

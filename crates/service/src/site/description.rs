@@ -1,10 +1,13 @@
 //! A site as it was checked: data alone, shared by all workers.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::walk::Known;
 use super::{PathPattern, Redirect, Respond};
 use crate::files;
+use crate::web::Request;
 
 /// All that was written of a site.
 #[derive(Clone, Debug, Default)]
@@ -105,9 +108,22 @@ impl Block {
 }
 
 impl Matcher {
+    /// Whether it is for every request.
+    pub fn fits_all(&self) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(PathPattern::fits_all)
+    }
+
     /// Whether a request is one of these.
-    pub fn fits(&self, request: &crate::web::Request) -> bool {
+    pub(super) fn fits(&self, request: &Request, _known: &mut Known) -> bool {
         let path = request.path.normal();
         self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.fits(path))
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<String> = self.paths.iter().map(ToString::to_string).collect();
+        formatter.write_str(if paths.is_empty() { "*" } else { "" })?;
+        formatter.write_str(&paths.join(" "))
     }
 }

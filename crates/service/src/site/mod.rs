@@ -9,12 +9,14 @@
 //! Knows no connection and no protocol: it is given a [`Request`] and gives an [`Answer`]. Bounded by: the blocks of one site, each passed
 //! once; what a step or an action is bounded by, it says itself.
 
+mod cursor;
 mod description;
 mod pattern;
 mod redirect;
 mod respond;
 mod root;
 mod template;
+mod trace;
 mod walk;
 
 use std::rc::Rc;
@@ -28,6 +30,7 @@ pub use pattern::{BadPattern, PathPattern};
 pub use redirect::{BadRedirect, Redirect, to_https};
 pub use respond::{BadRespond, Respond};
 pub use template::{BadTemplate, Template};
+pub use trace::{End, Seen, Trace, trace};
 
 /// A site as one worker serves it.
 pub struct Site {
@@ -50,6 +53,11 @@ impl Site {
     /// What was written of it.
     pub fn description(&self) -> &Arc<Description> {
         &self.description
+    }
+
+    /// The folders, in the order of [`Description::folders`].
+    pub fn folders(&self) -> &[Rc<Files>] {
+        &self.folders
     }
 
     /// The folder, where it is all there is: then whoever has the file in memory need not ask the site.

@@ -84,6 +84,11 @@ impl PathPattern {
         }
     }
 
+    /// Whether every path is meant.
+    pub fn fits_all(&self) -> bool {
+        self.form == Form::All
+    }
+
     /// The folder that `/a/*` names, without the last slash; else nothing.
     pub fn folder(&self) -> Option<&[u8]> {
         if let Form::Beneath(folder) = &self.form { Some(folder) } else { None }

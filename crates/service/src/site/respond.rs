@@ -10,7 +10,7 @@ use crate::web::{Answer, Body};
 pub struct Respond {
     status: u16,
     text: Bytes,
-    media_type: Option<Box<str>>,
+    media_type: Box<str>,
 }
 
 /// What cannot be answered.
@@ -28,6 +28,9 @@ pub enum BadRespond {
 }
 
 impl Respond {
+    /// The media type where none is named.
+    const USUAL: &str = "text/plain; charset=utf-8";
+
     /// A status, and a text of a media type; plain where none is named.
     ///
     /// # Errors
@@ -47,7 +50,11 @@ impl Respond {
         if media_type.is_some_and(|text| !is_one(text)) {
             return Err(BadRespond::MediaType);
         }
-        Ok(Self { status, text: Bytes::copy_from_slice(text.as_bytes()), media_type: media_type.map(Box::from) })
+        Ok(Self {
+            status,
+            text: Bytes::copy_from_slice(text.as_bytes()),
+            media_type: media_type.unwrap_or(Self::USUAL).into(),
+        })
     }
 
     /// The answer.
@@ -56,7 +63,7 @@ impl Respond {
         if self.text.is_empty() {
             return answer;
         }
-        let media_type = self.media_type.as_deref().unwrap_or("text/plain; charset=utf-8").to_owned();
+        let media_type = self.media_type.clone().into_string();
         let answer = answer.with("content-type", media_type).with("x-content-type-options", "nosniff");
         answer.over(Body::Bytes(self.text.clone()))
     }

@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::description::{Action, Block, Item, Step};
+use super::cursor::{Cursor, Stop};
+use super::description::{Action, Step};
 use super::redirect::to_https;
 use super::{Site, root};
 use crate::web::{Answer, Request};
@@ -33,50 +34,26 @@ impl Known {
 
 /// Answers one request.
 pub(super) async fn answer(site: &Site, request: Request) -> Answer {
-    let known = Known::default();
-    match way(&site.description().block, &request) {
-        Way::Answered(answer) => answer,
-        Way::To(Block { action: Some(action), .. }) => act(site, &action.what, request, &known).await,
-        Way::To(_) => Answer::empty(404),
-    }
-}
-
-/// Where a request comes to.
-enum Way<'s> {
-    /// A step answered it.
-    Answered(Answer),
-    /// The end of this block.
-    To(&'s Block),
-}
-
-fn way<'s>(mut block: &'s Block, request: &Request) -> Way<'s> {
-    'blocks: loop {
-        for item in &block.items {
-            match &item.what {
-                Item::Step(step) => {
-                    if let Some(answer) = take(step, request) {
-                        return Way::Answered(answer);
-                    }
-                }
-                Item::Route(route) if !route.matcher.fits(request) => {}
-                Item::Route(route) if route.block.only_prepares() => {
-                    for item in &route.block.items {
-                        let Item::Step(step) = &item.what else { continue };
-                        if let Some(answer) = take(step, request) {
-                            return Way::Answered(answer);
-                        }
-                    }
-                }
-                Item::Route(route) => {
-                    block = &route.block;
-                    continue 'blocks;
+    let mut known = Known::default();
+    let mut cursor = Cursor::new(&site.description().block);
+    let action = loop {
+        match cursor.next(&request, &mut known) {
+            Stop::Passed(..) | Stop::Entered(..) => {}
+            Stop::Step(_, step) => {
+                if let Some(answer) = take(step, &request) {
+                    return answer;
                 }
             }
+            Stop::End(action) => break action,
         }
-        return Way::To(block);
+    };
+    match action {
+        Some(action) => act(site, &action.what, request, &known).await,
+        None => Answer::empty(404),
     }
 }
 
+/// Takes a step, which may answer.
 fn take(step: &Step, request: &Request) -> Option<Answer> {
     match step {
         Step::Https => to_https(request),

@@ -4,9 +4,12 @@
 //! `sportello serve` alone would do.
 
 mod command;
+mod file;
 mod mail;
 mod url;
+mod way;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -30,9 +33,26 @@ pub struct Explain {
     /// The configuration [default: sportello.kdl in this folder, else what holds without one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Of a URL: the method that asks for it.
+    #[arg(long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// Of a URL: a field of the request, such as "Accept: text/html". May be given several times.
+    #[arg(long = "header", value_name = "NAME: VALUE")]
+    pub fields: Vec<String>,
+    /// Of a URL: the address of the client [default: 127.0.0.1]
+    #[arg(long, value_name = "IP")]
+    pub from: Option<IpAddr>,
     /// Print one line of JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Who asks for a URL, and how.
+#[derive(Debug)]
+struct Asked {
+    method: String,
+    fields: Vec<String>,
+    from: Option<IpAddr>,
 }
 
 /// What would happen, and why.
@@ -84,7 +104,8 @@ pub fn run(explain: &Explain) -> Result<u8, Failed> {
     }
     let Some(basis) = basis(explain)? else { return Ok(1) };
     let (told, code) = if what.contains("://") {
-        url::explain(&basis, what)?
+        let Explain { method, fields, from, .. } = explain.clone();
+        url::explain(&basis, what, &Asked { method, fields, from })?
     } else if what.contains('@') {
         mail::explain(&basis, what)?
     } else if is_command(&basis) {
@@ -103,11 +124,13 @@ struct Told<'a> {
     whole: Vec<&'a Directive>,
     /// Directives of which only the first line decides.
     heads: Vec<&'a Directive>,
+    /// Single lines.
+    lines: Vec<usize>,
 }
 
 impl<'a> Told<'a> {
     fn new() -> Self {
-        Self { happens: Vec::new(), whole: Vec::new(), heads: Vec::new() }
+        Self { happens: Vec::new(), whole: Vec::new(), heads: Vec::new(), lines: Vec::new() }
     }
 
     fn say(&mut self, sentence: impl Into<String>) {
@@ -173,6 +196,7 @@ fn lines(written: &Written, told: &Told<'_>) -> Vec<Line> {
     for directive in &told.whole {
         numbers.extend(source.place(directive.span.start).line..=source.place(directive.span.end).line);
     }
+    numbers.extend(told.lines.iter().copied().filter(|line| *line > 0));
     numbers.extend(told.heads.iter().map(|directive| source.place(directive.name.start).line));
     numbers.sort_unstable();
     numbers.dedup();
@@ -196,6 +220,8 @@ impl Basis {
 const EXAMPLES: &str = "\
 Examples:
   sportello explain http://www.example.org:8080/a.css   which channel, site and file answer
+  sportello explain --from 192.0.2.7 --header 'Cookie: a=b' http://www.example.org/admin/
+                                                        which steps and routes it comes by
   sportello explain ada@example.org                     what becomes of mail to this address
   sportello explain greet                               which program runs, and its limits
   sportello explain channel                             what can be written in the configuration

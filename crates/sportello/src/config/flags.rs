@@ -4,11 +4,12 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sportello_net::Channel;
 use sportello_service::certificates::Wanted;
-use sportello_service::files;
 use sportello_service::run::Program;
+use sportello_service::site::{Description, Folder};
 use thiserror::Error;
 use tracing::metadata::LevelFilter;
 
@@ -78,8 +79,7 @@ impl Settings {
             channels: doors(flags, most_connections)?,
             sites: vec![Site {
                 hosts: Hosts { names: Vec::new(), others: Others::Answered },
-                root,
-                files: files::Settings::default(),
+                description: Arc::new(Description::of_folder(Folder { path: root, ..Folder::default() })),
                 certificates: Vec::new(),
                 client: None,
             }],

@@ -7,7 +7,7 @@ use super::table::{self, Argument, Count, Need, Property, Row, Times, What, rows
 /// The whole page.
 pub fn page() -> String {
     let mut page = String::from(HEAD);
-    for row in table::children("") {
+    for row in table::described("") {
         section(&mut page, row, 2);
     }
     page.push_str("## Not built yet\n\n");
@@ -44,7 +44,7 @@ fn section(page: &mut String, row: &Row, level: usize) {
     let _ = writeln!(page, "`{}`\n", row.usage());
     let _ = writeln!(page, "{}\n", body(row));
     let _ = writeln!(page, "```kdl\n{}\n```\n", row.example);
-    for child in table::children(&row.path()) {
+    for child in table::described(&row.path()) {
         section(page, child, (level + 1).min(4));
     }
 }

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sportello_net::{Channel, tls};
 use sportello_service::certificates::{Pair, Signer, Wanted};
-use sportello_service::files;
 use sportello_service::run::Program;
+use sportello_service::site::Description;
 use tracing::metadata::LevelFilter;
 
 use crate::observe::log::Form;
@@ -144,15 +145,13 @@ pub enum Origin {
     },
 }
 
-/// A website: the hosts it answers to and the folder it gives.
+/// A website: the hosts it answers to and what it answers.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The hosts.
     pub hosts: Hosts,
-    /// The folder: absolute, and a folder.
-    pub root: PathBuf,
-    /// How its files are kept.
-    pub files: files::Settings,
+    /// What becomes of its requests; the folders in it are absolute, and folders.
+    pub description: Arc<Description>,
     /// Certificates for just its names.
     pub certificates: Vec<Pair>,
     /// What is asked of its clients, where that is not the channel's to say.

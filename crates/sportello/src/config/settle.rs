@@ -8,6 +8,7 @@ mod commands;
 mod domains;
 mod encrypted;
 mod files;
+mod routes;
 pub(super) mod state;
 
 use std::fs;

@@ -175,15 +175,25 @@ impl Row {
     }
 }
 
-/// The directives that may stand within `path`.
+/// The directives that may stand within `path`. What may stand in a site may stand in its routes.
 pub fn children(path: &str) -> impl Iterator<Item = &'static Row> {
+    rows().filter(move |row| row.within == path || path == ROUTE && row.within == SITE && !OF_HOSTS.contains(&row.name))
+}
+
+/// The directives that are described within `path`.
+pub fn described(path: &str) -> impl Iterator<Item = &'static Row> {
     rows().filter(move |row| row.within == path)
 }
 
 /// What is absent within `path`.
 pub fn absent(path: &str) -> impl Iterator<Item = &'static Absent> {
-    ABSENT.iter().filter(move |absent| absent.within == path)
+    ABSENT.iter().filter(move |absent| absent.within == path || path == ROUTE && absent.within == SITE)
 }
+
+const SITE: &str = "domain/site";
+const ROUTE: &str = "domain/site/route";
+/// What is said of a site's hosts, before any request.
+const OF_HOSTS: [&str; 2] = ["certificate", "tls"];
 
 impl Kind {
     /// What is expected, in words.

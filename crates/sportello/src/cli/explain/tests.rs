@@ -28,6 +28,10 @@ domain example.org {
 }
 "#;
 
+fn asked() -> Asked {
+    Asked { method: "GET".to_owned(), fields: Vec::new(), from: None }
+}
+
 fn check(told: Result<(Told<'_>, u8), Failed>, basis: &Basis, expect: (&str, &[usize], u8)) {
     let (told, code) = told.unwrap_or_else(|failed| panic!("{}", failed.message));
     let (sentence, numbers, exit) = expect;
@@ -40,7 +44,7 @@ fn check(told: Result<(Told<'_>, u8), Failed>, basis: &Basis, expect: (&str, &[u
 #[test]
 fn a_url_is_followed_to_its_file() {
     let basis = basis(FILE);
-    let check = |url: &str, expect| check(url::explain(&basis, url), &basis, expect);
+    let check = |url: &str, expect| check(url::explain(&basis, url, &asked()), &basis, expect);
     check("http://www.example.org:8080/sh", ("200: the file /", &[1, 2, 8, 9, 10, 11], 0));
     check("http://www.example.org:8080/no", ("404", &[1, 2, 8, 9, 10, 11], 1));
     check("http://www.example.org:8080/", ("200: a listing", &[1, 2, 8, 9, 10, 11], 0));
@@ -50,7 +54,7 @@ fn a_url_is_followed_to_its_file() {
     check("http://127.0.0.1:8025/", ("the desk answers", &[1, 5, 6, 7], 0));
     check("http://127.0.0.2:8025/", ("no channel speaks http", &[2, 3, 4, 5], 1));
     check("http://127.0.0.1/", ("no channel speaks http", &[2, 3, 4, 5], 1));
-    assert!(url::explain(&basis, "https://www.example.org/").is_err());
+    assert!(url::explain(&basis, "https://www.example.org/", &asked()).is_err());
 }
 
 #[test]
@@ -80,4 +84,32 @@ fn a_named_domain_without_mail_takes_none_beside_everybody() {
     let check = |address: &str, expect| check(mail::explain(&basis, address), &basis, expect);
     check("ada@example.org", ("is refused at RCPT (550)", &[3, 4], 1));
     check("ada@example.net", ("every domain that is not named", &[1, 4], 0));
+}
+
+const ROUTES: &str = r#"channel web port=8080 protocol=http
+domain example.org {
+    site www.example.org {
+        route "/old/*" {
+            redirect "/new{path}"
+        }
+        route "/api/*" {
+            route "/api/ping" {
+                respond 200 "pong"
+            }
+        }
+        root "/bin"
+    }
+}
+"#;
+
+#[test]
+fn each_route_on_the_way_is_told_with_its_line() {
+    let basis = basis(ROUTES);
+    let check = |url: &str, expect| check(url::explain(&basis, url, &asked()), &basis, expect);
+    check("http://www.example.org:8080/old/x", ("line 4: the route /old/* takes it", &[1, 2, 3, 4, 5], 0));
+    check("http://www.example.org:8080/old/x", ("302: /new{path}", &[1, 2, 3, 4, 5], 0));
+    check("http://www.example.org:8080/api/ping", ("line 9 decides", &[1, 2, 3, 4, 7, 8, 9], 0));
+    check("http://www.example.org:8080/api/x", ("404: nothing is written there", &[1, 2, 3, 4, 7, 8], 1));
+    check("http://www.example.org:8080/sh", ("200: the file /", &[1, 2, 3, 4, 7, 12], 0));
+    check("http://www.example.org:8080/%2e%2e/x", ("400", &[1, 2, 3], 1));
 }

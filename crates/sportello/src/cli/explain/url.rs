@@ -1,25 +1,22 @@
 //! What would be answered to a URL.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use sportello_service::files::{Batch, Files, Form, Found, Root};
-use sportello_service::status::said;
 use sportello_wire::http1::head::parse;
-use sportello_wire::http1::target::{PathEnd, Target, TreePath};
+use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Limits};
 
-use super::{Basis, Told};
+use super::{Asked, Basis, Told, file, way};
 use crate::cli::get::url::Url;
 use crate::cli::paper::{Failed, visible};
-use crate::config::{Door, Role, Settings, Site};
+use crate::config::as_written::Directive;
+use crate::config::{Door, Role, Settings};
 use crate::protocol::http::{Foreign, Reach, site_of};
 use crate::server;
 
 /// Which channel takes it, which site answers, and from which file; 1 when it is answered with an error, or not at all.
-pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, u8), Failed> {
+pub(super) fn explain<'a>(basis: &'a Basis, written: &str, asked: &Asked) -> Result<(Told<'a>, u8), Failed> {
     let url = Url::parse(written).map_err(|error| Failed::new(error.to_string()))?;
     let mut told = Told::new();
     let settings = &basis.settings;
@@ -40,7 +37,8 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
         told.say("the desk answers: what is happening, and the inbox");
         return Ok((told, 0));
     }
-    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\n\r\n", url.target, url.place);
+    let fields: String = asked.fields.iter().map(|line| format!("{line}\r\n")).collect();
+    let request = format!("{} {} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", asked.method, url.target, url.place);
     let head = match parse(request.as_bytes(), &Limits::default()) {
         Ok(Some(head)) => head,
         Ok(None) => return Err(Failed::new("the URL cannot be asked for")),
@@ -49,7 +47,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
             return Ok((told, 1));
         }
     };
-    let code = answered(basis, door, &head, &mut told)?;
+    let code = answered(basis, door, (&head, asked.from), &mut told)?;
     Ok((told, code))
 }
 
@@ -68,16 +66,19 @@ fn nobody(settings: &Settings, url: &Url) -> String {
 }
 
 /// What the sites say; asked as the server would ask them.
-fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<'a>) -> Result<u8, Failed> {
+fn answered<'a>(
+    basis: &'a Basis,
+    door: &Door,
+    (head, from): (&Head<'_>, Option<IpAddr>),
+    told: &mut Told<'a>,
+) -> Result<u8, Failed> {
     let settings = &basis.settings;
-    let root = |site: &Site| {
-        Ok(Arc::new(Root::open(&site.root)?.following(site.files.links).keeping_back(&settings.store.folder)?))
-    };
-    let roots = settings.sites.iter().map(|site| Ok((root(site)?, site.clone())));
-    let roots: Vec<_> = roots
+    let opened =
+        settings.sites.iter().map(|site| Ok((server::open_roots(site, &settings.store.folder)?, site.clone())));
+    let opened: Vec<_> = opened
         .collect::<Result<_, sportello_service::files::OpenError>>()
         .map_err(|error| Failed::new(super::super::chain(&error)))?;
-    let (sites, all) = server::sites(&roots);
+    let (sites, all) = server::sites(&opened);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = visible(&String::from_utf8_lossy(head.host));
     let chosen = match site_of(head, reach, &sites) {
@@ -92,11 +93,17 @@ fn answered<'a>(basis: &'a Basis, door: &Door, head: &Head<'_>, told: &mut Told<
     let Some(site) = place.and_then(|place| settings.sites.get(place)) else { return Ok(1) };
     let named: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
     let named = if named.is_empty() { "*".to_owned() } else { named.join(" ") };
-    told.say(format!("the site {named} answers for {host}, from {}", site.root.display()));
-    deciding(basis, place, told);
     let Target::Path { path, query } = head.target else { return Ok(1) };
-    let Some(files) = chosen.plain() else { return Ok(1) };
-    found(files, (path, query), site, told)
+    if let (Some(files), [folder]) = (chosen.plain(), site.description.folders.as_slice()) {
+        told.say(format!("the site {named} answers for {host}, from {}", folder.path.display()));
+        deciding(basis, place, told);
+        return file::found(files, (path, query), folder, told);
+    }
+    told.say(format!("the site {named} answers for {host}"));
+    if let Some((domain, site)) = written_site(basis, place) {
+        told.heads.extend([domain, site]);
+    }
+    way::explain(&chosen, head, (from, door.channel.address), told)
 }
 
 fn refused(foreign: Foreign, host: &str) -> String {
@@ -114,43 +121,13 @@ fn refused(foreign: Foreign, host: &str) -> String {
 
 /// The lines of the site with this place among all.
 fn deciding<'a>(basis: &'a Basis, place: Option<usize>, told: &mut Told<'a>) {
-    let all = basis.directives("domain").flat_map(|domain| domain.all("site").map(move |site| (domain, site)));
-    if let Some((domain, site)) = place.and_then(|place| all.into_iter().nth(place)) {
+    if let Some((domain, site)) = written_site(basis, place) {
         told.heads.push(domain);
         told.whole.push(site);
     }
 }
 
-/// What lies there.
-fn found(files: &Files, (path, query): (&[u8], Option<&[u8]>), site: &Site, told: &mut Told<'_>) -> Result<u8, Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let runtime = runtime.map_err(|error| Failed::new(format!("cannot look: {error}")))?;
-    match runtime.block_on(files.find(path, query, Form::Html, Batch::begin())) {
-        Ok(Found::Hot(_)) => {
-            told.say(format!("200: the file {}, from memory once it was read", file(path, site).display()))
-        }
-        Ok(Found::Large(_)) => {
-            told.say(format!("200: the file {}, from the disk each time", file(path, site).display()))
-        }
-        Ok(Found::Answer(answer)) if answer.status == 200 => {
-            told.say(format!("200: a listing of the folder {}, which has no index", file(path, site).display()));
-        }
-        Ok(Found::Answer(answer)) => {
-            told.say(format!("{}: a folder is asked for with a slash at its end", answer.status))
-        }
-        Err(failure) => {
-            let status = said(failure.class).http;
-            told.say(format!("{status}: {} ({})", failure.public, file(path, site).display()));
-            return Ok(1);
-        }
-    }
-    Ok(0)
-}
-
-/// Where it lies, or would.
-fn file(path: &[u8], site: &Site) -> PathBuf {
-    let Ok(tree) = TreePath::decode(path) else { return site.root.clone() };
-    let place = site.root.join(String::from_utf8_lossy(&tree.names).as_ref());
-    let index = site.files.index.iter().map(|name| place.join(name)).find(|index| index.is_file());
-    index.filter(|_| tree.end == PathEnd::Slash).unwrap_or(place)
+fn written_site(basis: &Basis, place: Option<usize>) -> Option<(&Directive, &Directive)> {
+    let mut all = basis.directives("domain").flat_map(|domain| domain.all("site").map(move |site| (domain, site)));
+    place.and_then(|place| all.nth(place))
 }

@@ -1,10 +1,12 @@
 //! The domains: their websites and their mail.
 
-use super::{encrypted, files, folder, one};
+use std::sync::Arc;
+
+use super::{encrypted, one, routes};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Hosts, Others, Site};
-use crate::config::source::Span;
+use crate::config::source::{Source, Span};
 use crate::protocol::http;
 
 /// All sites, the domains whose mail is kept, and those that are named and keep none.
@@ -21,7 +23,7 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
                 beneath((text, host.span), (name, value.span), faults);
                 taken((text, host.span), &mut hosts, "site", faults);
             }
-            sites.extend(one_site(site, faults));
+            sites.extend(one_site(&written.source, site, faults));
         }
         if directive.first("mail").is_some_and(|mail| mail.first("capture").is_some()) {
             mail.push(name.to_owned());
@@ -54,11 +56,11 @@ fn beneath((host, at): (&str, Span), (domain, its): (&str, Span), faults: &mut V
         .push(fault.help(format!("write it in a domain that it belongs to: domain {host} {{ site {host} {{ … }} }}")));
 }
 
-fn one_site(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Site> {
-    let root = folder(one(directive.first("root"))?, faults)?;
+fn one_site(source: &Source, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Site> {
+    let description = Arc::new(routes::settle(source, directive, faults)?);
     let certificates = encrypted::pairs(directive.all("certificate"), faults);
     let client = directive.first("tls").and_then(|tls| encrypted::client(tls, faults));
-    Some(Site { hosts: hosts(directive), root, files: files::settle(directive, faults), certificates, client })
+    Some(Site { hosts: hosts(directive), description, certificates, client })
 }
 
 fn hosts(directive: &Directive) -> Hosts {

@@ -7,7 +7,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 use rustix::io::Errno;
 
 use super::one;
-use crate::config::as_written::{Value, Written};
+use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::source::Span;
 
@@ -16,8 +16,9 @@ use crate::config::source::Span;
 pub(super) fn apart(written: &Written, state: &Path, faults: &mut Vec<Fault>) {
     let resolved = resolved(state);
     let its = one(written.first("state")).map(|value| value.span);
-    for site in written.all("domain").flat_map(|domain| domain.all("site")) {
-        let Some((value, root)) = one(site.first("root")).and_then(|value| Some((value, Value::path(value)?))) else {
+    let sites = written.all("domain").flat_map(|domain| domain.all("site"));
+    for directive in sites.flat_map(roots) {
+        let Some((value, root)) = one(Some(directive)).and_then(|value| Some((value, Value::path(value)?))) else {
             continue;
         };
         let Some(root) = fs::canonicalize(root).ok().filter(|root| root.is_dir()) else { continue };
@@ -35,6 +36,12 @@ pub(super) fn apart(written: &Written, state: &Path, faults: &mut Vec<Fault>) {
         };
         faults.push(its.into_iter().fold(fault, |fault, span| fault.also(span, "the state folder")));
     }
+}
+
+/// Every `root` of a site and its routes. As deep as blocks may be.
+fn roots(block: &Directive) -> Vec<&Directive> {
+    let inner = block.all("route").flat_map(roots);
+    block.all("root").chain(inner).collect()
 }
 
 /// Tells where the folder cannot be made: by nobody, or not by this user; the server may be started by another.

@@ -4,6 +4,7 @@ mod channel;
 mod command;
 mod domain;
 mod files;
+mod route;
 mod server;
 mod tls;
 
@@ -53,5 +54,7 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [server::ROWS, channel::ROWS, tls::ROWS, domain::ROWS, files::ROWS, command::ROWS].into_iter().flatten()
+    [server::ROWS, channel::ROWS, tls::ROWS, domain::ROWS, route::ROWS, files::ROWS, command::ROWS]
+        .into_iter()
+        .flatten()
 }

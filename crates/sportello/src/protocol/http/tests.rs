@@ -93,6 +93,10 @@ impl House {
     }
 }
 
+fn site(files: Files) -> Rc<Site> {
+    Rc::new(Site::of_folder(Rc::new(files)))
+}
+
 fn files(folder: &Path, settings: Settings) -> Files {
     Files::new(Arc::new(Root::open(folder).unwrap()), settings)
 }

@@ -23,19 +23,9 @@ pub(super) static ROWS: &[Row] = &[
             Kind::Site,
             "the domain or a host beneath it; *.example.org stands for all beneath, * for every host that is not named",
         )],
-        doc: "A website: what the http channels give to those who ask for one of these hosts.",
+        doc: "A website: what the http channels answer to those who ask for one of these hosts. Steps and routes are gone through in the order they are written; then what answers, one directive: root, respond or redirect.",
         default: "",
         example: "domain example.org {\n    site www.example.org example.org {\n        root \"/srv\"\n    }\n}",
-        ..PLAIN
-    },
-    Row {
-        name: "root",
-        within: "domain/site",
-        times: Times::ExactlyOnce,
-        arguments: &[one("folder", Kind::Path, "only read, and never left")],
-        doc: "The folder whose files the site gives.",
-        default: "",
-        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n    }\n}",
         ..PLAIN
     },
     Row {

@@ -1,0 +1,88 @@
+//! The way of a request through a site: each step and route that it comes by, and what decides.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use sportello_service::site::{Action, End, Site, trace};
+use sportello_service::web::{Client, Fields, Incoming, Path, Request, Scheme};
+use sportello_wire::http1::Head;
+use sportello_wire::http1::target::Target;
+
+use super::{Told, file};
+use crate::cli::paper::Failed;
+
+/// What a site would make of the request with this head, which comes from `from`, over a channel at `local`.
+pub(super) fn explain(
+    site: &Site,
+    head: &Head<'_>,
+    (from, local): (Option<IpAddr>, SocketAddr),
+    told: &mut Told<'_>,
+) -> Result<u8, Failed> {
+    let mut request = match request(head, SocketAddr::new(from.unwrap_or(Ipv4Addr::LOCALHOST.into()), 0), local) {
+        Ok(request) => request,
+        Err(refused) => {
+            told.say(format!("it is refused with 400: {refused}"));
+            return Ok(1);
+        }
+    };
+    let description = site.description();
+    let trace = trace(description, &mut request);
+    for seen in &trace.seen {
+        told.say(format!("line {}: {}", seen.line, seen.told));
+        told.lines.push(seen.line);
+    }
+    match trace.end {
+        End::Nothing => {
+            told.say("404: nothing is written there that answers");
+            Ok(1)
+        }
+        End::Step(status) => {
+            told.say(format!("{status}: answered there"));
+            Ok(u8::from(status >= 400))
+        }
+        End::Action(action) => {
+            told.lines.push(action.line);
+            told.say(format!("line {} decides", action.line));
+            match &action.what {
+                Action::Root(place) => match (site.folders().get(*place), description.folders.get(*place)) {
+                    (Some(files), Some(folder)) => {
+                        file::found(files, (request.path.encoded(), request.query.as_deref()), folder, told)
+                    }
+                    _ => Ok(1),
+                },
+                Action::Respond(respond) => {
+                    told.say(respond.told());
+                    Ok(0)
+                }
+                Action::Redirect(redirect) => {
+                    told.say(redirect.told());
+                    Ok(0)
+                }
+            }
+        }
+    }
+}
+
+/// The request as a channel would hand it to the site.
+fn request(head: &Head<'_>, peer: SocketAddr, local: SocketAddr) -> Result<Request, String> {
+    let Target::Path { path, query } = head.target else { return Err("it asks for no path".to_owned()) };
+    let mut fields = Fields::new();
+    for (name, value) in head.fields {
+        let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+        if name != "host" {
+            fields.add(name, value.to_vec()).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(Request {
+        method: head.method,
+        verb: Bytes::copy_from_slice(head.verb),
+        scheme: Scheme::Http,
+        authority: Bytes::copy_from_slice(head.host),
+        path: Path::parse(path).map_err(|error| error.to_string())?,
+        query: query.map(Bytes::copy_from_slice),
+        fields,
+        client: Client { peer, local, secured: None },
+        body: Incoming::Empty,
+        upgrade: None,
+    })
+}

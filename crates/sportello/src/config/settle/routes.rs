@@ -1,0 +1,137 @@
+//! What becomes of a site's requests: its steps, routes and actions, in the order they are written.
+//!
+//! Here a block becomes a [`Block`], in which nothing is out of reach. What the single directives mean is said beside: [`action`] for
+//! those that answer, [`matcher`] for those that choose.
+
+mod action;
+mod matcher;
+
+use std::sync::Arc;
+
+use sportello_service::site::{Block, Description, Folder, Item, Route, Step, Written};
+
+use super::one;
+use crate::config::as_written::{Directive, Value};
+use crate::config::fault::{Fault, any_error};
+use crate::config::source::Source;
+use crate::config::table::Times;
+
+/// A site; `None` where something that answers is wrong, which is told.
+pub(super) fn settle(source: &Source, site: &Directive, faults: &mut Vec<Fault>) -> Option<Description> {
+    let name: Arc<str> = one(Some(site)).and_then(Value::text).unwrap_or_default().into();
+    // What seems to be missing may be what was mistyped and told already.
+    let shape = if any_error(faults) { Shape::Broken } else { Shape::Sound };
+    let mut settler = Settler { source, shape, folders: Vec::new(), faults };
+    let block = settler.block(site, "")?;
+    if settler.shape == Shape::Sound
+        && block.action.is_none()
+        && !has_route(&block)
+        && site.children.iter().all(|child| !action::is_one(child))
+    {
+        let fault = Fault::error(site.name, "this site answers nothing").label("without what answers");
+        settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
+    }
+    Some(Description { name, folders: settler.folders, block })
+}
+
+fn has_route(block: &Block) -> bool {
+    block.items.iter().any(|item| matches!(&item.what, Item::Route(route) if !route.block.only_prepares()))
+}
+
+/// What is gathered of one site.
+struct Settler<'a> {
+    source: &'a Source,
+    shape: Shape,
+    folders: Vec<Folder>,
+    faults: &'a mut Vec<Fault>,
+}
+
+/// Whether all of the file has the shape that the table wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Sound,
+    Broken,
+}
+
+impl Settler<'_> {
+    fn line(&self, directive: &Directive) -> usize {
+        self.source.place(directive.name.start).line
+    }
+
+    /// A site or a route; `label` is that of the block around it.
+    fn block(&mut self, directive: &Directive, label: &str) -> Option<Block> {
+        let mut block = Block { label: label.into(), ..Block::default() };
+        let mut decided: Option<&Directive> = None;
+        let mut answering: Option<&Directive> = None;
+        for child in &directive.children {
+            let line = self.line(child);
+            if child.row.name == "route" {
+                self.reached(child, decided);
+                let Some(route) = self.route(child, label) else { continue };
+                if route.matcher.fits_all() && !route.block.only_prepares() {
+                    decided = Some(child);
+                }
+                block.items.push(Written { line, what: Item::Route(route) });
+            } else if let Some(step) = self.step(child) {
+                self.reached(child, decided);
+                block.items.extend(step.map(|step| Written { line, what: Item::Step(step) }));
+            } else if action::is_one(child) {
+                self.reached(child, decided);
+                if let Some(first) = answering {
+                    // What may stand once is told of already.
+                    if child.row.name != first.row.name || child.row.times == Times::Many {
+                        self.faults.push(two_answers(child, first));
+                    }
+                    continue;
+                }
+                answering = Some(child);
+                block.action = action::settle(self, directive, child).map(|what| Written { line, what });
+            }
+        }
+        action::of_folders(directive, answering, self.faults);
+        Some(block)
+    }
+
+    fn route(&mut self, directive: &Directive, around: &str) -> Option<Route> {
+        let matcher = matcher::settle(directive, self.faults);
+        let written = one(Some(directive)).and_then(Value::text).unwrap_or("*");
+        let label = if around.is_empty() { written.to_owned() } else { format!("{around} {written}") };
+        let block = self.block(directive, &label)?;
+        if self.shape == Shape::Sound
+            && directive.children.is_empty()
+            && block.items.is_empty()
+            && block.action.is_none()
+        {
+            let fault = Fault::error(directive.name, "this route does nothing").label("its block is empty");
+            self.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
+        }
+        Some(Route { matcher: matcher?, block })
+    }
+
+    /// A step, where the directive is one; nothing within it where it is wrong, which is told.
+    fn step(&mut self, directive: &Directive) -> Option<Option<Step>> {
+        match directive.row.name {
+            "redirect" if one(Some(directive)).and_then(Value::text) == Some("https") => {
+                if let Some(status) = directive.property("status") {
+                    let fault = Fault::error(status.span, "redirect https says 308").label("not this");
+                    self.faults.push(fault.help("remove it"));
+                }
+                Some(Some(Step::Https))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells of what is never reached.
+    fn reached(&mut self, directive: &Directive, decided: Option<&Directive>) {
+        let Some(decided) = decided else { return };
+        let message = format!("no request reaches this {}", directive.row.name);
+        let fault = Fault::error(directive.name, message).label("behind a route for all requests");
+        self.faults.push(fault.also(decided.name, "takes every request").help("write it in front, or remove one"));
+    }
+}
+
+fn two_answers(again: &Directive, first: &Directive) -> Fault {
+    let fault = Fault::error(again.name, "two directives of this block answer").label("here again");
+    fault.also(first.name, "first here").help("keep one of them, or put one into a route")
+}

@@ -1,0 +1,90 @@
+//! What answers.
+
+use std::sync::Arc;
+
+use sportello_service::site::{Action, BadRespond, Folder, Redirect, Respond};
+
+use super::Settler;
+use crate::config::as_written::{Directive, Value};
+use crate::config::fault::Fault;
+use crate::config::settle::{files, folder, one};
+
+/// What may be written, as an example.
+pub(super) const CHOICE: &str = "root \"/srv/www\", respond 404 or redirect \"/\"";
+
+/// Whether a directive answers.
+pub(super) fn is_one(directive: &Directive) -> bool {
+    matches!(directive.row.name, "root" | "respond" | "redirect")
+}
+
+/// The action of `directive`, which stands in `block`.
+pub(super) fn settle(settler: &mut Settler<'_>, block: &Directive, directive: &Directive) -> Option<Action> {
+    match directive.row.name {
+        "root" => root(settler, block, directive),
+        "respond" => respond(directive, settler.faults).map(Action::Respond),
+        "redirect" => redirect(directive, settler.faults).map(Action::Redirect),
+        _ => None,
+    }
+}
+
+fn root(settler: &mut Settler<'_>, block: &Directive, directive: &Directive) -> Option<Action> {
+    let settings = Arc::new(files::settle(block, settler.faults));
+    let path = folder(one(Some(directive))?, settler.faults)?;
+    settler.folders.push(Folder { path, settings });
+    Some(Action::Root(settler.folders.len().saturating_sub(1)))
+}
+
+/// Tells of what says how files are given where none are.
+pub(super) fn of_folders(block: &Directive, answering: Option<&Directive>, faults: &mut Vec<Fault>) {
+    if answering.is_some_and(|directive| directive.row.name == "root") {
+        return;
+    }
+    let of_files = |name: &str| {
+        matches!(name, "memory" | "index" | "listing" | "hidden-names" | "symlinks" | "cache-control" | "error-page")
+    };
+    for child in block.children.iter().filter(|child| of_files(child.row.name)) {
+        let message = format!("{} is said of a folder, and no root is in this block", child.row.name);
+        let fault = Fault::error(child.name, message).label("of which folder?");
+        faults.push(fault.help("write it beside root, in the same block"));
+    }
+}
+
+fn respond(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Respond> {
+    let [status, text @ ..] = directive.arguments.as_slice() else { return None };
+    if let [_, more, ..] = text {
+        let fault = Fault::error(more.span, "respond has one text").label("one too many");
+        faults.push(fault.help("put all of it in one pair of quotes"));
+    }
+    let media_type = directive.property("type");
+    let made = Respond::new(
+        status.number()?,
+        text.first().and_then(Value::text).unwrap_or_default(),
+        media_type.and_then(Value::text),
+    );
+    match made {
+        Ok(respond) => Some(respond),
+        Err(error) => {
+            let place = match error {
+                BadRespond::Status(_) => status,
+                BadRespond::Text(_) => text.first().unwrap_or(status),
+                BadRespond::MediaType => media_type.unwrap_or(status),
+            };
+            faults.push(Fault::error(place.span, error.to_string()).label("not this"));
+            None
+        }
+    }
+}
+
+fn redirect(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Redirect> {
+    let to = one(Some(directive))?;
+    let status = directive.property("status");
+    match Redirect::parse(to.text()?, status.and_then(Value::number)) {
+        Ok(redirect) => Some(redirect),
+        Err(error) => {
+            let place =
+                status.filter(|_| matches!(error, sportello_service::site::BadRedirect::Status(_))).unwrap_or(to);
+            faults.push(Fault::error(place.span, error.to_string()).label("not this"));
+            None
+        }
+    }
+}
