@@ -101,10 +101,6 @@ fn files(folder: &Path, settings: Settings) -> Files {
     Files::new(Arc::new(Root::open(folder).unwrap()), settings)
 }
 
-fn site(files: Files) -> Rc<Site> {
-    Rc::new(Site::of_folder(Rc::new(files)))
-}
-
 fn split(mut text: &str, head_only: bool) -> Vec<(u16, String)> {
     let mut answers = Vec::new();
     while !text.is_empty() {
