@@ -40,6 +40,14 @@ pub async fn compressed(answer: Answer, method: Method, liking: &Liking, compres
                 None => (Body::File { file, start, length }, false),
             }
         }
+        Body::Stored(stored) => match Place::take() {
+            Some(place) => match Encoded::passed(stored.into_pieces(), level, place) {
+                Ok(encoded) => (Body::Pieces(Box::new(encoded)), true),
+                // The content is lost with it.
+                Err(_) => return Answer::empty(503),
+            },
+            None => (Body::Stored(stored), false),
+        },
         Body::Pieces(pieces) => match Place::take() {
             Some(place) => match Encoded::passed(pieces, level, place) {
                 Ok(encoded) => (Body::Pieces(Box::new(encoded)), true),
@@ -61,6 +69,7 @@ fn may_be_changed(answer: &Answer, compression: &Compression) -> bool {
     let length = match &answer.body {
         Body::Empty => None,
         Body::Bytes(bytes) => Some(bytes.len() as u64),
+        Body::Stored(stored) => Some(stored.content.length()),
         Body::File { length, .. } => Some(*length),
         Body::Pieces(pieces) if pieces.is_endless() => return false,
         Body::Pieces(pieces) => pieces.left(),

@@ -1,14 +1,19 @@
 //! What is done for one path on a blocking thread: open, read.
 
 use std::fs::File;
+use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rustix::fs::FileType;
 use sportello_wire::date;
 use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
+use tokio::task::JoinHandle;
 
 use super::description::Description;
 use super::hot::HotFile;
@@ -57,7 +62,7 @@ pub(super) enum Settled {
 #[derive(Debug)]
 pub struct LargeFile {
     /// It, open for reading.
-    pub file: File,
+    pub file: Arc<File>,
     /// What is said of it; the length of its validators is what must be sent.
     pub description: Description,
     /// How long until it can be told by its tag.
@@ -66,6 +71,17 @@ pub struct LargeFile {
 }
 
 impl LargeFile {
+    /// Reads a part of it on a blocking thread; shorter where the file is.
+    pub(super) fn read_aside(self: &Rc<Self>, part: Range<u64>) -> JoinHandle<io::Result<Bytes>> {
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || {
+            let length = usize::try_from(part.end.saturating_sub(part.start)).map_err(io::Error::other)?;
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, part.start)?;
+            Ok(bytes.into())
+        })
+    }
+
     /// Whether the content was written anew since it was opened, so that what is sent might be of two versions. One that only
     /// grew, as a log does, begins as it began. Costs one `fstat`.
     pub fn was_rewritten(&self) -> bool {
@@ -146,7 +162,12 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
     if opened.identity.size > settings.hot_file {
         let description = describe(FileValidators::of(&opened.identity, now));
         let settles_in = validators::settles_in(&opened.identity, now);
-        return Ok(Loaded::Large(LargeFile { file: opened.file, description, settles_in, identity: opened.identity }));
+        return Ok(Loaded::Large(LargeFile {
+            file: opened.file.into(),
+            description,
+            settles_in,
+            identity: opened.identity,
+        }));
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;
@@ -157,9 +178,8 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
             _ => FileValidators::of(&identity, now),
         });
         let (message, head_length) = read(&opened.file, &identity, &description, now)?;
-        let after = Identity::of(
-            &rustix::fs::fstat(&opened.file).map_err(|error| Failure::internal(std::io::Error::from(error)))?,
-        );
+        let after =
+            Identity::of(&rustix::fs::fstat(&opened.file).map_err(|error| Failure::internal(io::Error::from(error)))?);
         let whole = message.len() - head_length == usize::try_from(identity.size).unwrap_or(usize::MAX);
         if whole && (after == identity || tries == READ_TRIES) {
             let settled = match validators::settles_in(&identity, now) {
@@ -199,7 +219,7 @@ fn read(
         match file.read_at(rest, (at - head_length) as u64) {
             Ok(0) => break,
             Ok(count) => at += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(Failure::internal(error)),
         }
     }

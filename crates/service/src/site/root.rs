@@ -1,30 +1,35 @@
 //! `root`: the files of a folder.
 
-use bytes::Bytes;
-use sportello_wire::http1::Method;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::files::{Batch, Files, Found, preferred_form};
+use sportello_wire::http1::Method;
+use tracing::error;
+
+use crate::failure::Class;
+use crate::files::Files;
 use crate::status::said;
-use crate::web::{Answer, Body, Request};
+use crate::web::{Answer, Request};
+
+/// What may be asked of a folder.
+const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 /// What the folder has for this request.
 pub(super) async fn answer(files: &Files, request: &Request) -> Answer {
-    if !matches!(request.method, Method::Get | Method::Head) {
-        return Answer::empty(405).with("allow", "GET, HEAD");
+    match request.method {
+        Method::Get | Method::Head => {}
+        Method::Options => return Answer::empty(204).with("allow", ALLOWED),
+        // RFC 9110 §10.2.1
+        _ => return Answer::empty(405).with("allow", ALLOWED),
     }
-    let form = preferred_form(request.fields.values("accept"));
-    let found = files.find(request.path.encoded(), request.query.as_deref(), form, Batch::begin()).await;
-    match found {
-        Ok(Found::Hot(file)) => {
-            let answer = Answer::empty(200).with("content-type", file.description().media_type());
-            answer.over(Body::Bytes(Bytes::copy_from_slice(file.body())))
+    // Seconds since 1970, to read dates with two-digit years by.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
+    match files.answer(request, now).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            if let (Class::Internal, Some(cause)) = (failure.class, &failure.source) {
+                error!(%cause, "a file could not be served");
+            }
+            Answer::empty(said(failure.class).http)
         }
-        Ok(Found::Large(file)) => {
-            let answer = Answer::empty(200).with("content-type", file.description.media_type());
-            let length = file.file.metadata().map_or(0, |metadata| metadata.len());
-            answer.over(Body::File { file: file.file.into(), start: 0, length })
-        }
-        Ok(Found::Answer(answer)) => answer,
-        Err(failure) => Answer::empty(said(failure.class).http),
     }
 }

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tracing::error;
 
 use super::{Fields, Pieces};
+use crate::files::Stored;
 
 /// One answer.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub enum Body {
     Empty,
     /// All of it, in memory.
     Bytes(Bytes),
+    /// Some content of a file that a site serves.
+    Stored(Stored),
     /// A part of an open file.
     File {
         /// The file; its offset is not used.
@@ -100,6 +103,7 @@ impl fmt::Debug for Body {
         match self {
             Self::Empty => formatter.write_str("Empty"),
             Self::Bytes(bytes) => write!(formatter, "Bytes({} bytes)", bytes.len()),
+            Self::Stored(stored) => write!(formatter, "Stored({} bytes)", stored.content.length()),
             Self::File { start, length, .. } => write!(formatter, "File({length} bytes from {start})"),
             Self::Pieces(pieces) => write!(formatter, "Pieces({:?} left)", pieces.left()),
             Self::Tunnel(_) => formatter.write_str("Tunnel"),

@@ -116,6 +116,12 @@ impl Fields {
     }
 }
 
+impl field::Lines for Fields {
+    fn values_of<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+        self.values(name)
+    }
+}
+
 fn text(name: &[u8]) -> &str {
     std::str::from_utf8(name).unwrap_or_default()
 }

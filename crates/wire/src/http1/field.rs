@@ -25,6 +25,18 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Field lines in whatever form they are held.
+pub trait Lines {
+    /// Every value of the field `name` (in lower case), in order.
+    fn values_of<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]>;
+}
+
+impl Lines for Fields<'_> {
+    fn values_of<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+        self.values(name)
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 

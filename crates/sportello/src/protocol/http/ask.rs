@@ -7,12 +7,13 @@ use std::rc::Rc;
 
 use sportello_net::Ended;
 use sportello_service::desk::{self, Desk};
-use sportello_service::files::{Files, Found, HotFile, LargeFile, preferred_form};
+use sportello_service::files::{Content, Files, Found, HotFile, LargeFile, Whole, preferred_form};
 use sportello_service::site::Site;
 use sportello_service::web::Answer;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::head::parse;
+use sportello_wire::http1::range::Part;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Method, Persistence, Refusal};
 
@@ -20,7 +21,7 @@ use super::budget::Share;
 use super::coming::Intake;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
-use super::representation::{self, Content};
+use super::representation;
 use super::session::{End, Next, Session};
 use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard, neutral};
 
@@ -120,7 +121,7 @@ impl Session<'_> {
                 let form = preferred_form(head.fields.values("accept"));
                 match files.find(path, query, form, arrival.batch).await {
                     Ok(Found::Hot(file)) => return Ok(self.send_hot(head, &file, next, arrival).await?),
-                    Ok(Found::Large(file)) => return Ok(self.send_large(head, &file, next, arrival).await?),
+                    Ok(Found::Large(file)) => return Ok(self.send_large(head, file, next, arrival).await?),
                     Ok(Found::Answer(answer)) => answer,
                     Err(failure) => fault::failed(head, &failure),
                 }
@@ -136,29 +137,18 @@ impl Session<'_> {
         Ok(self.send(head, answer, next, arrival).await?)
     }
 
-    async fn send_hot(&mut self, head: &Head<'_>, file: &HotFile, next: Next, arrival: Arrival) -> Result<Next, Ended> {
+    async fn send_hot(
+        &mut self,
+        head: &Head<'_>,
+        file: &Rc<HotFile>,
+        next: Next,
+        arrival: Arrival,
+    ) -> Result<Next, Ended> {
         let out = self.outbox.open();
         let before = out.len();
         let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
-        // A body in memory is addressable.
-        let part = |start: u64, end: u64| file.part(start as usize..end as usize);
-        match &decided.content {
-            Content::One(range) if range.end - range.start < COPY_BELOW as u64 => {
-                out.extend_from_slice(part(range.start, range.end));
-            }
-            Content::One(range) => {
-                self.connection.write_parts(&[self.outbox.bytes(), part(range.start, range.end)]).await?;
-                self.outbox.clear();
-            }
-            Content::Parts(parts) => {
-                let pieces = parts.pieces().iter();
-                let pieces = pieces.flat_map(|piece| [&*piece.lines, part(piece.part.start, piece.part.end())]);
-                let whole: Vec<&[u8]> = [self.outbox.bytes()].into_iter().chain(pieces).chain([parts.end()]).collect();
-                self.connection.write_parts(&whole).await?;
-                self.outbox.clear();
-            }
-        }
+        self.send_content(&Whole::Hot(Rc::clone(file)), &decided.content).await?;
         answered(self.connection, head, decided.status, bytes, arrival.at);
         Ok(next)
     }
@@ -166,7 +156,7 @@ impl Session<'_> {
     async fn send_large(
         &mut self,
         head: &Head<'_>,
-        file: &LargeFile,
+        file: LargeFile,
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
@@ -174,14 +164,37 @@ impl Session<'_> {
         let before = out.len();
         let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
-        // A file that was cut short meanwhile ends the connection: less than was promised is never passed off as all.
-        match &decided.content {
-            Content::One(range) if range.is_empty() => {}
-            Content::One(range) => {
+        self.send_content(&Whole::Large(Rc::new(file)), &decided.content).await?;
+        answered(self.connection, head, decided.status, bytes, arrival.at);
+        Ok(next)
+    }
+
+    /// Sends the content of an answer from where it is. A file that was cut short meanwhile ends the connection: less than was promised
+    /// is never passed off as all.
+    pub(super) async fn send_content(&mut self, file: &Whole, content: &Content) -> Result<(), Ended> {
+        match (file, content) {
+            (_, Content::One(range)) if range.is_empty() => {}
+            // A body in memory is addressable.
+            (Whole::Hot(file), Content::One(range)) if range.end - range.start < COPY_BELOW as u64 => {
+                self.outbox.open().extend_from_slice(file.part(range.start as usize..range.end as usize));
+            }
+            (Whole::Hot(file), Content::One(range)) => {
+                let part = file.part(range.start as usize..range.end as usize);
+                self.connection.write_parts(&[self.outbox.bytes(), part]).await?;
+                self.outbox.clear();
+            }
+            (Whole::Hot(file), Content::Parts(parts)) => {
+                let part = |part: &Part| file.part(part.start as usize..part.end() as usize);
+                let pieces = parts.pieces().iter().flat_map(|piece| [&*piece.lines, part(&piece.part)]);
+                let whole: Vec<&[u8]> = [self.outbox.bytes()].into_iter().chain(pieces).chain([parts.end()]).collect();
+                self.connection.write_parts(&whole).await?;
+                self.outbox.clear();
+            }
+            (Whole::Large(file), Content::One(range)) => {
                 self.flush().await?;
                 self.send_part(file, range.start, range.end).await?;
             }
-            Content::Parts(parts) => {
+            (Whole::Large(file), Content::Parts(parts)) => {
                 for piece in parts.pieces() {
                     self.outbox.open().extend_from_slice(&piece.lines);
                     self.flush().await?;
@@ -190,8 +203,7 @@ impl Session<'_> {
                 self.outbox.open().extend_from_slice(parts.end());
             }
         }
-        answered(self.connection, head, decided.status, bytes, arrival.at);
-        Ok(next)
+        Ok(())
     }
 
     /// Sends a part of a large file. Its last bytes are held back until it is seen that the file was not rewritten meanwhile.

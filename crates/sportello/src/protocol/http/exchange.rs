@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use sportello_net::{Connection, Ended, Moved, Pace, Patience, Wants};
-use sportello_service::web::{Answer, Broken, Pieces};
+use sportello_service::web::{Answer, Body, Broken, Pieces};
 use sportello_wire::http1::answer::{CONTINUE, LAST_CHUNK, chunk, chunk_size};
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
@@ -147,7 +147,11 @@ impl Session<'_> {
         mut exchange: Exchange,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
-        let next = self.next_after(head, &exchange);
+        let next = match answer.body {
+            // What follows on the connection is not ours.
+            Body::Tunnel(_) => Next::End(End::Done),
+            _ => self.next_after(head, &exchange),
+        };
         let next = self.send_while(head, answer, next, arrival, &mut exchange).await?;
         if next != Next::Request || exchange.intake.is_done() {
             return Ok(next);

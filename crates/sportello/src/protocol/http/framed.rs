@@ -39,7 +39,8 @@ impl Session<'_> {
             next => next,
         };
         let before = self.outbox.bytes().len();
-        begin(self.outbox.open(), head, &answer, next.said(head));
+        let said = if matches!(answer.body, Body::Tunnel(_)) { Said::Upgrade } else { next.said(head) };
+        begin(self.outbox.open(), head, &answer, said);
         let head_length = (self.outbox.bytes().len() - before) as u64;
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
@@ -61,14 +62,18 @@ impl Session<'_> {
                 self.outbox.clear();
                 Ok(bytes.len() as u64)
             }
+            Body::Stored(stored) => {
+                let length = stored.content.length();
+                self.send_content(&stored.file, &stored.content).await?;
+                Ok(length)
+            }
             Body::File { file, start, length } => {
                 self.flush().await?;
                 self.connection.send_file(&file, start, length).await?;
                 Ok(length)
             }
             Body::Pieces(pieces) => self.flow(head, pieces, exchange).await,
-            // Only what an upgrade led to has one, and that is not sent as a message.
-            Body::Tunnel(_) => Ok(0),
+            Body::Tunnel(tunnel) => self.tunnel(tunnel).await,
         }
     }
 }
@@ -90,6 +95,7 @@ fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) {
         _ if matches!(answer.status, 204 | 304) => {}
         Body::Empty => writer.length(0),
         Body::Bytes(bytes) => writer.length(bytes.len() as u64),
+        Body::Stored(stored) => writer.length(stored.content.length()),
         Body::File { length, .. } => writer.length(*length),
         Body::Pieces(pieces) => match pieces.left() {
             Some(length) => writer.length(length),

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection};
-use sportello_service::files::{Batch, Files, HotFile};
+use sportello_service::files::{Batch, Content, Files, HotFile};
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::{Known, Present};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::clock::Second;
 use super::guard::{self, Reach};
 use super::outbox::Outbox;
-use super::representation::{Content, begin_hot, write_whole};
+use super::representation::{begin_hot, write_whole};
 use super::sites::Sites;
 use super::{COPY_BELOW, FLUSH_AT, Served, Service};
 use crate::observe::{self, Done};

@@ -24,6 +24,7 @@ mod outbox;
 mod representation;
 mod session;
 mod sites;
+mod tunnel;
 
 use std::rc::Rc;
 

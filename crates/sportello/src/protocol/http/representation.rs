@@ -2,13 +2,11 @@
 //!
 //! The same for a file in memory and one on the disk.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::Range;
 
-use sportello_service::files::{Description, HotFile};
+use sportello_service::files::{Content, Description, HotFile, Represented, represent};
 use sportello_wire::http1::answer::{AnswerHead, DATE_OF_OK, Said};
 use sportello_wire::http1::condition::{Outcome, evaluate};
-use sportello_wire::http1::multipart::{Boundary, Multipart};
 use sportello_wire::http1::range::Selected;
 use sportello_wire::http1::{Head, Method};
 
@@ -20,25 +18,6 @@ use super::clock::Second;
 pub(super) struct Decided {
     pub(super) status: u16,
     pub(super) content: Content,
-}
-
-/// Which bytes of the file follow the head.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// These, perhaps none.
-    One(Range<u64>),
-    /// Several parts, and what separates them.
-    Parts(Box<Multipart>),
-}
-
-impl Content {
-    /// Bytes of the body.
-    pub(super) fn length(&self) -> u64 {
-        match self {
-            Self::One(range) => range.end.saturating_sub(range.start),
-            Self::Parts(parts) => parts.length(),
-        }
-    }
 }
 
 /// Writes a 200 with the whole of a file in memory: a small one in one piece. Returns which part of the body is left to be written
@@ -103,58 +82,19 @@ fn begin_as(
     said: Said,
     second: &Second,
 ) -> Decided {
-    let length = file.validators().length;
-    let status = match &outcome {
-        Outcome::Send(Selected::Whole) => 200,
-        Outcome::Send(Selected::Part(_) | Selected::Parts(_)) => 206,
-        Outcome::Send(Selected::Unsatisfiable) => 416,
-        Outcome::NotModified => 304,
-        Outcome::Failed => 412,
-    };
+    let Represented { status, fields, content } = represent(outcome, file);
     let mut answer = AnswerHead::begin(out, status, &second.date);
-    let content = match outcome {
-        Outcome::Send(Selected::Whole) => {
-            file.write_with_type(&mut answer);
-            answer.length(length);
-            Content::One(body(head, 0, length))
-        }
-        Outcome::Send(Selected::Part(part)) => {
-            file.write_with_type(&mut answer);
-            answer.length(part.length);
-            answer.content_range(part, length);
-            Content::One(body(head, part.start, part.length))
-        }
-        Outcome::Send(Selected::Parts(parts)) => {
-            let parts = Multipart::new(&parts, length, file.media_type(), Boundary::from_random(unforeseen()));
-            // Hexadecimal digits and a fixed text: always safe.
-            let _ = answer.field("content-type", parts.content_type().as_bytes());
-            file.write(&mut answer);
-            answer.length(parts.length());
-            // Range is defined for GET alone, so this is no answer to HEAD.
-            Content::Parts(parts.into())
-        }
-        Outcome::Send(Selected::Unsatisfiable) => {
-            answer.unsatisfied_range(length);
-            answer.length(0);
-            Content::One(0..0)
-        }
-        // RFC 9110 §15.4.5: no content, and the fields that a 200 would have had for caches.
-        Outcome::NotModified => {
-            file.write(&mut answer);
-            Content::One(0..0)
-        }
-        Outcome::Failed => {
-            answer.length(0);
-            Content::One(0..0)
-        }
-    };
+    for (name, value) in fields.iter() {
+        // Invariant: what stands in Fields may be sent.
+        let _ = answer.field(name, value);
+    }
+    // RFC 9110 §15.4.5: a 304 has no content; its length would be that of the 200.
+    if status != 304 {
+        answer.length(content.length());
+    }
     answer.end(said);
+    let content = if head.method == Method::Head { Content::One(0..0) } else { content };
     Decided { status, content }
-}
-
-/// A number that no one can guess: the standard library's keys against collisions come from the kernel.
-fn unforeseen() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 /// HEAD has the fields of GET and nothing after them (RFC 9110 §9.3.2).

@@ -143,6 +143,7 @@ fn get(target: &str) -> String {
 }
 
 mod hostile;
+mod routed;
 
 const LAST: &str = "GET /a HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 

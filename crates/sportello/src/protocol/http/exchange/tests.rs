@@ -8,10 +8,11 @@ use std::time::Duration;
 use sportello_net::deadline::TICK;
 use sportello_net::simulation::{self, Client};
 use sportello_net::{Buffer, Deadlines, Speaker};
-use sportello_service::web::{Body, Incoming, Live, Ready, Request};
+use sportello_service::web::{Incoming, Live, Ready, Request, Tunnel};
 use sportello_wire::http1::Limits;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::super::sites::Sites;
@@ -299,5 +300,64 @@ fn a_fault_without_words_gets_some() {
     check(service, async |client| {
         let heard = said(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert!(heard.contains("\nwww-authenticate: Basic realm=\"a\"\n") && heard.contains("<h1>Unauthorized</h1>"));
+    });
+}
+
+/// Speaks another protocol: says hello, then gives back what comes, until that is `end`.
+fn upgrade(request: Request) -> Answering {
+    Box::pin(async move {
+        assert_eq!(request.upgrade.unwrap().protocol, "echo");
+        let (ours, mut theirs) = tokio::io::duplex(100);
+        tokio::task::spawn_local(async move {
+            let mut bytes = [0; 100];
+            while let Ok(count @ 1..) = theirs.read(&mut bytes).await {
+                theirs.write_all(&bytes[..count]).await.unwrap();
+                if bytes[..count].ends_with(b"end") {
+                    return;
+                }
+            }
+        });
+        let tunnel = Tunnel { stream: Box::new(ours), first: "hello".into(), idle: WAIT * 10 };
+        Answer::empty(101).with("upgrade", "echo").over(Body::Tunnel(tunnel))
+    })
+}
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\nupgrade: echo\nconnection: upgrade\n\nhello";
+
+/// What the client heard since, for a session that waits for another side too.
+async fn heard(client: &mut Client) -> String {
+    drift(TICK).await;
+    client.listen(usize::MAX);
+    String::from_utf8(client.heard()).unwrap()
+}
+
+#[test]
+fn another_protocol_takes_the_connection_over() {
+    check(upgrade, async |client| {
+        client.send_some(format!("{UPGRADE}early").as_bytes());
+        let begun: Vec<String> =
+            heard(client).await.lines().filter(|line| !line.starts_with("date")).map(str::to_owned).collect();
+        assert_eq!(begun.join("\n"), format!("{UPGRADED}early"), "what came with the request was not lost");
+        client.send_some(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(heard(client).await, "GET / HTTP/1.1\r\n\r\n");
+        drift(WAIT * 9).await;
+        client.send_some(b"still here");
+        assert_eq!(heard(client).await, "still here");
+        client.send_some(b"the end");
+        assert_eq!(heard(client).await, "the end");
+        assert!(client.has_ended());
+    });
+    check(upgrade, async |client| {
+        client.send_some(UPGRADE.as_bytes());
+        heard(client).await;
+        client.shut_down().await;
+        assert!(client.has_ended(), "who leaves ends it");
+    });
+    check(upgrade, async |client| {
+        client.send_some(UPGRADE.as_bytes());
+        heard(client).await;
+        drift(WAIT * 10).await;
+        assert!(client.has_ended(), "neither side said anything");
     });
 }

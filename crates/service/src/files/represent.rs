@@ -1,0 +1,229 @@
+//! What of a file answers a request: 200, 206, 304, 412 or 416, as the request's conditions and range come out (RFC 9110 §13, §14).
+//!
+//! The same for a file in memory and one on the disk, and for every version of HTTP.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use sportello_wire::http1::condition::{Outcome, evaluate_lines};
+use sportello_wire::http1::multipart::{Boundary, Multipart};
+use sportello_wire::http1::range::{Part, Selected};
+use tokio::task::JoinHandle;
+
+use super::{Batch, Description, Files, Found, HotFile, LargeFile, preferred_form};
+use crate::failure::Failure;
+use crate::web::{Answer, Body, Broken, Fields, Pieces, Request};
+
+/// What was decided: the status, its fields, and what follows them.
+#[derive(Debug)]
+pub struct Represented {
+    /// 200, 206, 304, 412 or 416.
+    pub status: u16,
+    /// The fields of the answer but for its length.
+    pub fields: Fields,
+    /// The content.
+    pub content: Content,
+}
+
+/// Which bytes of a file are the content of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// These, perhaps none.
+    One(Range<u64>),
+    /// Several parts, and what separates them.
+    Parts(Box<Multipart>),
+}
+
+impl Content {
+    /// How many bytes that is.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::One(range) => range.end.saturating_sub(range.start),
+            Self::Parts(parts) => parts.length(),
+        }
+    }
+}
+
+/// A file of which some content is sent.
+#[derive(Clone)]
+pub enum Whole {
+    /// In memory.
+    Hot(Rc<HotFile>),
+    /// On the disk, open.
+    Large(Rc<LargeFile>),
+}
+
+/// The outcome of a request's conditions as an answer with this file's content.
+pub fn represent(outcome: Outcome, file: &Description) -> Represented {
+    let length = file.validators().length;
+    let mut fields = Fields::new();
+    let (status, content) = match outcome {
+        Outcome::Send(Selected::Whole) => {
+            file.describe_with_type(&mut fields);
+            (200, Content::One(0..length))
+        }
+        Outcome::Send(Selected::Part(part)) => {
+            file.describe_with_type(&mut fields);
+            set(&mut fields, "content-range", content_range(part, length));
+            (206, Content::One(part.start..part.end()))
+        }
+        Outcome::Send(Selected::Parts(parts)) => {
+            let parts = Multipart::new(&parts, length, file.media_type(), Boundary::from_random(unforeseen()));
+            set(&mut fields, "content-type", parts.content_type());
+            file.describe(&mut fields);
+            (206, Content::Parts(parts.into()))
+        }
+        // RFC 9110 §15.5.17
+        Outcome::Send(Selected::Unsatisfiable) => {
+            set(&mut fields, "content-range", format!("bytes */{length}"));
+            (416, Content::One(0..0))
+        }
+        // RFC 9110 §15.4.5: no content, and the fields that a 200 would have had for caches.
+        Outcome::NotModified => {
+            file.describe(&mut fields);
+            (304, Content::One(0..0))
+        }
+        Outcome::Failed => (412, Content::One(0..0)),
+    };
+    Represented { status, fields, content }
+}
+
+/// RFC 9110 §14.4.
+fn content_range(part: Part, whole: u64) -> String {
+    format!("bytes {}-{}/{whole}", part.start, part.end().saturating_sub(1))
+}
+
+fn set(fields: &mut Fields, name: &'static str, value: String) {
+    // Invariant: digits and fixed text may always be sent.
+    let _ = fields.add(name, value);
+}
+
+/// A number that no one can guess: the standard library's keys against collisions come from the kernel.
+fn unforeseen() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+impl Whole {
+    /// What is said of it.
+    pub fn description(&self) -> &Description {
+        match self {
+            Self::Hot(file) => file.description(),
+            Self::Large(file) => &file.description,
+        }
+    }
+}
+
+impl Files {
+    /// Answers GET and HEAD with what the path leads to.
+    ///
+    /// # Errors
+    /// When nothing may be found there.
+    pub async fn answer(&self, request: &Request, now: u64) -> Result<Answer, Failure> {
+        let form = preferred_form(request.fields.values("accept"));
+        let found = self.find(request.path.encoded(), request.query.as_deref(), form, Batch::begin()).await?;
+        let file = match found {
+            Found::Hot(file) => Whole::Hot(file),
+            Found::Large(file) => Whole::Large(Rc::new(file)),
+            Found::Answer(answer) => return Ok(answer),
+        };
+        let validators = file.description().validators();
+        let outcome = evaluate_lines(request.method, &request.fields, &validators, now);
+        let Represented { status, fields, content } = represent(outcome, file.description());
+        Ok(Answer { status, fields, body: Body::Stored(Stored { file, content }) })
+    }
+}
+
+/// Content that is kept somewhere and sent from there.
+pub struct Stored {
+    /// The file.
+    pub file: Whole,
+    /// What of it.
+    pub content: Content,
+}
+
+/// Bytes that are read from a file, or copied from memory, at once.
+const PIECE: u64 = 64 * 1024;
+
+impl Stored {
+    /// The content in pieces, for whoever cannot send it from where it is.
+    pub fn into_pieces(self) -> Box<dyn Pieces> {
+        let left = self.content.length();
+        let stretches = match self.content {
+            Content::One(range) => vec![Stretch::Stored(range)],
+            Content::Parts(parts) => {
+                let pieces = parts.pieces().iter().flat_map(|piece| {
+                    [
+                        Stretch::Text(Bytes::copy_from_slice(&piece.lines)),
+                        Stretch::Stored(piece.part.start..piece.part.end()),
+                    ]
+                });
+                pieces.chain([Stretch::Text(Bytes::copy_from_slice(parts.end()))]).collect()
+            }
+        };
+        Box::new(InPieces { file: self.file, stretches: stretches.into_iter(), now: 0..0, left, reading: None })
+    }
+}
+
+enum Stretch {
+    Text(Bytes),
+    Stored(Range<u64>),
+}
+
+struct InPieces {
+    file: Whole,
+    stretches: std::vec::IntoIter<Stretch>,
+    /// What of the stretch under way is still to come.
+    now: Range<u64>,
+    left: u64,
+    reading: Option<JoinHandle<std::io::Result<Bytes>>>,
+}
+
+impl InPieces {
+    fn given(&mut self, piece: Bytes) -> Poll<Option<Result<Bytes, Broken>>> {
+        self.left = self.left.saturating_sub(piece.len() as u64);
+        Poll::Ready(Some(Ok(piece)))
+    }
+}
+
+impl Pieces for InPieces {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                let read = ready!(std::pin::Pin::new(reading).poll(context));
+                self.reading = None;
+                // A file that was cut short or written anew meanwhile breaks off: two versions are never passed off as one.
+                return match (read, &self.file) {
+                    (Ok(Ok(piece)), Whole::Large(file)) if !piece.is_empty() && !file.was_rewritten() => {
+                        self.given(piece)
+                    }
+                    _ => Poll::Ready(Some(Err(Broken::Left))),
+                };
+            }
+            if self.now.is_empty() {
+                match self.stretches.next() {
+                    None => return Poll::Ready(None),
+                    Some(Stretch::Text(text)) => return self.given(text),
+                    Some(Stretch::Stored(range)) => self.now = range,
+                }
+                continue;
+            }
+            let (start, end) = (self.now.start, self.now.end.min(self.now.start.saturating_add(PIECE)));
+            self.now.start = end;
+            match &self.file {
+                Whole::Hot(file) => {
+                    // A body in memory is addressable.
+                    let piece = Bytes::copy_from_slice(file.part(start as usize..end as usize));
+                    return self.given(piece);
+                }
+                Whole::Large(file) => self.reading = Some(file.read_aside(start..end)),
+            }
+        }
+    }
+
+    fn left(&self) -> Option<u64> {
+        Some(self.left)
+    }
+}
