@@ -28,6 +28,9 @@ pub struct Picture {
     pub uptime_ms: u64,
     /// Resident memory in bytes.
     pub resident_bytes: u64,
+    /// Which file says what the server does; `None` where flags do.
+    #[serde(default)]
+    pub configuration: Option<ConfigurationView>,
     /// One entry per channel, in the order they were configured.
     pub channels: Vec<ChannelView>,
     /// One entry per thread of the process.
@@ -47,6 +50,17 @@ pub struct Picture {
 impl Picture {
     /// The most connections a picture lists.
     pub const MOST_CONNECTIONS: usize = 1000;
+}
+
+/// The configuration in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationView {
+    /// The file.
+    pub file: String,
+    /// The beginning of the SHA-256 of its text, in hexadecimal digits.
+    pub hash: String,
+    /// Milliseconds since 1970-01-01T00:00:00Z at which it was loaded.
+    pub loaded_ms: u64,
 }
 
 /// One channel. Counts are totals since the start; a rate is the difference of two pictures.

@@ -12,8 +12,9 @@ use sportello::announce::{self, Ready};
 use sportello::cli::{self, Command, Serve};
 use sportello::config::{Checked, Settings};
 use sportello::observe::log::Log;
+use sportello::reload::{self, InForce, Reloads, Requests};
 use sportello::server::{self, Server};
-use sportello::stop;
+use sportello::stop::{self, Asked, Hangup, Signals};
 use sportello_service::run::spawner;
 
 fn main() -> ExitCode {
@@ -34,15 +35,16 @@ fn main() -> ExitCode {
 }
 
 fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
-    let settings = match &flags.config {
+    let (settings, configuration) = match &flags.config {
         Some(file) => {
             let checked = Checked::read(file)?;
             cli::told(&checked);
-            checked.settings.ok_or("the server is not started with this configuration")?
+            let configuration = reload::configuration(file, checked.source.text());
+            (checked.settings.ok_or("the server is not started with this configuration")?, Some(configuration))
         }
         None => {
             cli::hint_at_file();
-            Settings::from_flags(flags)?
+            (Settings::from_flags(flags)?, None)
         }
     };
     // The spawner comes before every thread and before every descriptor that a program must not see.
@@ -50,18 +52,43 @@ fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
     let log = Log::start(settings.log.level, settings.log.form)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let signals = stop::Signals::listen()?;
-        let server = server::start(&settings, spawner, &log)?;
+        let hangup = if flags.config.is_some() { Hangup::Reloads } else { Hangup::Ends };
+        let mut signals = Signals::listen(hangup)?;
+        let (reloads, requests) = Reloads::channel();
+        let mut server = server::start(&settings, configuration, spawner, &log, reloads)?;
         server.accepts().await;
         let ready = Ready::new(&settings, &server.doors);
         ready.leave()?;
         // Nobody may be there to read it; the server serves all the same.
         let _ = say_ready(flags, &settings, &ready, &server);
-        stop::when_asked(signals, server, settings.grace).await;
+        let mut in_force = InForce { file: flags.config.clone(), settings };
+        until_asked_to_stop(&mut signals, requests, &mut in_force, &mut server).await;
+        stop::stop(signals, server, in_force.settings.grace).await;
         ready.take_away();
         log.flush();
         Ok(())
     })
+}
+
+/// Serves, and puts other configurations in force when asked, one at a time.
+async fn until_asked_to_stop(
+    signals: &mut Signals,
+    mut requests: Requests,
+    in_force: &mut InForce,
+    server: &mut Server,
+) {
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop => return,
+                Asked::Reload => drop(in_force.reload(server).await),
+            },
+            Some(answer) = requests.recv() => {
+                // Whoever asked may have left.
+                let _ = answer.send(in_force.reload(server).await);
+            }
+        }
+    }
 }
 
 fn say_ready(flags: &Serve, settings: &Settings, ready: &Ready, server: &Server) -> io::Result<()> {

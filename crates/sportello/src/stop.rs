@@ -12,37 +12,71 @@ use tokio::sync::oneshot;
 
 use crate::server::Server;
 
-/// The signals that ask the server to stop.
+/// The signals that ask something of the server.
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop.
+    Stop,
+    /// To read the configuration again.
+    Reload,
+}
+
+/// What SIGHUP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The end, as for every program whose terminal goes away.
+    Ends,
+    /// The question to read the configuration again.
+    Reloads,
 }
 
 impl Signals {
-    /// Listens for SIGINT and SIGTERM from now on.
+    /// Listens for SIGINT and SIGTERM from now on, and for SIGHUP where that asks for something.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    pub fn listen(hangup: Hangup) -> io::Result<Self> {
+        let hangup = match hangup {
+            Hangup::Ends => None,
+            Hangup::Reloads => Some(signal(SignalKind::hangup())?),
+        };
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())?, hangup })
     }
 
     /// Waits for one of them. Dropping the future loses none.
-    async fn next(&mut self) {
+    pub async fn next(&mut self) -> Asked {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            biased;
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            () = hangup => Asked::Reload,
         }
+    }
+
+    /// Waits for one that asks to stop.
+    async fn stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }
 
 /// How long those whose grace is over may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// Waits for a signal, then stops the server: at once when nothing is in flight, at the latest after `grace`, and sooner when
-/// a second signal comes.
-pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
-    signals.next().await;
+/// Stops the server: at once when nothing is in flight, at the latest after `grace`, and sooner when another signal comes.
+pub async fn stop(mut signals: Signals, server: Server, grace: Duration) {
     let workers = server.workers.clone();
     workers.drain().await;
     let mut all_ended = pin!(joined(server.threads));
@@ -58,7 +92,7 @@ pub async fn when_asked(mut signals: Signals, server: Server, grace: Duration) {
     let finished = tokio::select! {
         () = &mut all_ended => true,
         () = tokio::time::sleep(grace) => false,
-        () = signals.next() => false,
+        () = signals.stop() => false,
     };
     if finished {
         if !waited_for.is_empty() {

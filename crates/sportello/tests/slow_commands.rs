@@ -86,7 +86,9 @@ impl Ground {
                 workers: self.workers.clone(),
                 limits: Limits::default(),
                 channels: Rc::new([0]),
-                records: Records::new(Default::default()),
+                records: Records::default(),
+                slow_log: Default::default(),
+                reloads: None,
             });
             case(House { simulation, service: Rc::new(service) }).await;
         });

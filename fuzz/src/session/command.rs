@@ -45,7 +45,9 @@ impl House {
             workers,
             limits: Limits { request: 4096, argument: 1024, ..Limits::default() },
             channels: Rc::new([0]),
-            records: Records::new(Default::default()),
+            records: Records::default(),
+            slow_log: Default::default(),
+            reloads: None,
         };
         let service = events.block_on(async { Rc::new(Service::new(parts)) });
         Self { events, service }

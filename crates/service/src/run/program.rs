@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::parameter::Template;
 
 /// An executable that clients may run by its name. Made only by [`Program::new`], which checks that it can be run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     name: String,
     path: PathBuf,
@@ -22,7 +22,7 @@ pub struct Program {
 }
 
 /// Bounds on the runs of one program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Wall-clock time of one run.
     pub timeout: Duration,

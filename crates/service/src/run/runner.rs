@@ -19,29 +19,64 @@ use super::spawner::SpawnerHandle;
 use crate::failure::{Class, Failure};
 use crate::picture::ProgramsView;
 
-/// Runs the configured programs. A handle: clones share one spawner.
+/// Runs the configured programs. A handle: clones share one spawner, and those of [`Runner::with`] too.
 #[derive(Clone, Debug)]
-pub struct Runner(Arc<Shared>);
+pub struct Runner {
+    engine: Arc<Engine>,
+    programs: Arc<Programs>,
+}
 
+/// What runs them.
 #[derive(Debug)]
-struct Shared {
-    /// By name in lower case.
-    places: HashMap<String, Place>,
-    names: Vec<String>,
+struct Engine {
     link: Link,
     thread: Mutex<Option<JoinHandle<()>>>,
     running: AtomicU64,
     finished: AtomicU64,
 }
 
+/// Which there are.
+#[derive(Debug, Default)]
+struct Programs {
+    /// By name in lower case.
+    places: HashMap<String, Place>,
+    names: Vec<String>,
+}
+
 /// One program and who waits for it.
 #[derive(Debug)]
 struct Place {
     program: Program,
+    gate: Arc<Gate>,
+}
+
+/// Who runs it and who waits for it, also by another configuration.
+#[derive(Debug)]
+struct Gate {
     permits: Semaphore,
     queued: AtomicUsize,
     /// Whether its latest run wrote more than a pipe holds, or near it.
     writes_much: AtomicBool,
+}
+
+impl Programs {
+    fn new(programs: Vec<Program>, before: &Self) -> Self {
+        let names = programs.iter().map(|program| program.name().to_owned()).collect();
+        let place = |program: Program| {
+            let name = program.name().to_ascii_lowercase();
+            let parallel = program.limits.parallel;
+            let same = before.places.get(&name).filter(|place| place.program.limits.parallel == parallel);
+            let gate = same.map(|place| Arc::clone(&place.gate)).unwrap_or_else(|| Arc::new(Gate::new(parallel)));
+            (name, Place { program, gate })
+        };
+        Self { places: programs.into_iter().map(place).collect(), names }
+    }
+}
+
+impl Gate {
+    fn new(parallel: usize) -> Self {
+        Self { permits: Semaphore::new(parallel), queued: AtomicUsize::new(0), writes_much: AtomicBool::new(false) }
+    }
 }
 
 impl Runner {
@@ -49,22 +84,16 @@ impl Runner {
     /// that dies, its programs come here to be killed with all other children. No two programs may have names that differ by the case of letters only; of such, the last counts.
     pub fn start(spawner: SpawnerHandle, programs: Vec<Program>) -> io::Result<Self> {
         let (link, thread) = Link::start(spawner)?;
-        let names = programs.iter().map(|program| program.name().to_owned()).collect();
-        let place = |program: Program| {
-            let permits = Semaphore::new(program.limits.parallel);
-            (
-                program.name().to_ascii_lowercase(),
-                Place { program, permits, queued: AtomicUsize::new(0), writes_much: AtomicBool::new(false) },
-            )
-        };
-        Ok(Self(Arc::new(Shared {
-            places: programs.into_iter().map(place).collect(),
-            names,
-            link,
-            thread: Mutex::new(Some(thread)),
-            running: AtomicU64::new(0),
-            finished: AtomicU64::new(0),
-        })))
+        let thread = Mutex::new(Some(thread));
+        let engine = Engine { link, thread, running: AtomicU64::new(0), finished: AtomicU64::new(0) };
+        let programs = Arc::new(Programs::new(programs, &Programs::default()));
+        Ok(Self { engine: Arc::new(engine), programs })
+    }
+
+    /// Another set of programs by the same spawner. A program that had as many places before has the same ones: the bound holds for
+    /// those of both sets together.
+    pub fn with(&self, programs: Vec<Program>) -> Self {
+        Self { engine: Arc::clone(&self.engine), programs: Arc::new(Programs::new(programs, &self.programs)) }
     }
 
     /// Runs a program to its end. Dropping the future kills its process group.
@@ -82,55 +111,56 @@ impl Runner {
 
     /// Whether there is a program of this name.
     pub fn has(&self, name: &str) -> bool {
-        self.0.places.contains_key(&name.to_ascii_lowercase())
+        self.programs.places.contains_key(&name.to_ascii_lowercase())
     }
 
     /// The program of a name, written in letters of either case.
     pub fn program(&self, name: &str) -> Option<&Program> {
-        self.0.places.get(&name.to_ascii_lowercase()).map(|place| &place.program)
+        self.programs.places.get(&name.to_ascii_lowercase()).map(|place| &place.program)
     }
 
     /// The configured names, in the order they were given.
     pub fn names(&self) -> &[String] {
-        &self.0.names
+        &self.programs.names
     }
 
     /// The figures of this moment.
     pub fn view(&self) -> ProgramsView {
-        let queued: usize = self.0.places.values().map(|place| place.queued.load(Ordering::Relaxed)).sum();
+        let queued: usize = self.programs.places.values().map(|place| place.gate.queued.load(Ordering::Relaxed)).sum();
         ProgramsView {
-            names: self.0.names.clone(),
-            running: self.0.running.load(Ordering::Relaxed),
+            names: self.programs.names.clone(),
+            running: self.engine.running.load(Ordering::Relaxed),
             queued: u64::try_from(queued).unwrap_or(u64::MAX),
-            finished: self.0.finished.load(Ordering::Relaxed),
-            spawner_pid: self.0.link.spawner(),
+            finished: self.engine.finished.load(Ordering::Relaxed),
+            spawner_pid: self.engine.link.spawner(),
         }
     }
 
     /// Ends the spawner, which kills all that still runs, and waits for it. Blocks: not for a worker. Later runs fail.
     pub fn close(&self) {
-        self.0.link.close();
-        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.engine.link.close();
+        let thread = self.engine.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread of the spawner panicked");
         }
     }
 
     async fn admit_and_run(&self, invocation: Invocation, audit: &mut Audit) -> Result<Outcome, Failure> {
-        let place = self.0.places.get(&invocation.program.to_ascii_lowercase());
+        let place = self.programs.places.get(&invocation.program.to_ascii_lowercase());
         let place = place.ok_or_else(|| Failure::new(Class::NotFound, "no program has this name"))?;
         let limits = &place.program.limits;
         invocation.check(limits)?;
         let words = place.program.template.fill(&invocation.arguments)?;
         let _permit = place.admit().await?;
         let queued = audit.admitted();
-        let _counted = Counted::new(&self.0.running, &self.0.finished);
+        let _counted = Counted::new(&self.engine.running, &self.engine.finished);
         let began = Instant::now();
         let vectors = vectors(&place.program, words, &invocation);
-        let attention = if place.writes_much.load(Ordering::Relaxed) { Attention::AtOnce } else { Attention::Later };
+        let attention =
+            if place.gate.writes_much.load(Ordering::Relaxed) { Attention::AtOnce } else { Attention::Later };
         // Rare and large: kept off the future of each connection.
-        let ended = Box::pin(running::run(&self.0.link, limits, attention, vectors, invocation.stdin)).await?;
-        place.writes_much.store(ended.stdout.len() > MUCH, Ordering::Relaxed);
+        let ended = Box::pin(running::run(&self.engine.link, limits, attention, vectors, invocation.stdin)).await?;
+        place.gate.writes_much.store(ended.stdout.len() > MUCH, Ordering::Relaxed);
         Ok(Outcome { exit: ended.exit, stdout: ended.stdout, stderr: ended.stderr, queued, took: began.elapsed() })
     }
 }
@@ -138,15 +168,15 @@ impl Runner {
 impl Place {
     /// Waits for a permit, among a bounded number of others and for a bounded time.
     async fn admit(&self) -> Result<SemaphorePermit<'_>, Failure> {
-        if let Ok(permit) = self.permits.try_acquire() {
+        if let Ok(permit) = self.gate.permits.try_acquire() {
             return Ok(permit);
         }
         let busy = |text: &'static str| Failure::new(Class::Busy, text);
-        let waiting = Waiting::new(&self.queued);
+        let waiting = Waiting::new(&self.gate.queued);
         if waiting.before >= self.program.limits.queue {
             return Err(busy("too many wait for this program, try later"));
         }
-        match tokio::time::timeout(self.program.limits.queue_wait, self.permits.acquire()).await {
+        match tokio::time::timeout(self.program.limits.queue_wait, self.gate.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(busy("no place became free in time, try later")),
         }

@@ -14,6 +14,7 @@ mod get;
 mod mail;
 pub mod paper;
 mod place;
+mod reload;
 mod send;
 mod serve;
 mod status;
@@ -58,6 +59,8 @@ pub enum Command {
     Explain(explain::Explain),
     /// Show what the running server does
     Status(status::Status),
+    /// Let the running server read its configuration again, and go on as it was if anything is wrong with it
+    Reload(reload::Reload),
     /// Watch the running server: channels, threads, connections, slow requests
     Top(top::Top),
     /// Show the open connections and how their TCP fares
@@ -99,6 +102,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Fmt(fmt) => fmt::run(fmt),
         Command::Explain(explain) => explain::run(explain),
+        Command::Reload(reload) => reload::run(reload),
         Command::Top(top) => top::run(top),
         Command::Connections(connections) => connections::run(connections),
         Command::Mail(mail) => mail::run(mail),

@@ -55,6 +55,12 @@ fn table(picture: &Picture, ink: Ink) -> String {
         picture.pid,
         visible(&picture.state),
     );
+    if let Some(configuration) = &picture.configuration {
+        let ago = duration(picture.now_ms.saturating_sub(configuration.loaded_ms));
+        text.truncate(text.trim_end().len());
+        let (file, hash) = (visible(&configuration.file), visible(&configuration.hash));
+        text += &format!("\n  configuration {file} ({hash}), loaded {ago} ago\n\n");
+    }
     text += &heading(ink, "channel         port   open  accepted  refused   requests   failed       in      out");
     picture.channels.iter().for_each(|channel| text += &channel_row(channel, ink));
     text += "\n";

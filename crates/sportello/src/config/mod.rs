@@ -5,6 +5,7 @@
 pub mod as_written;
 mod checked;
 pub mod fault;
+pub mod fixed;
 mod flags;
 pub mod format;
 mod lexical;

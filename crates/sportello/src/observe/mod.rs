@@ -11,5 +11,5 @@ mod request;
 mod request_line;
 mod threads;
 
-pub use picture::{About, Observatory};
+pub use picture::{About, Observatory, View};
 pub use request::{Done, Recorder, Samples, answered};

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sportello_net::{ChannelReport, ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::picture::{
-    ChannelView, ConnectionView, Observer, Picture, RefusalView, RequestView, StoreView, TcpView, ThreadView,
+    ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView, RequestView, StoreView, TcpView,
+    ThreadView,
 };
 use sportello_service::run::Runner;
 use sportello_store::Store;
@@ -18,20 +19,28 @@ use super::threads;
 
 /// What a picture is made from. Shared by all who look.
 pub struct Observatory {
-    /// The one address, as given.
-    pub address: IpAddr,
     /// The state folder.
     pub state: PathBuf,
-    /// What is said of each channel, by its number.
-    pub channels: HashMap<usize, About>,
     /// The latest requests of each worker.
     pub samples: Vec<Samples>,
     /// The store.
     pub store: Store,
-    /// The programs.
-    pub runner: Runner,
     /// When the server began to accept.
     pub began: Instant,
+    /// What the configuration in force says.
+    pub view: Mutex<Arc<View>>,
+}
+
+/// What is said of the server by the configuration in force.
+pub struct View {
+    /// The one address, as given.
+    pub address: IpAddr,
+    /// Which configuration that is, where it is a file.
+    pub configuration: Option<ConfigurationView>,
+    /// What is said of each channel, by its number.
+    pub channels: HashMap<usize, About>,
+    /// The programs.
+    pub runner: Runner,
 }
 
 /// What is said of a channel beside its counters.
@@ -54,19 +63,26 @@ impl Observatory {
         })
     }
 
+    /// Another configuration is in force.
+    pub fn replace(&self, view: View) {
+        *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+    }
+
     async fn look(&self, workers: &Workers) -> Picture {
+        let view = Arc::clone(&self.view.lock().unwrap_or_else(PoisonError::into_inner));
         let reports = workers.report(Picture::MOST_CONNECTIONS).await;
         let connections: Vec<_> = reports.into_iter().take(Picture::MOST_CONNECTIONS).map(connection).collect();
         let figures = self.store.figures();
         Picture {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            address: Some(self.address),
+            address: Some(view.address),
             state: self.state.display().to_string(),
             now_ms: milliseconds(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
             uptime_ms: milliseconds(self.began.elapsed()),
             resident_bytes: threads::resident_bytes(),
-            channels: self.channels(workers),
+            configuration: view.configuration.clone(),
+            channels: view.channels(workers),
             threads: worker_threads(workers),
             connections_open: workers.counters().iter().map(|counters| counters.open()).sum(),
             connections,
@@ -80,10 +96,12 @@ impl Observatory {
                 spooled: figures.spooled,
                 failed: figures.failed,
             },
-            programs: self.runner.view(),
+            programs: view.runner.view(),
         }
     }
+}
 
+impl View {
     fn channels(&self, workers: &Workers) -> Vec<ChannelView> {
         let view = |report: &ChannelReport| {
             let about = self.channels.get(&report.channel.index)?;

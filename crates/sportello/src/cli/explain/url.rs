@@ -12,8 +12,8 @@ use crate::cli::get::url::Url;
 use crate::cli::paper::{Failed, visible};
 use crate::config::as_written::Directive;
 use crate::config::{Door, Role, Settings};
+use crate::opened;
 use crate::protocol::http::{Foreign, Reach, site_of};
-use crate::server;
 
 /// Which channel takes it, which site answers, and from which file; 1 when it is answered with an error, or not at all.
 pub(super) fn explain<'a>(basis: &'a Basis, written: &str, asked: &Asked) -> Result<(Told<'a>, u8), Failed> {
@@ -73,12 +73,8 @@ fn answered<'a>(
     told: &mut Told<'a>,
 ) -> Result<u8, Failed> {
     let settings = &basis.settings;
-    let opened =
-        settings.sites.iter().map(|site| Ok((server::open_roots(site, &settings.store.folder)?, site.clone())));
-    let opened: Vec<_> = opened
-        .collect::<Result<_, sportello_service::files::OpenError>>()
-        .map_err(|error| Failed::new(super::super::chain(&error)))?;
-    let (sites, all) = server::sites(&opened);
+    let opened = opened::open(settings).map_err(|error| Failed::new(super::super::chain(&error)))?;
+    let (sites, all) = opened::sites(&opened);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = visible(&String::from_utf8_lossy(head.host));
     let chosen = match site_of(head, reach, &sites) {

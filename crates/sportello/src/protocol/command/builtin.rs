@@ -60,6 +60,7 @@ pub(super) enum Kind {
     Pipe,
     SlowLog,
     Monitor,
+    Reload,
 }
 
 impl Builtin {

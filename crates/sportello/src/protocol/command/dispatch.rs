@@ -82,6 +82,7 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
             return task(arguments, began, Action::Info { sections: arguments.from(1).map(lower).collect() });
         }
         Kind::Status | Kind::Connections | Kind::Threads => return show(builtin, arguments, began, context.reply),
+        Kind::Reload => return reload(builtin, arguments, began, context),
     }
     Step::Answered
 }
@@ -192,18 +193,32 @@ fn hello(arguments: &Arguments<'_>, context: &mut Context<'_>) {
 
 const NO_ACCOUNTS: &str = "no accounts are configured on this server: it takes commands from this machine without AUTH";
 
-fn show(builtin: &Builtin, arguments: &Arguments<'_>, began: Instant, reply: &mut Reply) -> Step {
-    let form = match arguments.at(1) {
-        None => Form::Text,
-        word if is(word, "JSON") => Form::Json,
+fn reload(builtin: &Builtin, arguments: &Arguments<'_>, began: Instant, context: &mut Context<'_>) -> Step {
+    if context.service.reloads.is_none() {
+        context.reply.error("NOPERM", "RELOAD is for whoever may use the command line's socket: sportello reload");
+        return Step::Answered;
+    }
+    match form(builtin, arguments, context.reply) {
+        Some(form) => task(arguments, began, Action::Reload { form }),
+        None => Step::Answered,
+    }
+}
+
+/// For whom the answer is to be. `None`: it was answered what is wrong.
+fn form(builtin: &Builtin, arguments: &Arguments<'_>, reply: &mut Reply) -> Option<Form> {
+    match arguments.at(1) {
+        None => Some(Form::Text),
+        word if is(word, "JSON") => Some(Form::Json),
         Some(other) => {
-            reply.error(
-                "ERR",
-                format!("syntax error: {} takes JSON or nothing, not '{}'", builtin.name, visible(other)),
-            );
-            return Step::Answered;
+            let (name, other) = (builtin.name, visible(other));
+            reply.error("ERR", format!("syntax error: {name} takes JSON or nothing, not '{other}'"));
+            None
         }
-    };
+    }
+}
+
+fn show(builtin: &Builtin, arguments: &Arguments<'_>, began: Instant, reply: &mut Reply) -> Step {
+    let Some(form) = form(builtin, arguments, reply) else { return Step::Answered };
     let subject = match builtin.kind {
         Kind::Connections => Subject::Connections,
         Kind::Threads => Subject::Threads,

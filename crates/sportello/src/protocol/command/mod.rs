@@ -43,19 +43,13 @@ use self::session::{Parting, Session};
 pub use self::slow::Settings as SlowLogSettings;
 use self::slow::SlowLog;
 use crate::current::Current;
+use crate::reload::Reloads;
 
 /// What is kept of requests for the whole process: the slow ones, and who watches. A handle: clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Records {
     slow: Arc<SlowLog>,
     monitors: Arc<Monitors>,
-}
-
-impl Records {
-    /// Nothing yet.
-    pub fn new(slow: SlowLogSettings) -> Self {
-        Self { slow: Arc::new(SlowLog::new(slow)), monitors: Arc::default() }
-    }
 }
 
 /// What every session of a channel has in common, on one worker.
@@ -67,6 +61,8 @@ pub struct Service {
     limits: Limits,
     channels: Rc<[usize]>,
     records: Records,
+    slow_log: SlowLogSettings,
+    reloads: Option<Reloads>,
     audience: Audience,
 }
 
@@ -86,14 +82,18 @@ pub struct Parts {
     pub channels: Rc<[usize]>,
     /// What is kept for the whole process.
     pub records: Records,
+    /// Which requests are slow.
+    pub slow_log: SlowLogSettings,
+    /// Whom to ask for a reload, on the channel of this machine's administrator.
+    pub reloads: Option<Reloads>,
 }
 
 impl Service {
     /// To be called on the worker's thread.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runner, observer, workers, limits, channels, records } = parts;
+        let Parts { store, runner, observer, workers, limits, channels, records, slow_log, reloads } = parts;
         let audience = Audience::new(Arc::clone(&records.monitors));
-        Self { store, runner, observer, workers, limits, channels, records, audience }
+        Self { store, runner, observer, workers, limits, channels, records, slow_log, reloads, audience }
     }
 }
 

@@ -201,8 +201,8 @@ impl Session {
                 Step::Answered => {
                     let ended = record(connection, reply, before, &Label::of(&arguments, began));
                     let took = ended.saturating_duration_since(latest.unwrap_or(began));
-                    if service.records.slow.wants(took) {
-                        service.records.slow.keep(connection, took, kept::kept(&arguments));
+                    if service.slow_log.want(took) {
+                        service.records.slow.keep(service.slow_log.length, connection, took, kept::kept(&arguments));
                     }
                     latest = Some(ended);
                     None

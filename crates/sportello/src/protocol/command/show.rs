@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sportello_service::picture::{ChannelView, ConnectionView, Picture, ThreadView};
+use sportello_service::picture::{ChannelView, ConfigurationView, ConnectionView, Picture, ThreadView};
 use sportello_wire::resp::Reply;
 
 use super::task::Form;
+use crate::reload::Reloaded;
 
 /// Which part of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,22 @@ pub(super) fn show(picture: &Picture, subject: Subject, form: Form, reply: &mut 
     }
 }
 
+/// Answers with what came of a reload.
+pub(super) fn reloaded(reloaded: &Reloaded, form: Form, reply: &mut Reply) {
+    match (form, reloaded.errors.split_first()) {
+        (Form::Json, _) => json(reloaded, reply),
+        (Form::Text, None) => {
+            let mut lines = vec![format!("{} is in force ({})", reloaded.file, reloaded.hash)];
+            lines.extend(reloaded.changes.iter().chain(&reloaded.warnings).cloned());
+            reply.lines(&lines);
+        }
+        (Form::Text, Some((first, rest))) => {
+            let more = if rest.is_empty() { String::new() } else { format!(" | {}", rest.join(" | ")) };
+            reply.error("ERR", format!("not reloaded, the configuration of before runs on: {first}{more}"));
+        }
+    }
+}
+
 /// One line of JSON as a bulk string.
 pub(super) fn json(value: &impl Serialize, reply: &mut Reply) {
     match serde_json::to_vec(value) {
@@ -55,6 +72,9 @@ fn status(picture: &Picture) -> Vec<String> {
         picture.resident_bytes / 1024,
         picture.pid
     )];
+    if let Some(ConfigurationView { file, hash, .. }) = &picture.configuration {
+        lines.push(format!("configuration {file} ({hash})"));
+    }
     lines.extend(picture.channels.iter().map(channel));
     let store = &picture.store;
     lines.push(format!(

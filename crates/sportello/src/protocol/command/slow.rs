@@ -31,10 +31,16 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Whether a request that took so long is to be kept.
+    pub(super) fn want(&self, took: Duration) -> bool {
+        took >= self.slower_than && self.length > 0
+    }
+}
+
 /// The slow requests of all workers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SlowLog {
-    settings: Settings,
     kept: Mutex<Kept>,
 }
 
@@ -57,26 +63,17 @@ struct Entry {
 }
 
 impl SlowLog {
-    pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, kept: Mutex::default() }
+    /// Keeps one that [`Settings::want`] says is slow, as one of at most `length`.
+    pub(super) fn keep(&self, length: usize, connection: &Connection, took: Duration, words: Vec<Box<[u8]>>) {
+        self.keep_of(length, (address(connection.peer()), connection.name()), took, words);
     }
 
-    /// Whether a request that took so long is to be kept.
-    pub(super) fn wants(&self, took: Duration) -> bool {
-        took >= self.settings.slower_than && self.settings.length > 0
-    }
-
-    /// Keeps one that [`SlowLog::wants`] says is slow.
-    pub(super) fn keep(&self, connection: &Connection, took: Duration, words: Vec<Box<[u8]>>) {
-        self.keep_of(address(connection.peer()), connection.name(), took, words);
-    }
-
-    fn keep_of(&self, peer: String, name: String, took: Duration, words: Vec<Box<[u8]>>) {
+    fn keep_of(&self, length: usize, (peer, name): (String, String), took: Duration, words: Vec<Box<[u8]>>) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut kept = self.kept();
         let id = kept.next;
         kept.next = id.wrapping_add(1);
-        kept.entries.truncate(self.settings.length.saturating_sub(1));
+        kept.entries.truncate(length.saturating_sub(1));
         kept.entries.push_front(Entry { id, at, took, words, peer, name });
     }
 
@@ -132,10 +129,10 @@ mod tests {
     use super::*;
 
     fn log(length: usize, slow: usize) -> SlowLog {
-        let log = SlowLog::new(Settings { slower_than: Duration::from_micros(5), length });
+        let log = SlowLog::default();
         for number in 0..slow {
             let words = vec![b"nap".as_slice().into(), number.to_string().into_bytes().into()];
-            log.keep_of("127.0.0.1:1".into(), "me".into(), Duration::from_micros(7), words);
+            log.keep_of(length, ("127.0.0.1:1".into(), "me".into()), Duration::from_micros(7), words);
         }
         log
     }
@@ -151,10 +148,10 @@ mod tests {
 
     #[test]
     fn slow_is_what_took_as_long_as_is_said() {
-        let log = log(1, 0);
-        assert!(log.wants(Duration::from_micros(5)));
-        assert!(!log.wants(Duration::from_nanos(4_999)));
-        assert!(!SlowLog::new(Settings { length: 0, ..Settings::default() }).wants(Duration::MAX));
+        let settings = Settings { slower_than: Duration::from_micros(5), length: 1 };
+        assert!(settings.want(Duration::from_micros(5)));
+        assert!(!settings.want(Duration::from_nanos(4_999)));
+        assert!(!Settings { length: 0, ..settings }.want(Duration::MAX));
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub(super) enum Action {
     Run { invocation: Invocation },
     Show { subject: Subject, form: Form },
     Info { sections: Vec<String> },
+    Reload { form: Form },
     Mail { order: Order },
     ListClients { wanted: client::Wanted },
     KillClients { victims: Victims },
@@ -79,8 +80,8 @@ impl Session {
         let result = self.carry_out(&label, action).await;
         self.connection.set_doing("idle");
         let took = label.began.elapsed();
-        if self.service.records.slow.wants(took) {
-            self.service.records.slow.keep(&self.connection, took, words);
+        if self.service.slow_log.want(took) {
+            self.service.records.slow.keep(self.service.slow_log.length, &self.connection, took, words);
         }
         match result {
             Err(Ended::Stopping) => {
@@ -114,6 +115,14 @@ impl Session {
             Action::Info { sections } => {
                 let picture = unless_left(&mut self.connection, (service.observer)()).await?;
                 show::info(&picture, &sections, &mut self.reply);
+            }
+            Action::Reload { form } => {
+                // A reload goes on though whoever asked for it has left.
+                let asked = async { service.reloads.as_ref()?.ask().await };
+                match unless_left(&mut self.connection, asked).await? {
+                    Some(reloaded) => show::reloaded(&reloaded, form, &mut self.reply),
+                    None => self.reply.error("BUSY", "too many ask for a reload, or the server stops"),
+                }
             }
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::ListClients { wanted } => {

@@ -146,6 +146,11 @@ impl Policy {
         }
     }
 
+    /// One by other settings for the same channel: nobody has used anything yet, and what was refused goes on to be counted.
+    pub fn renewed(&self, settings: &Settings) -> Self {
+        Self { refusals: Arc::clone(&self.refusals), ..Self::new(settings) }
+    }
+
     /// What was refused so far.
     pub fn refusals(&self) -> &Arc<Refusals> {
         &self.refusals

@@ -1,0 +1,366 @@
+//! What all workers make their services from, as of one configuration; and the services themselves.
+//!
+//! A reload makes a [`Generation`] whole, from settings that were checked, before anything of the running server changes. It is
+//! then put in place of the one before, and each worker makes its services from it on its own thread. Sessions ask for their
+//! service at each request ([`Current`]), so a request ends with the generation it began with.
+//!
+//! Bounded by: one generation for as long as its last request.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use sportello_net::tls::Terms;
+use sportello_net::{Connection, Serve, Workers};
+use sportello_service::desk::Desk;
+use sportello_service::picture::{Observer, RefusalView};
+use sportello_service::run::Runner;
+
+use crate::config::{Door, Role, Settings};
+use crate::current::Current;
+use crate::encryption::{self, Encryption, EncryptionError, Handshake};
+use crate::observe::log::Log;
+use crate::observe::{Observatory, Recorder};
+use crate::opened::{self, Opened};
+use crate::protocol::{command, http, smtp};
+use crate::reload::Reloads;
+use crate::server::{Shared, StartError};
+
+/// What lives as long as the process, and the generation of now.
+pub(crate) struct House {
+    pub(crate) shared: Shared,
+    pub(crate) observatory: Arc<Observatory>,
+    pub(crate) log: Log,
+    pub(crate) desk: OnceLock<Desk>,
+    /// By which the command line asks for a reload.
+    pub(crate) reloads: Reloads,
+    pub(crate) now: Mutex<Arc<Generation>>,
+}
+
+impl House {
+    pub(crate) fn now(&self) -> Arc<Generation> {
+        Arc::clone(&self.now.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn replace(&self, generation: Arc<Generation>) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = generation;
+    }
+}
+
+/// What is served, as one configuration says.
+pub(crate) struct Generation {
+    planned: Vec<Planned>,
+    sites: Vec<Opened>,
+    hostname: String,
+    pub(crate) runner: Runner,
+    slow_log: command::SlowLogSettings,
+}
+
+/// One channel.
+struct Planned {
+    /// Its number.
+    index: usize,
+    plan: Plan,
+    /// On what terms it speaks TLS from the first byte, if it does; the same for as long as it is a channel.
+    terms: Option<Arc<Terms>>,
+}
+
+/// What is served on a channel, as all workers share it.
+pub(crate) enum Plan {
+    Sites(http::Limits),
+    Desk(http::Limits),
+    Smtp(Arc<smtp::Policy>, Box<smtp::Settings>),
+    Command(command::Limits),
+    /// The commands of this machine's administrator.
+    CommandLine,
+}
+
+impl Plan {
+    /// `before` is what was served on the channel until now: what each source has used is not forgotten where its bounds stay.
+    fn of(role: &Role, before: Option<&Self>) -> Self {
+        match role {
+            Role::Sites(limits) => Self::Sites(*limits),
+            Role::Desk(limits) => Self::Desk(*limits),
+            Role::Command(limits) => Self::Command(*limits),
+            Role::Smtp(settings) => {
+                let policy = match before {
+                    Some(Self::Smtp(policy, its)) if **its == *settings => Arc::clone(policy),
+                    Some(Self::Smtp(policy, _)) => Arc::new(policy.renewed(settings)),
+                    _ => Arc::new(smtp::Policy::new(settings)),
+                };
+                Self::Smtp(policy, Box::new(settings.clone()))
+            }
+        }
+    }
+
+    /// Asks what it has refused, by reason; for one that counts that.
+    pub(crate) fn refusals(&self) -> Option<impl Fn() -> Vec<RefusalView> + Send + Sync + use<>> {
+        let Self::Smtp(policy, _) = self else { return None };
+        let refusals = Arc::clone(policy.refusals());
+        let view =
+            move |reason: smtp::Reason| RefusalView { reason: reason.name().to_owned(), count: refusals.total(reason) };
+        Some(move || smtp::Reason::ALL.map(&view).to_vec())
+    }
+}
+
+impl Generation {
+    /// That of `settings`, whose channels have their numbers; `runner` runs the programs.
+    pub(crate) fn new(
+        settings: &Settings,
+        doors: &[Door],
+        runner: Runner,
+        encryption: &Encryption,
+        before: Option<&Self>,
+    ) -> Result<Self, StartError> {
+        let planned = |door: &Door| {
+            let index = door.channel.index;
+            let before = before.and_then(|before| before.planned(index));
+            let terms = match before {
+                _ if door.implicit_tls().is_none() => None,
+                Some(planned) => planned.terms.clone(),
+                None => encryption.terms(door)?,
+            };
+            Ok::<_, EncryptionError>(Planned {
+                index,
+                plan: Plan::of(&door.role, before.map(|planned| &planned.plan)),
+                terms,
+            })
+        };
+        Ok(Self {
+            planned: doors.iter().map(planned).collect::<Result<_, _>>()?,
+            sites: opened::open(settings)?,
+            hostname: settings.hostname.clone(),
+            runner,
+            slow_log: settings.slow_log,
+        })
+    }
+
+    /// With the commands of this machine's administrator on the channel of this number.
+    pub(crate) fn with_command_line(mut self, index: usize) -> Self {
+        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None });
+        self
+    }
+
+    pub(crate) fn plan(&self, index: usize) -> Option<&Plan> {
+        self.planned(index).map(|planned| &planned.plan)
+    }
+
+    fn planned(&self, index: usize) -> Option<&Planned> {
+        self.planned.iter().find(|planned| planned.index == index)
+    }
+}
+
+/// What the sessions of one worker use; made on its thread.
+pub(crate) struct Services {
+    house: Arc<House>,
+    workers: Workers,
+    observer: Observer,
+    /// By the channel's number.
+    channels: RefCell<HashMap<usize, Place>>,
+}
+
+/// What is served on a channel, on this worker.
+struct Place {
+    service: Service,
+    /// Whether the channel is still one of the server's.
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Served,
+    /// It is no more, and its last sessions end.
+    Leaving,
+}
+
+/// Channels that serve the same share it.
+#[derive(Clone)]
+enum Service {
+    Http(Current<http::Service>),
+    Smtp(Current<smtp::Service>),
+    Command(Current<command::Service>),
+    /// One of them, within TLS from the first byte.
+    Encrypted(Rc<(Arc<Terms>, Service)>),
+}
+
+impl Service {
+    fn is_alone(&self) -> bool {
+        match self {
+            Self::Http(place) => place.is_alone(),
+            Self::Smtp(place) => place.is_alone(),
+            Self::Command(place) => place.is_alone(),
+            Self::Encrypted(inner) => Rc::strong_count(inner) == 1 && inner.1.is_alone(),
+        }
+    }
+
+    /// What is spoken, whether within TLS or not.
+    fn spoken(&self) -> &Self {
+        match self {
+            Self::Encrypted(inner) => &inner.1,
+            plain => plain,
+        }
+    }
+}
+
+impl Serve for Services {
+    fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
+        let index = connection.channel().index;
+        let service = self.channels.borrow().get(&index).map(|place| place.service.clone());
+        converse(Box::new(connection), service)
+    }
+
+    fn renew(&self) {
+        let generation = self.house.now();
+        let desk = Rc::new(http::Served::Desk(self.desk()));
+        let sites = Rc::new(http::Served::Sites(opened::sites(&generation.sites).0));
+        let http = |served: &Rc<_>, limits: &_| http::Service { served: Rc::clone(served), limits: *limits };
+        let mut channels = self.channels.borrow_mut();
+        channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
+        for Planned { index, plan, terms } in &generation.planned {
+            match (plan, channels.get(index).map(|place| place.service.spoken())) {
+                (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits)),
+                (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits)),
+                (Plan::Smtp(policy, _), Some(Service::Smtp(place))) => place.set(self.smtp(&generation, policy)),
+                (Plan::Command(_) | Plan::CommandLine, Some(Service::Command(place))) => {
+                    place.set(self.command(&generation, plan));
+                }
+                (plan, _) => {
+                    let spoken = match plan {
+                        Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits))),
+                        Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits))),
+                        Plan::Smtp(policy, _) => Service::Smtp(Current::new(self.smtp(&generation, policy))),
+                        Plan::Command(_) | Plan::CommandLine => {
+                            Service::Command(Current::new(self.command(&generation, plan)))
+                        }
+                    };
+                    let service = match terms {
+                        Some(terms) => Service::Encrypted(Rc::new((Arc::clone(terms), spoken))),
+                        None => spoken,
+                    };
+                    channels.insert(*index, Place { service, standing: Standing::Served });
+                }
+            }
+        }
+    }
+}
+
+/// The future is as large as its largest part, and keeps a place for what it has passed on: an idle HTTP connection, of which there
+/// are most, shall pay for neither.
+#[expect(clippy::manual_async_fn, reason = "an async function keeps two places for each of its arguments")]
+fn converse(connection: Box<Connection>, service: Option<Service>) -> impl Future<Output = ()> {
+    async move {
+        match service {
+            Some(Service::Http(service)) => http::serve(connection, service).await,
+            Some(Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
+            Some(Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
+            Some(Service::Encrypted(inner)) => Box::pin(converse_encrypted(connection, inner)).await,
+            None => {}
+        }
+    }
+}
+
+/// Serves a connection that begins with TLS.
+async fn converse_encrypted(mut connection: Box<Connection>, inner: Rc<(Arc<Terms>, Service)>) {
+    let (terms, service) = &*inner;
+    let handshake = Box::pin(encryption::shake_hands(&mut connection, terms)).await;
+    match (handshake, service.clone()) {
+        (Handshake::Done, Service::Http(service)) => http::serve(connection, service).await,
+        (Handshake::Done, Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
+        (Handshake::Done, Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
+        (Handshake::NotTls, Service::Http(_)) => Box::pin(http::not_tls(connection)).await,
+        (Handshake::NotTls, Service::Command(_)) => Box::pin(command::not_tls(connection)).await,
+        (Handshake::NotTls | Handshake::Done | Handshake::Over, _) => {}
+    }
+}
+
+impl Place {
+    /// The channel is no more; whether what it served is still needed: by sessions that are open, and by connections that are on
+    /// their way from another worker just now.
+    fn leave(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.standing, Standing::Leaving);
+        before == Standing::Served || !self.service.is_alone()
+    }
+}
+
+impl Services {
+    /// Those of worker `index`, on its thread.
+    pub(crate) fn new(house: Arc<House>, workers: &Workers, index: usize) -> Self {
+        if let Some(samples) = house.observatory.samples.get(index) {
+            Recorder::install(index, house.log.clone(), Arc::clone(samples));
+        }
+        let observer = Arc::clone(&house.observatory).observer(workers);
+        let services = Self { house, workers: workers.clone(), observer, channels: RefCell::default() };
+        services.renew();
+        services
+    }
+
+    /// All workers' desks are one, so that those who watch share one producer of pictures.
+    fn desk(&self) -> Desk {
+        let Shared { store, conversations, .. } = &self.house.shared;
+        let new = || Desk::new(store.clone(), Arc::clone(&self.observer), conversations.clone());
+        self.house.desk.get_or_init(new).clone()
+    }
+
+    fn smtp(&self, generation: &Generation, policy: &Arc<smtp::Policy>) -> smtp::Service {
+        let Shared { store, conversations, .. } = &self.house.shared;
+        smtp::Service::new(store.clone(), &generation.hostname, Arc::clone(policy), conversations.clone())
+    }
+
+    fn command(&self, generation: &Generation, plan: &Plan) -> command::Service {
+        let is_command = |plan: &Plan| matches!(plan, Plan::Command(_) | Plan::CommandLine);
+        let channels =
+            generation.planned.iter().filter(|planned| is_command(&planned.plan)).map(|planned| planned.index);
+        let (limits, reloads) = match plan {
+            Plan::Command(limits) => (*limits, None),
+            _ => (command::Limits::default(), Some(self.house.reloads.clone())),
+        };
+        command::Service::new(command::Parts {
+            store: self.house.shared.store.clone(),
+            runner: generation.runner.clone(),
+            observer: Arc::clone(&self.observer),
+            workers: self.workers.clone(),
+            limits,
+            channels: channels.collect(),
+            records: self.house.shared.records.clone(),
+            slow_log: generation.slow_log,
+            reloads,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sportello_net::simulation;
+    use sportello_net::{Deadlines, Speaker};
+
+    use super::*;
+
+    /// What tokio's task adds to its future (header, scheduler, links); the whole is a multiple of 128, and shall be 256.
+    const TASK: usize = 96;
+
+    #[test]
+    fn the_task_of_a_connection_is_small() {
+        let channel = simulation::channel(Speaker::Client, Deadlines::default());
+        simulation::run(channel, async |simulation| {
+            let client = simulation.connect(|connection| {
+                let future = converse(Box::new(connection), None);
+                assert!(size_of_val(&future) + TASK <= 256, "the future takes {} bytes", size_of_val(&future));
+                future
+            });
+            client.leave().await;
+        });
+    }
+
+    #[test]
+    fn what_a_channel_that_goes_served_is_kept_for_those_on_their_way() {
+        let served = Rc::new(http::Served::Sites(http::Sites::default()));
+        let service = Current::new(http::Service { served, limits: http::Limits::default() });
+        let session = service.clone();
+        let mut place = Place { service: Service::Http(service), standing: Standing::Served };
+        // Once for those who are just handed over, then for as long as a session has it.
+        assert!(place.leave() && place.leave());
+        drop(session);
+        assert!(!place.leave());
+    }
+}
