@@ -18,7 +18,14 @@ pub(super) fn answer(picture: &Picture) -> Answer {
         (rates(picture))
         div.pair { (requests(picture)) (threads(picture)) }
         (connections(picture))
-        p.foot { "Sportello " (picture.version) " · process " (picture.pid) " · state in " code { (picture.state) } }
+        p.foot {
+            "Sportello " (picture.version) " · process " (picture.pid) " · state in " code { (picture.state) }
+            @if let Some(configuration) = &picture.configuration {
+                @let ago = picture.now_ms.saturating_sub(configuration.loaded_ms);
+                " · configuration " code { (configuration.file) } " (" (configuration.hash) "), loaded "
+                (format::milliseconds(ago)) " ago"
+            }
+        }
     };
     Page {
         title: "Server",

@@ -34,6 +34,14 @@ fn process(page: &mut Page, picture: &Picture) {
         .sample(&[], Seconds::of_ms(began_ms));
     page.family("sportello_uptime_seconds", Kind::Gauge, "For how long it has accepted.")
         .sample(&[], Seconds::of_ms(picture.uptime_ms));
+    if let Some(configuration) = &picture.configuration {
+        page.family(
+            "sportello_configuration_load_seconds",
+            Kind::Gauge,
+            "When the file in force was loaded, since 1970.",
+        )
+        .sample(&[], Seconds::of_ms(configuration.loaded_ms));
+    }
 }
 
 /// A figure of a channel: its name, its kind, its help, and where it is found.

@@ -16,6 +16,7 @@ pub mod multipart;
 pub mod range;
 pub mod refusal;
 pub mod target;
+pub mod trace;
 
 pub use field::Fields;
 pub use head::{Head, Limits, Method, Persistence, Version};
