@@ -14,7 +14,7 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 15] = [
+const NEEDS: [(&str, &str); 17] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
@@ -30,6 +30,8 @@ const NEEDS: [(&str, &str); 15] = [
     ("kill", "procps"),
     ("strace", "strace"),
     ("ip", "iproute2"),
+    ("openssl", "openssl"),
+    ("pebble", "pebble"),
 ];
 
 /// What the benchmark measures Sportello against, likewise.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sportello_net::tls::Terms;
 use sportello_net::{Connection, Serve, Workers};
+use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
@@ -35,6 +36,8 @@ pub(crate) struct House {
     pub(crate) desk: OnceLock<Desk>,
     /// By which the command line asks for a reload.
     pub(crate) reloads: Reloads,
+    /// What a CA is answered over HTTP.
+    pub(crate) answers: Answers,
     pub(crate) now: Mutex<Arc<Generation>>,
 }
 
@@ -214,7 +217,11 @@ impl Serve for Services {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
         let sites = Rc::new(http::Served::Sites(opened::sites(&generation.sites).0));
-        let http = |served: &Rc<_>, limits: &_| http::Service { served: Rc::clone(served), limits: *limits };
+        let http = |served: &Rc<_>, limits: &_| http::Service {
+            served: Rc::clone(served),
+            limits: *limits,
+            answers: self.house.answers.clone(),
+        };
         let mut channels = self.channels.borrow_mut();
         channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
         for Planned { index, plan, terms } in &generation.planned {
@@ -355,7 +362,8 @@ mod tests {
     #[test]
     fn what_a_channel_that_goes_served_is_kept_for_those_on_their_way() {
         let served = Rc::new(http::Served::Sites(http::Sites::default()));
-        let service = Current::new(http::Service { served, limits: http::Limits::default() });
+        let service =
+            Current::new(http::Service { served, limits: http::Limits::default(), answers: Answers::default() });
         let session = service.clone();
         let mut place = Place { service: Service::Http(service), standing: Standing::Served };
         // Once for those who are just handed over, then for as long as a session has it.

@@ -6,6 +6,7 @@
 // Hardly anything is exported: `pub` here says, as in the other crates, what a module's page is.
 #![allow(unreachable_pub)]
 
+pub mod acme;
 pub mod announce;
 pub mod cli;
 pub mod config;

@@ -98,6 +98,9 @@ impl Server {
             }
             return Err(refused);
         }
+        if let Err(error) = self.procurement.renew(settings.acme.clone(), keyring, &self.shared) {
+            tracing::error!(%error, "no certificate is obtained until the next reload: there is no thread for it");
+        }
         let changes = self.changes(&doors);
         (self.doors, self.asked) = (doors, settings.channels.clone());
         self.certificates = settings.certificates.clone();

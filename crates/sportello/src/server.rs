@@ -18,6 +18,7 @@ use sportello_service::run::spawner::SpawnerHandle;
 use sportello_store::{OpenError, Store};
 use thiserror::Error;
 
+use crate::acme::Procurement;
 use crate::announce;
 use crate::config::{Door, Origin, Settings};
 use crate::encryption::{Attendant, Encryption, EncryptionError};
@@ -70,6 +71,8 @@ pub struct Server {
     pub shared: Shared,
     /// The thread that looks after certificates; it ends before the store does.
     pub attendant: Attendant,
+    /// What obtains them from a CA, if one is to be asked; it ends before that.
+    pub procurement: Procurement,
     pub(crate) encryption: Encryption,
     /// The certificates that are wanted.
     pub(crate) certificates: Wanted,
@@ -117,6 +120,8 @@ pub fn start(
     };
     let (encryption, attendant) =
         Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
+    let procurement = Procurement::start(settings.acme.clone(), encryption.keyring(), &shared)
+        .map_err(|error| StartError::Io("start the thread that obtains certificates", error))?;
     let mut generation = Generation::new(settings, &doors, shared.runner.clone(), &encryption, None)?;
     let command_line = match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
         Ok(listener) => {
@@ -145,6 +150,7 @@ pub fn start(
         log: log.clone(),
         desk: OnceLock::new(),
         reloads,
+        answers: encryption.keyring().answers().clone(),
         now: Mutex::new(Arc::new(generation)),
     });
     let limit = Limit::new(settings.most_connections, settings.most_per_source);
@@ -160,6 +166,7 @@ pub fn start(
         threads,
         shared,
         attendant,
+        procurement,
         encryption,
         certificates,
         house,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sportello::protocol::{http, smtp};
 use sportello_net::simulation::{self, Client};
 use sportello_net::{Deadlines, Speaker};
+use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_service::files::{self, Files, Root};
 use sportello_store::{Settings, Store};
@@ -109,7 +110,7 @@ fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(
     simulation::run(simulation::channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());
         let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
-        let service = Rc::new(http::Service { served, limits });
+        let service = Rc::new(http::Service { served, limits, answers: Answers::default() });
         let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));
         act(simulation, &mut client).await;
         client.leave().await;
@@ -191,7 +192,7 @@ fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
         let observer = Arc::new(|| Box::pin(async { Default::default() }) as _);
         let desk = Rc::new(http::Served::Desk(Desk::new(store.clone(), observer, Default::default())));
         let limits = http::Limits { body: 2_000, ..Default::default() };
-        let service = Rc::new(http::Service { served: desk, limits });
+        let service = Rc::new(http::Service { served: desk, limits, answers: Answers::default() });
         for (length, status) in [(2_000, "400"), (2_001, "413")] {
             let service = Rc::clone(&service);
             let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));

@@ -166,6 +166,23 @@ impl Keyring {
         })
     }
 
+    /// The same for many at once: what there is for names, if that is new, when it is renewed, and what went wrong.
+    ///
+    /// # Errors
+    /// When the local CA cannot sign for others.
+    pub fn put_all(
+        &self,
+        all: impl IntoIterator<Item = (Order, Option<Credential>, SystemTime, Option<String>)>,
+    ) -> Result<(), KeyringError> {
+        let mut held = self.held();
+        for (names, credential, renewal, trouble) in all {
+            let obtained = held.obtained.entry(names).or_default();
+            obtained.credential = credential.or(obtained.credential.take());
+            (obtained.renewal, obtained.trouble) = (Some(renewal), trouble);
+        }
+        self.fill(&mut held, SystemTime::now())
+    }
+
     /// Shows this to a CA that asks for `name` by TLS-ALPN-01, until [`Keyring::end_challenge`].
     pub fn show_challenge(&self, name: &str, certificate: &Arc<CertifiedKey>) {
         self.0.table.change(|table| table.answer_challenge(name, Arc::clone(certificate)));

@@ -109,6 +109,21 @@ impl Runner {
         result
     }
 
+    /// Runs a program of the server's own, which no client can name. Its template is not asked: the arguments are ours. The caller
+    /// bounds how many run at once. Otherwise as [`Runner::run`].
+    pub async fn run_own(&self, program: &Program, invocation: Invocation) -> Result<Outcome, Failure> {
+        let mut audit = Audit::begin(&invocation);
+        let result = match invocation.check(&program.limits) {
+            Ok(()) => self.carry(program, invocation.arguments.clone(), invocation, Attention::Later, &mut audit).await,
+            Err(failure) => Err(failure),
+        };
+        match &result {
+            Ok(outcome) => audit.exited(outcome.exit, outcome.stdout.len()),
+            Err(failure) => audit.failed(&failure.public),
+        }
+        result
+    }
+
     /// Whether there is a program of this name.
     pub fn has(&self, name: &str) -> bool {
         self.programs.places.contains_key(&name.to_ascii_lowercase())
@@ -152,15 +167,29 @@ impl Runner {
         invocation.check(limits)?;
         let words = place.program.template.fill(&invocation.arguments)?;
         let _permit = place.admit().await?;
+        let attention =
+            if place.gate.writes_much.load(Ordering::Relaxed) { Attention::AtOnce } else { Attention::Later };
+        let outcome = self.carry(&place.program, words, invocation, attention, audit).await?;
+        place.gate.writes_much.store(outcome.stdout.len() > MUCH, Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    /// Runs what is admitted.
+    async fn carry(
+        &self,
+        program: &Program,
+        words: Vec<Vec<u8>>,
+        invocation: Invocation,
+        attention: Attention,
+        audit: &mut Audit,
+    ) -> Result<Outcome, Failure> {
         let queued = audit.admitted();
         let _counted = Counted::new(&self.engine.running, &self.engine.finished);
         let began = Instant::now();
-        let vectors = vectors(&place.program, words, &invocation);
-        let attention =
-            if place.gate.writes_much.load(Ordering::Relaxed) { Attention::AtOnce } else { Attention::Later };
+        let vectors = vectors(program, words, &invocation);
         // Rare and large: kept off the future of each connection.
-        let ended = Box::pin(running::run(&self.engine.link, limits, attention, vectors, invocation.stdin)).await?;
-        place.gate.writes_much.store(ended.stdout.len() > MUCH, Ordering::Relaxed);
+        let run = running::run(&self.engine.link, &program.limits, attention, vectors, invocation.stdin);
+        let ended = Box::pin(run).await?;
         Ok(Outcome { exit: ended.exit, stdout: ended.stdout, stderr: ended.stderr, queued, took: began.elapsed() })
     }
 }

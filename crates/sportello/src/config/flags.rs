@@ -84,6 +84,7 @@ impl Settings {
                 client: None,
             }],
             certificates: Wanted::default(),
+            acme: None,
             mail: vec!["*".to_owned()],
             most_connections,
             most_per_source: usual::per_source(most_connections),

@@ -33,6 +33,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// The certificates of all channels with TLS.
     pub certificates: Wanted,
+    /// The CA that is asked for those of them that no file is for.
+    pub acme: Option<crate::acme::Settings>,
     /// The domains whose mail is kept: names in lower case, or `*` for every other one. The same stands in each mail channel's
     /// own settings.
     pub mail: Vec<String>,

@@ -3,6 +3,7 @@
 //! Each part of the file becomes the settings of the crate that uses it, starting from that crate's own defaults: nothing is
 //! inherited from elsewhere in the file but the one address. The world is looked at too: folders and programs must be there.
 
+mod acme;
 mod channels;
 mod commands;
 mod domains;
@@ -48,6 +49,7 @@ impl Settings {
         }
         let hostname = one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned);
         let certificates = encrypted::settle(written, (&hostname, address), &mut channels, &sites, faults);
+        let acme = acme::settle(written, &channels, faults);
         let settings = Self {
             address,
             hostname,
@@ -57,6 +59,7 @@ impl Settings {
             channels,
             sites,
             certificates,
+            acme,
             mail,
             most_connections,
             most_per_source,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +18,14 @@ pub struct External {
     pub id: String,
     /// The key.
     pub key: Vec<u8>,
+}
+
+impl External {
+    /// The key of this name from its text: base64url, as CAs give it. `None`: it is none.
+    pub fn read(id: &str, text: &str) -> Option<Self> {
+        let key = BASE64_URL_SAFE_NO_PAD.decode(text.trim().trim_end_matches('=')).ok()?;
+        (!key.is_empty()).then(|| Self { id: id.to_owned(), key })
+    }
 }
 
 impl fmt::Debug for External {
@@ -82,5 +92,5 @@ async fn keep(
 }
 
 fn forgotten(text: &str) -> Trouble {
-    Trouble { whose: super::trouble::Whose::Account, text: text.to_owned(), wait: None }
+    Trouble { whose: super::trouble::Whose::Account, text: text.to_owned(), wait: None, was_ordered: false }
 }

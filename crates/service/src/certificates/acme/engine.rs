@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use instant_acme::{Account, HttpClient};
 use rcgen::KeyPair;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::account::{self, Client};
 use super::ari::identifier;
 use super::challenge::Way;
 use super::clock::Seconds;
-use super::handle::{Asked, Handle, RenewError};
+use super::handle::{Asked, Asks, RenewError};
 use super::house::{House, HouseError, News};
 use super::order::Wish;
 use super::pace::{self, ORDER_FIRST, ORDER_MOST, Pace};
@@ -55,7 +55,6 @@ pub struct Engine<H> {
     pub(super) sites: Vec<Site>,
     /// What is kept of names that are not wanted now, by the row's name.
     others: BTreeMap<String, Record>,
-    asked: mpsc::Receiver<Asked>,
 }
 
 impl<H: House> Engine<H> {
@@ -63,20 +62,18 @@ impl<H: House> Engine<H> {
     ///
     /// # Errors
     /// When it cannot be read: then nothing may be ordered.
-    pub async fn open(house: H, settings: Settings, http: Arc<dyn HttpClient>) -> Result<(Self, Handle), HouseError> {
+    pub async fn open(house: H, settings: Settings, http: Arc<dyn HttpClient>) -> Result<Self, HouseError> {
         let rows = Rows::of(&settings.client.directory);
         let pace = house.kept(&rows.pace()).await?.into_iter().next();
         let pace = pace.and_then(|(_, bytes)| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         let kept = house.kept(&rows.certificates()).await?.into_iter();
         let others = kept.filter_map(|(row, bytes)| Some((row, Record::read(&bytes)?))).collect();
         let http = Heeding::new(http, house.clock());
-        let (ask, asked) = mpsc::channel(16);
-        let engine = Self { house, settings, http, rows, account: None, pace, sites: Vec::new(), others, asked };
-        Ok((engine, Handle::new(ask)))
+        Ok(Self { house, settings, http, rows, account: None, pace, sites: Vec::new(), others })
     }
 
     /// Works until the last handle is dropped.
-    pub async fn run(mut self) {
+    pub async fn run(mut self, mut asks: Asks) {
         loop {
             let next = self.step().await;
             let now = self.house.clock().seconds();
@@ -86,7 +83,7 @@ impl<H: House> Engine<H> {
             }
             tokio::select! {
                 () = sleep(wait) => {}
-                asked = self.asked.recv() => match asked {
+                asked = asks.0.recv() => match asked {
                     Some(Asked::Want(names)) => self.want(names).await,
                     Some(Asked::Renew(name, told)) => self.renew(&name, told),
                     None => return,
@@ -299,8 +296,10 @@ impl<H: House> Engine<H> {
         let chance = self.house.chance();
         let Some(site) = self.sites.get_mut(place) else { return };
         tracing::warn!(names = site.names.join(" "), error = trouble.text, "no certificate");
-        if matches!(trouble.whose, Whose::Ca | Whose::Account) {
+        if matches!(trouble.whose, Whose::Ca | Whose::Account) && !trouble.was_ordered {
+            // It did not cost anything, and the CA is left alone for a while.
             site.record = before;
+            self.pace.take_back();
         } else {
             let wait = pace::back_off(site.record.failures, ORDER_FIRST, ORDER_MOST, chance);
             site.record.not_before = pace::later(now, wait, trouble.wait);

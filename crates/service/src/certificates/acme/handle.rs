@@ -9,7 +9,12 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Clone, Debug)]
 pub struct Handle(mpsc::Sender<Asked>);
 
-/// What the engine is asked.
+/// What the engine is asked, by the handles that were made with it.
+#[derive(Debug)]
+pub struct Asks(pub(super) mpsc::Receiver<Asked>);
+
+/// One question.
+#[derive(Debug)]
 pub(super) enum Asked {
     Want(Vec<Vec<String>>),
     Renew(String, oneshot::Sender<Result<(), RenewError>>),
@@ -29,9 +34,14 @@ pub enum RenewError {
     Busy,
 }
 
+/// Questions that wait while an order is under way.
+const WAITING: usize = 16;
+
 impl Handle {
-    pub(super) fn new(ask: mpsc::Sender<Asked>) -> Self {
-        Self(ask)
+    /// A handle, and what the engine is to be run with.
+    pub fn new() -> (Self, Asks) {
+        let (ask, asked) = mpsc::channel(WAITING);
+        (Self(ask), Asks(asked))
     }
 
     /// Wants a certificate for each of these sets of names, and no others. Waits while the engine has much to do.

@@ -49,8 +49,11 @@ pub trait House {
     /// Uses what there is on every channel from now on, and tells people of it.
     fn tell(&self, news: Vec<News>);
 
-    /// Makes a proof to be seen by everybody; for DNS-01 this returns when it can be.
+    /// Makes a proof to be seen by everybody.
     fn prove(&self, proof: &Proof) -> impl Future<Output = Result<(), HouseError>>;
+
+    /// Waits until all these proofs can be seen, as far as that can be known.
+    fn until_seen(&self, proofs: &[Proof]) -> impl Future<Output = ()>;
 
     /// Takes it back, as well as may be.
     fn unprove(&self, proof: &Proof) -> impl Future<Output = ()>;

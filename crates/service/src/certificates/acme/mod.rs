@@ -16,6 +16,7 @@ mod house;
 mod order;
 mod pace;
 mod plan;
+mod premises;
 mod record;
 mod site;
 mod trouble;
@@ -26,8 +27,9 @@ pub use challenge::{Proof, ProofError, Way};
 pub use chance::Chance;
 pub use clock::Clock;
 pub use engine::{Engine, MOST_NAMES, MOST_SITES, Settings};
-pub use handle::{Handle, RenewError};
+pub use handle::{Asks, Handle, RenewError};
 pub use house::{House, HouseError, News};
+pub use premises::{Dns, Premises};
 
 /// The directory of Let's Encrypt.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";

@@ -45,9 +45,13 @@ impl<H: House> Wish<'_, H> {
             new = new.replaces(replaced.clone());
         }
         let mut order = self.account.new_order(&new).await.map_err(|error| Trouble::of(&error))?;
-        let proofs = self.proofs(&mut order).await?;
+        self.go_on(&mut order).await.map_err(Trouble::once_ordered)
+    }
+
+    async fn go_on(&self, order: &mut Order) -> Result<String, Trouble> {
+        let proofs = self.proofs(order).await?;
         let mut seen = 0;
-        let result = self.prove_and_finish(&mut order, &proofs, &mut seen).await;
+        let result = self.prove_and_finish(order, &proofs, &mut seen).await;
         for proof in proofs.iter().take(seen) {
             self.house.unprove(proof).await;
         }
@@ -61,6 +65,7 @@ impl<H: House> Wish<'_, H> {
             let shown = self.house.prove(proof).await;
             shown.map_err(|error| Trouble::order(format!("{}: {}", proof.name, error.0)))?;
         }
+        self.house.until_seen(proofs).await;
         match timeout(LONGEST, self.finish(order, proofs)).await {
             Ok(result) => result,
             Err(_) => Err(Trouble::order("the CA has not decided in time")),

@@ -21,8 +21,8 @@ pub(super) const NAME_AN_HOUR: usize = 4;
 pub(super) const ORDER_FIRST: Duration = Duration::from_secs(5 * 60);
 /// How long at most, but for what a CA says itself and a little chance.
 pub(super) const ORDER_MOST: Duration = Duration::from_secs(86_400);
-/// The same when it is the CA that is in trouble, which costs nobody's limits.
-pub(super) const CA_FIRST: Duration = Duration::from_secs(60);
+/// The same when it is the CA that is in trouble, or the network, which costs nobody's limits.
+pub(super) const CA_FIRST: Duration = Duration::from_secs(15);
 /// How long at most for a CA in trouble.
 pub(super) const CA_MOST: Duration = Duration::from_secs(4 * 3_600);
 /// How long a CA may let us wait.
@@ -75,6 +75,11 @@ impl Pace {
             self.started.pop_front();
         }
         self.started.push_back(Started { at: now, names: names.to_vec() });
+    }
+
+    /// The order that was noted last did not reach the CA.
+    pub(super) fn take_back(&mut self) {
+        self.started.pop_back();
     }
 
     /// The CA is in trouble.
@@ -179,11 +184,11 @@ mod tests {
     fn a_ca_in_trouble_is_left_alone_for_longer_each_time_and_forgiven_at_once() {
         let mut pace = Pace::default();
         pace.fail("down", None, 1_000, Chance::LEAST);
-        assert_eq!((pace.not_before, pace.failures), (1_060, 1));
+        assert_eq!((pace.not_before, pace.failures), (1_015, 1));
         pace.fail("down", Some(Duration::from_secs(500)), 2_000, Chance::LEAST);
         assert_eq!(pace.not_before, 2_500);
         pace.fail("down", None, 3_000, Chance::LEAST);
-        assert_eq!(pace.not_before, 3_240);
+        assert_eq!(pace.not_before, 3_060);
         assert!(pace.succeed());
         assert_eq!(pace, Pace::default());
         assert!(!pace.succeed());

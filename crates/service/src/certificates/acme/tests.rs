@@ -23,9 +23,10 @@ fn settings(ways: &[Way]) -> Settings {
 
 /// A server's life: the engine runs while `life` goes on, and is dropped when it ends, wherever it is then.
 async fn live(home: &Home, ca: &Stub, settings: Settings, life: impl AsyncFnOnce(Handle)) {
-    let (engine, handle) = Engine::open(home.clone(), settings, ca.client()).await.unwrap();
+    let (handle, asks) = Handle::new();
+    let engine = Engine::open(home.clone(), settings, ca.client()).await.unwrap();
     tokio::select! {
-        () = engine.run() => panic!("the engine ends before its handles"),
+        () = engine.run(asks) => panic!("the engine ends before its handles"),
         () = life(handle) => {}
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Trouble {
     pub(super) text: String,
     /// How long the CA wants us to wait.
     pub(super) wait: Option<Duration>,
+    /// Whether the CA had taken the order by then.
+    pub(super) was_ordered: bool,
 }
 
 /// Who has to wait.
@@ -57,12 +59,12 @@ fn told(detail: Option<&str>) -> String {
 impl Trouble {
     /// Of one order.
     pub(super) fn order(text: impl Into<String>) -> Self {
-        Self { whose: Whose::Order, text: text.into(), wait: None }
+        Self { whose: Whose::Order, text: text.into(), wait: None, was_ordered: false }
     }
 
     /// Of all.
     pub(super) fn ca(text: impl Into<String>) -> Self {
-        Self { whose: Whose::Ca, text: text.into(), wait: None }
+        Self { whose: Whose::Ca, text: text.into(), wait: None, was_ordered: false }
     }
 
     /// What the library says went wrong with an order.
@@ -74,7 +76,7 @@ impl Trouble {
                     // RFC 8555 §6.6: rateLimited comes with 429 or 503; which limit it was cannot be told.
                     let whose =
                         if refused.status == StatusCode::TOO_MANY_REQUESTS { Whose::Limited } else { Whose::Ca };
-                    Self { whose, text: refused.to_string(), wait: refused.wait }
+                    Self { whose, text: refused.to_string(), wait: refused.wait, was_ordered: false }
                 }
                 None => Self::ca(chain(source.as_ref())),
             },
@@ -94,7 +96,13 @@ impl Trouble {
             "badNonce" | "serverInternal" | "externalAccountRequired" | "userActionRequired" => Whose::Ca,
             _ => Whose::Order,
         };
-        Self { whose, text: plain(&said(problem)), wait: None }
+        Self { whose, text: plain(&said(problem)), wait: None, was_ordered: false }
+    }
+
+    /// The same, where the CA had taken the order.
+    #[must_use]
+    pub(super) fn once_ordered(self) -> Self {
+        Self { was_ordered: true, ..self }
     }
 
     /// The same, where all sites have to wait for it: it came before there was an order.

@@ -118,16 +118,26 @@ pub(super) fn settle(
     own.retain(|name| value::host(name).is_some() || name.parse::<IpAddr>().is_ok());
     let addresses = channels.iter().map(|door| door.channel.address.ip()).chain([address]);
     own.extend(addresses.filter(|address| !address.is_unspecified()).map(|address| address.to_canonical().to_string()));
-    let own = Group { names: once_each(own), files: Vec::new(), signer: Signer::Local };
-    let of_site = |site: &Site| Group { names: names(site), files: site.certificates.clone(), signer: Signer::Local };
+    let signer = signer(written, channels);
+    // A machine's own name is often one that leads elsewhere: a CA is asked for one that is written only.
+    let of_own = if written.first("hostname").is_some() { signer } else { Signer::Local };
+    let own = Group { names: once_each(own), files: Vec::new(), signer: of_own };
+    let of_site = |site: &Site| Group { names: names(site), files: site.certificates.clone(), signer };
     let groups = [own].into_iter().chain(sites.iter().map(of_site).filter(|group| !group.names.is_empty()));
     Wanted { groups: groups.collect(), files }
+}
+
+/// Who signs where there is no file.
+fn signer(written: &Written, channels: &[Door]) -> Signer {
+    let is_for_acme = |door: &Door| door.tls.as_ref().is_some_and(|tls| tls.signer == Signer::Acme);
+    if written.first("acme").is_some() && channels.iter().any(is_for_acme) { Signer::Acme } else { Signer::Local }
 }
 
 /// What is written for TLS and no channel uses.
 fn unused(written: &Written, faults: &mut Vec<Fault>) {
     let sites = || written.all("domain").flat_map(|domain| domain.all("site"));
-    let certificates = written.all("certificate").chain(sites().flat_map(|site| site.all("certificate")));
+    let certificates =
+        written.all("certificate").chain(written.all("acme")).chain(sites().flat_map(|site| site.all("certificate")));
     for directive in certificates.chain(sites().flat_map(|site| site.all("tls"))) {
         let fault = Fault::warning(directive.name, "no channel speaks TLS, so this is for nothing");
         faults.push(fault.label("for nothing").help("write tls=auto on the line of a channel"));

@@ -14,7 +14,6 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
     Absent { within, what: What::Value(name, value), instead }
 }
 
-const ACME: &str = "remove it; write certificate \"chain.pem\" key=\"key.pem\", or let the local CA sign (tls=local)";
 const MTA_STS: &str = "remove it; the policy of RFC 8461 can be a file of a site";
 const ACCOUNTS: &str = "remove it; there are no accounts yet, and command channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
@@ -22,7 +21,6 @@ const PROXY: &str = "remove it; a site gives files only";
 
 /// All of it.
 pub const ABSENT: &[Absent] = &[
-    directive("", "acme", ACME),
     directive("", "tls", "write tls=auto on the line of a channel"),
     directive("", "user", "remove it; start the server as the user that it shall be, with systemd's User= for example"),
     directive("", "account", ACCOUNTS),

@@ -1,5 +1,6 @@
 //! The directives of this version, in the order of the reference.
 
+mod acme;
 mod channel;
 mod command;
 mod domain;
@@ -54,7 +55,7 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [server::ROWS, channel::ROWS, tls::ROWS, domain::ROWS, route::ROWS, files::ROWS, command::ROWS]
+    [server::ROWS, channel::ROWS, tls::ROWS, acme::ROWS, domain::ROWS, route::ROWS, files::ROWS, command::ROWS]
         .into_iter()
         .flatten()
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use sportello_net::Ended;
+use sportello_service::certificates::answers::BENEATH;
 use sportello_service::desk::{self, Desk};
 use sportello_service::files::{Content, Files, Found, HotFile, LargeFile, Whole, preferred_form};
 use sportello_service::site::Site;
@@ -58,6 +59,10 @@ impl Session<'_> {
     }
 
     async fn carry_out(&mut self, head: &Head<'_>, raw: &[u8], arrival: Arrival) -> Result<Next, IntakeError> {
+        if let Some(answer) = self.answer_to_ca(head) {
+            let next = self.skip_body(head).await?;
+            return Ok(self.send(head, answer, next, arrival).await?);
+        }
         let reach = memory::reach(self.connection);
         let service = Rc::clone(&self.service);
         let admitted = match &*service.served {
@@ -87,6 +92,17 @@ impl Session<'_> {
                 Ok(self.send(head, answer, next, arrival).await?)
             }
         }
+    }
+
+    /// What a CA is answered that asks whether a name is ours (RFC 8555 §8.3): before any site is looked for, since the question is about
+    /// the name, and what a site says of plain HTTP or of strangers is no answer to it.
+    fn answer_to_ca(&self, head: &Head<'_>) -> Option<Answer> {
+        let Target::Path { path, .. } = head.target else { return None };
+        if !path.starts_with(BENEATH.as_bytes()) || !matches!(head.method, Method::Get | Method::Head) {
+            return None;
+        }
+        let answer = self.service.answers.of(std::str::from_utf8(path).ok()?)?;
+        Some(Answer::bytes(200, "application/octet-stream", Vec::from(answer.as_bytes())))
     }
 
     /// Leads the request through a site that has more to say than which folder it is.

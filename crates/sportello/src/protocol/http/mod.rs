@@ -29,6 +29,7 @@ mod tunnel;
 use std::rc::Rc;
 
 use sportello_net::Connection;
+use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_wire::http1;
 use tokio::time::Instant;
@@ -68,6 +69,8 @@ pub struct Service {
     pub served: Rc<Served>,
     /// Its bounds.
     pub limits: Limits,
+    /// What is answered to a CA that asks for a name, whatever is served.
+    pub answers: Answers,
 }
 
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.

@@ -60,8 +60,11 @@ impl House {
         let listener = Listener::bind(channel, 1).unwrap();
         let address = listener.channel().address;
         let place = folder.clone();
+        let answers = Answers::default();
+        answers.give(challenge::TOKEN, challenge::ANSWER).unwrap();
         let make = move |_: &Workers, _| {
-            Folder(Rc::new(Service { served: Rc::new(served(&place)), limits: Limits::default() }))
+            let (served, answers) = (Rc::new(served(&place)), answers.clone());
+            Folder(Rc::new(Service { served, limits: Limits::default(), answers }))
         };
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
         Self { folder, address, workers, threads }
@@ -142,6 +145,7 @@ fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
+mod challenge;
 mod hostile;
 mod routed;
 

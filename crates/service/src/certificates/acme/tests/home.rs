@@ -107,6 +107,11 @@ impl House for Home {
         Ok(())
     }
 
+    async fn until_seen(&self, proofs: &[Proof]) {
+        let state = self.state();
+        assert!(proofs.iter().all(|proof| state.proofs.contains(proof)));
+    }
+
     async fn unprove(&self, proof: &Proof) {
         self.state().proofs.retain(|shown| shown != proof);
     }

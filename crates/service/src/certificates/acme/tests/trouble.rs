@@ -46,7 +46,7 @@ async fn a_ca_that_is_down_is_asked_rarely_and_used_when_it_is_back() {
         let text = home.trouble("a.example").unwrap();
         assert!(text.contains("connection refused"), "{text}");
         let asked = ca.state().asked.len();
-        assert!((8..=24).contains(&asked), "{asked} requests");
+        assert!((8..=26).contains(&asked), "{asked} requests");
         ca.state().is_down = false;
         pass(HOUR * 6).await;
         for name in ["a.example", "b.example", "c.example"] {
@@ -58,6 +58,35 @@ async fn a_ca_that_is_down_is_asked_rarely_and_used_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ca_that_was_down_for_minutes_has_cost_no_order() {
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    ca.state().is_down = true;
+    live(&home, &ca, settings(&[Way::Http]), async |handle| {
+        handle.want(sets(&[&["a.example"]])).await;
+        pass(MINUTE * 10).await;
+        ca.state().is_down = false;
+        pass(MINUTE * 10).await;
+        assert!(home.until("a.example").is_some(), "{:?}", home.trouble("a.example"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_signs_and_gives_nothing_is_not_made_to_sign_again_and_again() {
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    ca.state().faults = vec![Fault::new("/certificate/", 500, "serverInternal"); 1_000];
+    live(&home, &ca, settings(&[Way::Http]), async |handle| {
+        handle.want(sets(&[&["a.example"]])).await;
+        pass(DAY * 7).await;
+    })
+    .await;
+    bounded(&ca, "a.example");
+    assert!(ca.ordered().len() <= 17, "{:?}", ca.ordered());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ca_that_limits_is_left_alone_as_long_as_it_says_and_for_other_names_a_little() {
     let home = Home::new();
     let ca = Stub::new(&home);
@@ -65,7 +94,7 @@ async fn a_ca_that_limits_is_left_alone_as_long_as_it_says_and_for_other_names_a
     ca.state().faults = vec![limited];
     live(&home, &ca, settings(&[Way::Http]), async |handle| {
         handle.want(sets(&[&["a.example"], &["b.example"]])).await;
-        pass(Duration::from_secs(50)).await;
+        pass(Duration::from_secs(10)).await;
         assert_eq!(ca.count("/neworder"), 1);
         pass(HOUR).await;
         assert!(home.until("a.example").is_none() && home.until("b.example").is_some());
@@ -94,7 +123,7 @@ async fn whatever_fails_on_the_way_is_tried_again_and_succeeds() {
         ("a challenge that is refused", vec![Fault::new("/challenge/", 400, "malformed")], MINUTE * 6),
         ("a name that is refused", vec![Fault::new("/neworder", 400, "rejectedIdentifier")], MINUTE * 6),
         ("no signature", vec![Fault::new("/finalize/", 403, "badCSR")], MINUTE * 6),
-        ("no certificate", vec![Fault::new("/certificate/", 500, "serverInternal")], MINUTE * 3),
+        ("no certificate", vec![Fault::new("/certificate/", 500, "serverInternal")], MINUTE * 6),
         ("a certificate that is none", vec![Fault::new("/certificate/", 200, "x")], MINUTE * 6),
     ];
     for (what, faults, soon) in cases {
