@@ -17,6 +17,7 @@ mod mail;
 pub mod mutation;
 mod pieces;
 mod resp;
+mod routes;
 #[cfg(feature = "sessions")]
 mod session;
 mod smtp;
@@ -60,6 +61,7 @@ pub const TARGETS: &[Target] = &[
     target("resp_reply", resp::reply, 2048),
     target("resp_client", resp::client, 4096),
     target("config", config::file, 2048),
+    target("routes", routes::target, 1024),
     #[cfg(feature = "sessions")]
     target("session_http_folder", session::http::folder_session, 2048),
     #[cfg(feature = "sessions")]

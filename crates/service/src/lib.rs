@@ -15,6 +15,7 @@ pub mod figure;
 pub mod files;
 pub mod mailbox;
 pub mod media;
+pub mod page;
 pub mod picture;
 pub mod proxy;
 pub mod run;

@@ -216,7 +216,7 @@ impl Serve for Services {
     fn renew(&self) {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
-        let sites = Rc::new(http::Served::Sites(opened::sites(&generation.sites).0));
+        let sites = Rc::new(http::Served::Sites(opened::sites(&generation.sites, Some(&generation.runner)).0));
         let http = |served: &Rc<_>, limits: &_| http::Service {
             served: Rc::clone(served),
             limits: *limits,

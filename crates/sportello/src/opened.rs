@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sportello_service::files::{self, Files, Root};
+use sportello_service::run::Runner;
 use sportello_service::site::{self, Folder};
 
 use crate::config::{Others, Settings, Site};
@@ -35,14 +36,18 @@ fn open_roots(site: &Site, state: &Path) -> Result<Vec<Arc<Root>>, files::OpenEr
     site.description.folders.iter().map(open).collect()
 }
 
-/// What the HTTP channels give that are not the desk, and each site in the order of the settings.
-pub fn sites(opened: &[Opened]) -> (http::Sites, Vec<Rc<site::Site>>) {
+/// What the HTTP channels give that are not the desk, and each site in the order of the settings; `runner` runs their programs.
+pub fn sites(opened: &[Opened], runner: Option<&Runner>) -> (http::Sites, Vec<Rc<site::Site>>) {
     let (mut sites, mut all) = (http::Sites::default(), Vec::new());
     for (roots, written) in opened {
         let folders = written.description.folders.iter().zip(roots);
         let files =
             |(folder, root): (&Folder, &Arc<Root>)| Rc::new(Files::new(Arc::clone(root), Arc::clone(&folder.settings)));
-        let site = Rc::new(site::Site::new(Arc::clone(&written.description), folders.map(files).collect()));
+        let site = site::Site::new(Arc::clone(&written.description), folders.map(files).collect());
+        let site = Rc::new(match runner {
+            Some(runner) => site.with_runner(runner.clone()),
+            None => site,
+        });
         if let Err(taken) = sites.add(&written.hosts.names, &site) {
             tracing::error!(%taken, "a site is not served by this name");
         }

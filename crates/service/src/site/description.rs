@@ -1,19 +1,18 @@
 //! A site as it was checked: data alone, shared by all workers.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::walk::Known;
-use super::{PathPattern, Redirect, Respond};
+use super::{Access, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust};
 use crate::files;
-use crate::web::Request;
 
 /// All that was written of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Description {
     /// What people call it: its first name.
     pub name: Arc<str>,
+    /// Which proxies are believed.
+    pub trust: Trust,
     /// The folders that its actions name by their place in here.
     pub folders: Vec<Folder>,
     /// What becomes of its requests.
@@ -67,35 +66,44 @@ pub struct Route {
     pub block: Block,
 }
 
-/// Which requests a route is for: all that is written must fit.
-#[derive(Clone, Debug, Default)]
-pub struct Matcher {
-    /// One of these paths; none: any.
-    pub paths: Vec<PathPattern>,
-}
-
 /// What is done in passing.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// What came in plain is sent to https; the rest goes on.
     Https,
+    /// Another path.
+    Rewrite(Rewrite),
+    /// A shorter path.
+    StripPrefix(StripPrefix),
+    /// A field of the request or of the answer.
+    Field(FieldChange),
+    /// Who may go on, by address.
+    Access(Access),
+    /// How much may be asked.
+    Limit(Limit),
+    /// Who may go on, by name and password.
+    Login(Arc<Login>),
+    /// The error pages of a folder, by its place in [`Description::folders`], in place of ours.
+    ErrorPages(usize),
 }
 
 /// What answers.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// The files of a folder, by its place in [`Description::folders`].
-    Root(usize),
+    /// The files of a folder.
+    Root(Root),
     /// A fixed answer.
     Respond(Respond),
     /// Elsewhere.
     Redirect(Redirect),
+    /// A program.
+    Run(Run),
 }
 
 impl Description {
     /// A folder and nothing else.
     pub fn of_folder(folder: Folder) -> Self {
-        let action = Some(Written { line: 0, what: Action::Root(0) });
+        let action = Some(Written { line: 0, what: Action::Root(Root::default()) });
         Self { folders: vec![folder], block: Block { action, ..Block::default() }, ..Self::default() }
     }
 }
@@ -104,26 +112,5 @@ impl Block {
     /// Whether a request that is taken in goes on behind it: it has steps alone.
     pub fn only_prepares(&self) -> bool {
         self.action.is_none() && self.items.iter().all(|item| matches!(item.what, Item::Step(_)))
-    }
-}
-
-impl Matcher {
-    /// Whether it is for every request.
-    pub fn fits_all(&self) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(PathPattern::fits_all)
-    }
-
-    /// Whether a request is one of these.
-    pub(super) fn fits(&self, request: &Request, _known: &mut Known) -> bool {
-        let path = request.path.normal();
-        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.fits(path))
-    }
-}
-
-impl fmt::Display for Matcher {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let paths: Vec<String> = self.paths.iter().map(ToString::to_string).collect();
-        formatter.write_str(if paths.is_empty() { "*" } else { "" })?;
-        formatter.write_str(&paths.join(" "))
     }
 }

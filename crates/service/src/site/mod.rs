@@ -9,45 +9,70 @@
 //! Knows no connection and no protocol: it is given a [`Request`] and gives an [`Answer`]. Bounded by: the blocks of one site, each passed
 //! once; what a step or an action is bounded by, it says itself.
 
+mod access;
+mod change;
 mod cursor;
 mod description;
+mod limit;
+mod login;
+mod matcher;
+mod ours;
 mod pattern;
 mod redirect;
 mod respond;
 mod root;
+mod run;
 mod template;
 mod trace;
+mod trust;
 mod walk;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::files::Files;
+use crate::run::Runner;
 use crate::web::{Answer, Request};
 
-pub use description::{Action, Block, Description, Folder, Item, Matcher, Route, Step, Written};
+pub use access::Access;
+pub use change::{BadChange, BadRewrite, FieldChange, How, Of, Rewrite, StripPrefix};
+pub use description::{Action, Block, Description, Folder, Item, Route, Step, Written};
+pub use limit::{AtOnce, BadRate, By, HowOften, Limit, per_minute};
+pub use login::{BadAccounts, Login};
+pub use matcher::{BadExpression, BadRule, Matcher, PathExpression, Rule};
 pub use pattern::{BadPattern, PathPattern};
 pub use redirect::{BadRedirect, Redirect, to_https};
 pub use respond::{BadRespond, Respond};
+pub use root::Root;
+pub use run::Run;
 pub use template::{BadTemplate, Template};
 pub use trace::{End, Seen, Trace, trace};
+pub use trust::{Says, Trust};
 
 /// A site as one worker serves it.
 pub struct Site {
     description: Arc<Description>,
     /// In the order of [`Description::folders`].
     folders: Vec<Rc<Files>>,
+    /// Who runs programs, where there are any.
+    runner: Option<Runner>,
 }
 
 impl Site {
     /// Serves what was described, with the folders that it names.
     pub fn new(description: Arc<Description>, folders: Vec<Rc<Files>>) -> Self {
-        Self { description, folders }
+        Self { description, folders, runner: None }
+    }
+
+    /// The same site, which has programs run by `runner`.
+    #[must_use]
+    pub fn with_runner(self, runner: Runner) -> Self {
+        Self { runner: Some(runner), ..self }
     }
 
     /// A folder and nothing else.
     pub fn of_folder(files: Rc<Files>) -> Self {
-        Self { description: Arc::new(Description::of_folder(Folder::default())), folders: vec![files] }
+        Self { description: Arc::new(Description::of_folder(Folder::default())), folders: vec![files], runner: None }
     }
 
     /// What was written of it.
@@ -62,10 +87,18 @@ impl Site {
 
     /// The folder, where it is all there is: then whoever has the file in memory need not ask the site.
     pub fn plain(&self) -> Option<&Rc<Files>> {
-        match (&*self.description.block.items, &self.description.block.action) {
-            ([], Some(Written { what: Action::Root(place), .. })) => self.folders.get(*place),
+        let Block { items, action, .. } = &self.description.block;
+        let is_plain = items.iter().all(|item| matches!(item.what, Item::Step(Step::ErrorPages(_))));
+        match action {
+            Some(Written { what: Action::Root(root), .. }) if is_plain && root.fallback.is_empty() => {
+                self.folder(root.folder)
+            }
             _ => None,
         }
+    }
+
+    fn runner(&self) -> Option<&Runner> {
+        self.runner.as_ref()
     }
 
     /// The folder with this place in [`Description::folders`].

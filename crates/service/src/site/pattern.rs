@@ -79,8 +79,10 @@ impl PathPattern {
             Form::All => true,
             Form::Exact(exact) => path == &**exact,
             Form::Beneath(folder) => path.strip_prefix(&**folder).is_some_and(|rest| matches!(rest, [] | [b'/', ..])),
-            Form::Glob(glob) => fits(glob, path),
-            Form::LastName(glob) => path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| fits(glob, name)),
+            Form::Glob(glob) => fits(glob, path, Star::WithinName),
+            Form::LastName(glob) => {
+                path.rsplit(|&byte| byte == b'/').next().is_some_and(|name| fits(glob, name, Star::WithinName))
+            }
         }
     }
 
@@ -101,9 +103,18 @@ impl fmt::Display for PathPattern {
     }
 }
 
+/// What a single star stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Star {
+    /// Anything but a slash.
+    WithinName,
+    /// Anything.
+    OverAll,
+}
+
 /// Whether `*`, `**` and `?` in a pattern can stand for what the text has there. A row of the table of all beginnings at a time, so
 /// that no text costs more than the product of the lengths.
-pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn fits(pattern: &[u8], text: &[u8], star: Star) -> bool {
     // reached[n]: the pattern so far can stand for the first n bytes.
     let mut reached = vec![false; text.len() + 1];
     if let Some(first) = reached.first_mut() {
@@ -114,7 +125,7 @@ pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
         rest = after;
         let mut next = vec![false; reached.len()];
         if *letter == b'*' {
-            let over_slashes = rest.first() == Some(&b'*');
+            let over_slashes = star == Star::OverAll || rest.first() == Some(&b'*');
             rest = rest.strip_prefix(b"*").unwrap_or(rest);
             let mut open = false;
             for (place, here) in next.iter_mut().enumerate() {
@@ -127,7 +138,7 @@ pub(super) fn fits(pattern: &[u8], text: &[u8]) -> bool {
             }
         } else {
             for (place, &byte) in text.iter().enumerate() {
-                let same = *letter == byte || *letter == b'?' && byte != b'/';
+                let same = *letter == byte || *letter == b'?' && (byte != b'/' || star == Star::OverAll);
                 if let (true, Some(true), Some(here)) = (same, reached.get(place), next.get_mut(place + 1)) {
                     *here = true;
                 }

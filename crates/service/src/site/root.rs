@@ -1,35 +1,48 @@
-//! `root`: the files of a folder.
+//! `root`: the files of a folder, and `fallback`: what stands in for those that are not there.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sportello_wire::http1::Method;
-use tracing::error;
 
-use crate::failure::Class;
+use super::change::Rewrite;
+use super::ours::Ours;
+use super::walk::Known;
 use crate::files::Files;
-use crate::status::said;
 use crate::web::{Answer, Request};
 
 /// What may be asked of a folder.
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
+/// A folder, and what stands in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Root {
+    /// Its place in [`Description::folders`](super::Description::folders).
+    pub folder: usize,
+    /// What is looked for in place of what is not there, one after the other.
+    pub fallback: Vec<Rewrite>,
+}
+
 /// What the folder has for this request.
-pub(super) async fn answer(files: &Files, request: &Request) -> Answer {
+pub(super) async fn answer(files: &Files, root: &Root, mut request: Request, known: &Known) -> Result<Answer, Ours> {
     match request.method {
         Method::Get | Method::Head => {}
-        Method::Options => return Answer::empty(204).with("allow", ALLOWED),
+        Method::Options => return Ok(Answer::empty(204).with("allow", ALLOWED)),
         // RFC 9110 §10.2.1
-        _ => return Answer::empty(405).with("allow", ALLOWED),
+        _ => return Err(Ours::new(405, "this folder can only be read").with("allow", ALLOWED)),
     }
     // Seconds since 1970, to read dates with two-digit years by.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs());
-    match files.answer(request, now).await {
-        Ok(answer) => answer,
-        Err(failure) => {
-            if let (Class::Internal, Some(cause)) = (failure.class, &failure.source) {
-                error!(%cause, "a file could not be served");
-            }
-            Answer::empty(said(failure.class).http)
+    let mut made = files.answer(&request, now).await.map_err(Ours::from);
+    for fallback in &root.fallback {
+        if !made.as_ref().is_err_and(|ours| ours.status == 404) {
+            break;
         }
+        let (path, query) = (request.path.clone(), request.query.clone());
+        if fallback.take(&mut request, known).is_some() {
+            made = files.answer(&request, now).await.map_err(Ours::from);
+        }
+        // The next one is made from what was asked, too.
+        (request.path, request.query) = (path, query);
     }
+    made
 }

@@ -73,7 +73,6 @@ pub(super) enum For {
     /// Everything but path and query is percent-encoded.
     Url,
     /// As it is; whoever sends it checks it.
-    #[expect(dead_code, reason = "the fields that routes set come next")]
     Field,
 }
 
@@ -170,7 +169,7 @@ impl Place {
             Self::Host => return out.extend_from_slice(host(&request.authority)),
             Self::Scheme => request.scheme.name().as_bytes(),
             Self::Method => &request.verb,
-            Self::Address => return out.extend_from_slice(known.address(request).to_string().as_bytes()),
+            Self::Address => return out.extend_from_slice(known.address().to_string().as_bytes()),
             Self::Account => known.account().unwrap_or_default().as_bytes(),
             Self::Group(group) => known.group(group),
         };

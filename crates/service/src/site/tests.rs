@@ -28,7 +28,7 @@ pub(super) fn request(target: &str) -> Request {
 }
 
 pub(super) fn route(path: &str, items: Vec<Item>, action: Option<Action>) -> Item {
-    let matcher = Matcher { paths: vec![PathPattern::parse(path).unwrap()] };
+    let matcher = Matcher { paths: vec![PathPattern::parse(path).unwrap()], ..Matcher::default() };
     Item::Route(Route { matcher, block: block(items, action) })
 }
 

@@ -1,5 +1,6 @@
 //! What would become of a request, told and not done: what waits for somebody, or counts, is named only.
 
+use super::change::Of;
 use super::cursor::{Cursor, Stop};
 use super::description::{Action, Description, Step, Written};
 use super::redirect::to_https;
@@ -37,7 +38,8 @@ pub enum End<'d> {
 
 /// Leads a request through a site; it is then as the steps have made it.
 pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'d> {
-    let mut known = Known::default();
+    request.scheme = description.trust.scheme(request);
+    let mut known = Known::of(request, &description.trust);
     let mut cursor = Cursor::new(&description.block);
     let mut seen = Vec::new();
     loop {
@@ -48,7 +50,7 @@ pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'
                 (line, format!("the route {} {goes_on}", route.matcher), None)
             }
             Stop::Step(line, step) => {
-                let (told, answered) = of_step(step, request);
+                let (told, answered) = of_step(step, request, &known);
                 (line, told, answered)
             }
             Stop::End(None) => return Trace { seen, end: End::Nothing },
@@ -61,11 +63,34 @@ pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'
     }
 }
 
-fn of_step(step: &Step, request: &mut Request) -> (String, Option<u16>) {
+/// What a step would do, and the status if it answers.
+fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option<u16>) {
     match step {
         Step::Https => match to_https(request) {
             Some(answer) => ("it came in plain and is sent to https".to_owned(), Some(answer.status)),
             None => ("it came over TLS already".to_owned(), None),
         },
+        Step::Rewrite(rewrite) => match rewrite.take(request, known) {
+            Some(()) => (format!("rewritten to {}", String::from_utf8_lossy(&request.target())), None),
+            None => ("what it is rewritten to is no path".to_owned(), Some(400)),
+        },
+        Step::StripPrefix(prefix) => {
+            prefix.take(request);
+            (format!("without {prefix} it asks for {}", String::from_utf8_lossy(&request.target())), None)
+        }
+        Step::Field(change) => {
+            if change.of == Of::Request {
+                let value = change.value(request, known);
+                change.take(&mut request.fields, value);
+            }
+            (change.to_string(), None)
+        }
+        Step::Access(access) => {
+            let refused = access.take(known).err().map(|ours| ours.status);
+            (format!("{access}: {} {}", known.address(), if refused.is_some() { "is refused" } else { "may" }), refused)
+        }
+        Step::Limit(limit) => (format!("at most {limit}"), None),
+        Step::Login(login) => (login.to_string(), None),
+        Step::ErrorPages(_) => ("an error would be told by the site's own page".to_owned(), None),
     }
 }

@@ -2,23 +2,40 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::change::{FieldChange, Of};
 use super::cursor::{Cursor, Stop};
 use super::description::{Action, Step};
+use super::limit::{Kept, holding};
+use super::ours::Ours;
 use super::redirect::to_https;
+use super::trust::Trust;
 use super::{Site, root};
-use crate::web::{Answer, Request};
+use crate::files::{Batch, Form, preferred_form};
+use crate::web::{Answer, Body, Network, Request, Scheme};
 
 /// What the way has found out about a request.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
+    address: IpAddr,
     account: Option<Box<str>>,
     groups: Vec<Box<[u8]>>,
 }
 
 impl Known {
+    pub(super) fn of(request: &Request, trust: &Trust) -> Self {
+        Self { address: trust.address(request), account: None, groups: Vec::new() }
+    }
+
     /// Who asks, as far as it is believed.
-    pub(super) fn address(&self, request: &Request) -> IpAddr {
-        request.client.peer.ip().to_canonical()
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub(super) fn is_from(&self, networks: &[Network]) -> bool {
+        networks.iter().any(|network| network.has(self.address))
     }
 
     /// Who logged in.
@@ -26,47 +43,152 @@ impl Known {
         self.account.as_deref()
     }
 
+    pub(super) fn set_account(&mut self, name: Box<str>) {
+        self.account = Some(name);
+    }
+
     /// What the group of this number found in the latest path that fitted.
     pub(super) fn group(&self, number: usize) -> &[u8] {
         number.checked_sub(1).and_then(|place| self.groups.get(place)).map_or(&[], |found| found)
     }
+
+    pub(super) fn set_groups(&mut self, groups: Vec<Box<[u8]>>) {
+        self.groups = groups;
+    }
+}
+
+/// What is to be done to the answer, the last one first.
+enum Effect<'d> {
+    Field(&'d FieldChange, Bytes),
+    ErrorPages(usize),
+}
+
+/// What a request gathers on its way.
+struct Passage<'d> {
+    known: Known,
+    effects: Vec<Effect<'d>>,
+    kept: Kept,
+    form: Form,
 }
 
 /// Answers one request.
-pub(super) async fn answer(site: &Site, request: Request) -> Answer {
-    let mut known = Known::default();
-    let mut cursor = Cursor::new(&site.description().block);
-    let action = loop {
-        match cursor.next(&request, &mut known) {
-            Stop::Passed(..) | Stop::Entered(..) => {}
-            Stop::Step(_, step) => {
-                if let Some(answer) = take(step, &request) {
-                    return answer;
-                }
-            }
-            Stop::End(action) => break action,
-        }
+pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
+    let trust = &site.description().trust;
+    let mut passage = Passage {
+        known: Known::of(&request, trust),
+        effects: Vec::new(),
+        kept: Kept::default(),
+        form: preferred_form(request.fields.values("accept")),
     };
-    match action {
-        Some(action) => act(site, &action.what, request, &known).await,
-        None => Answer::empty(404),
+    request.scheme = trust.scheme(&request);
+    let made = match lead(site, &mut request, &mut passage).await {
+        Ok(action) => carry_out(site, action, request, &passage).await,
+        Err(answered) => answered,
+    };
+    finished(site, made, passage).await
+}
+
+/// Leads a request to what answers it, unless a step does.
+async fn lead<'d>(
+    site: &'d Site,
+    request: &mut Request,
+    passage: &mut Passage<'d>,
+) -> Result<&'d Action, Result<Answer, Ours>> {
+    let mut cursor = Cursor::new(&site.description().block);
+    loop {
+        match cursor.next(request, &mut passage.known) {
+            Stop::Passed(..) | Stop::Entered(..) => {}
+            Stop::Step(_, step) => take(step, request, passage).await?,
+            Stop::End(Some(action)) => return Ok(&action.what),
+            Stop::End(None) => return Err(Err(Ours::new(404, "nothing of that name is here"))),
+        }
     }
 }
 
 /// Takes a step, which may answer.
-fn take(step: &Step, request: &Request) -> Option<Answer> {
+async fn take<'d>(
+    step: &'d Step,
+    request: &mut Request,
+    passage: &mut Passage<'d>,
+) -> Result<(), Result<Answer, Ours>> {
+    let known = &mut passage.known;
     match step {
-        Step::Https => to_https(request),
+        Step::Https => to_https(request).map_or(Ok(()), |answer| Err(Ok(answer))),
+        Step::Rewrite(rewrite) => {
+            rewrite.take(request, known).ok_or_else(|| Err(Ours::new(400, "no path comes of this request")))
+        }
+        Step::StripPrefix(prefix) => {
+            prefix.take(request);
+            Ok(())
+        }
+        Step::Field(change) => {
+            let value = change.value(request, known);
+            match change.of {
+                Of::Request => change.take(&mut request.fields, value),
+                Of::SecureAnswer if request.scheme == Scheme::Http => {}
+                Of::Answer | Of::SecureAnswer => passage.effects.push(Effect::Field(change, value)),
+            }
+            Ok(())
+        }
+        Step::Access(access) => access.take(known).map_err(Err),
+        Step::Limit(limit) => limit.take(request, known, &mut passage.kept).map_err(Err),
+        Step::Login(login) => login.take(request, known).await.map_err(Err),
+        Step::ErrorPages(place) => {
+            passage.effects.push(Effect::ErrorPages(*place));
+            Ok(())
+        }
     }
 }
 
-async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> Answer {
-    match action {
-        Action::Root(place) => match site.folder(*place) {
-            Some(files) => root::answer(files, &request).await,
-            None => Answer::empty(404),
+/// Lets an action answer, within the time it has.
+async fn carry_out(site: &Site, action: &Action, request: Request, passage: &Passage<'_>) -> Result<Answer, Ours> {
+    let made = act(site, action, request, &passage.known);
+    let made = match passage.kept.within {
+        None => made.await,
+        Some(within) => match timeout(within, made).await {
+            Ok(made) => made,
+            Err(_) => return Err(Ours::new(504, "the answer took too long")),
         },
-        Action::Respond(respond) => respond.answer(),
-        Action::Redirect(redirect) => redirect.answer(&request, known),
+    };
+    // Whatever became of it: its body was not whole.
+    let overrun = passage.kept.overrun.iter().any(super::limit::Overrun::happened);
+    if overrun { Err(super::limit::too_large()) } else { made }
+}
+
+async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> Result<Answer, Ours> {
+    match action {
+        Action::Root(root) => match site.folder(root.folder) {
+            Some(files) => root::answer(files, root, request, known).await,
+            None => Err(Ours::new(404, "nothing of that name is here")),
+        },
+        Action::Respond(respond) => Ok(respond.answer()),
+        Action::Redirect(redirect) => Ok(redirect.answer(&request, known)),
+        // Large, and rare beside files.
+        Action::Run(run) => Box::pin(run.answer(site.runner(), request, known)).await,
     }
+}
+
+/// Does to the answer what was written on the way, from the inside out.
+async fn finished(site: &Site, made: Result<Answer, Ours>, passage: Passage<'_>) -> Answer {
+    let Passage { effects, kept, form, .. } = passage;
+    let (mut answer, mut is_ours) = match made {
+        Ok(answer) => (answer, false),
+        Err(ours) => (ours.page(form), true),
+    };
+    for effect in effects.into_iter().rev() {
+        match effect {
+            Effect::Field(change, value) => change.take(&mut answer.fields, value),
+            // What somebody else said of it stays as it is, and a program that wants JSON gets JSON.
+            Effect::ErrorPages(place) if is_ours && form == Form::Html => {
+                let Some(files) = site.folder(place) else { continue };
+                let Some(page) = files.error_page(answer.status, Batch::begin()).await else { continue };
+                answer.fields.remove("content-type");
+                let answer_now = answer.with("content-type", page.description().media_type());
+                answer = answer_now.over(Body::Bytes(Bytes::copy_from_slice(page.body())));
+                is_ours = false;
+            }
+            Effect::ErrorPages(_) => {}
+        }
+    }
+    holding(answer, kept.places)
 }

@@ -74,7 +74,7 @@ fn answered<'a>(
 ) -> Result<u8, Failed> {
     let settings = &basis.settings;
     let opened = opened::open(settings).map_err(|error| Failed::new(super::super::chain(&error)))?;
-    let (sites, all) = opened::sites(&opened);
+    let (sites, all) = opened::sites(&opened, None);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = visible(&String::from_utf8_lossy(head.host));
     let chosen = match site_of(head, reach, &sites) {

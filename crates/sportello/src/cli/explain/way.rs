@@ -44,12 +44,22 @@ pub(super) fn explain(
             told.lines.push(action.line);
             told.say(format!("line {} decides", action.line));
             match &action.what {
-                Action::Root(place) => match (site.folders().get(*place), description.folders.get(*place)) {
+                Action::Root(root) => match (site.folders().get(root.folder), description.folders.get(root.folder)) {
                     (Some(files), Some(folder)) => {
-                        file::found(files, (request.path.encoded(), request.query.as_deref()), folder, told)
+                        let found =
+                            file::found(files, (request.path.encoded(), request.query.as_deref()), folder, told);
+                        if !root.fallback.is_empty() {
+                            let list: Vec<String> = root.fallback.iter().map(ToString::to_string).collect();
+                            told.say(format!("in place of what is not there: {}", list.join(", then ")));
+                        }
+                        found
                     }
                     _ => Ok(1),
                 },
+                Action::Run(run) => {
+                    told.say(format!("the program {} answers {}", run.program, run.methods.join(" and ")));
+                    Ok(0)
+                }
                 Action::Respond(respond) => {
                     told.say(respond.told());
                     Ok(0)

@@ -6,7 +6,7 @@ use super::{encrypted, one, routes};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Hosts, Others, Site};
-use crate::config::source::{Source, Span};
+use crate::config::source::Span;
 use crate::protocol::http;
 
 /// All sites, the domains whose mail is kept, and those that are named and keep none.
@@ -14,6 +14,7 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
     let (mut sites, mut mail, mut no_mail) = (Vec::new(), Vec::new(), Vec::new());
     let mut domains: Vec<(&str, Span)> = Vec::new();
     let mut hosts: Vec<(&str, Span)> = Vec::new();
+    routes::check_trust(written, faults);
     for directive in written.all("domain") {
         let Some((value, name)) = one(Some(directive)).and_then(|value| Some((value, value.text()?))) else { continue };
         taken((name, value.span), &mut domains, "domain", faults);
@@ -23,7 +24,7 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
                 beneath((text, host.span), (name, value.span), faults);
                 taken((text, host.span), &mut hosts, "site", faults);
             }
-            sites.extend(one_site(&written.source, site, faults));
+            sites.extend(one_site(written, site, faults));
         }
         if directive.first("mail").is_some_and(|mail| mail.first("capture").is_some()) {
             mail.push(name.to_owned());
@@ -56,8 +57,8 @@ fn beneath((host, at): (&str, Span), (domain, its): (&str, Span), faults: &mut V
         .push(fault.help(format!("write it in a domain that it belongs to: domain {host} {{ site {host} {{ … }} }}")));
 }
 
-fn one_site(source: &Source, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Site> {
-    let description = Arc::new(routes::settle(source, directive, faults)?);
+fn one_site(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Site> {
+    let description = Arc::new(routes::settle(written, directive, faults)?);
     let certificates = encrypted::pairs(directive.all("certificate"), faults);
     let client = directive.first("tls").and_then(|tls| encrypted::client(tls, faults));
     Some(Site { hosts: hosts(directive), description, certificates, client })

@@ -1,27 +1,27 @@
 //! What becomes of a site's requests: its steps, routes and actions, in the order they are written.
 //!
 //! Here a block becomes a [`Block`], in which nothing is out of reach. What the single directives mean is said beside: [`action`] for
-//! those that answer, [`matcher`] for those that choose.
+//! those that answer, [`matcher`] for those that choose, [`step`] for those that are done in passing.
 
 mod action;
 mod matcher;
+mod step;
 
 use std::sync::Arc;
 
-use sportello_service::site::{Block, Description, Folder, Item, Route, Step, Written};
+use sportello_service::site::{Action, Block, Description, Folder, Item, Route, Says, Step, Trust, Written};
 
 use super::one;
-use crate::config::as_written::{Directive, Value};
+use crate::config::as_written::{Directive, Value, Written as WrittenFile};
 use crate::config::fault::{Fault, any_error};
-use crate::config::source::Source;
 use crate::config::table::Times;
 
 /// A site; `None` where something that answers is wrong, which is told.
-pub(super) fn settle(source: &Source, site: &Directive, faults: &mut Vec<Fault>) -> Option<Description> {
+pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<Fault>) -> Option<Description> {
     let name: Arc<str> = one(Some(site)).and_then(Value::text).unwrap_or_default().into();
     // What seems to be missing may be what was mistyped and told already.
     let shape = if any_error(faults) { Shape::Broken } else { Shape::Sound };
-    let mut settler = Settler { source, shape, folders: Vec::new(), faults };
+    let mut settler = Settler { written, shape, folders: Vec::new(), faults };
     let block = settler.block(site, "")?;
     if settler.shape == Shape::Sound
         && block.action.is_none()
@@ -31,16 +31,35 @@ pub(super) fn settle(source: &Source, site: &Directive, faults: &mut Vec<Fault>)
         let fault = Fault::error(site.name, "this site answers nothing").label("without what answers");
         settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
     }
-    Some(Description { name, folders: settler.folders, block })
+    let folders = settler.folders;
+    Some(Description { name, trust: trust(written), folders, block })
+}
+
+/// Which proxies are believed; the same for all sites.
+fn trust(written: &WrittenFile) -> Trust {
+    let Some(directive) = written.first("trusted-proxies") else { return Trust::default() };
+    let says = match directive.property("field").and_then(Value::text) {
+        Some("forwarded") => Says::Forwarded,
+        _ => Says::XForwarded,
+    };
+    // What is wrong with them is told once, for all of the file.
+    Trust { proxies: step::networks(&directive.arguments, &mut Vec::new()), says }
 }
 
 fn has_route(block: &Block) -> bool {
     block.items.iter().any(|item| matches!(&item.what, Item::Route(route) if !route.block.only_prepares()))
 }
 
+/// Tells what is wrong with the proxies that are to be believed.
+pub(super) fn check_trust(written: &WrittenFile, faults: &mut Vec<Fault>) {
+    if let Some(directive) = written.first("trusted-proxies") {
+        step::networks(&directive.arguments, faults);
+    }
+}
+
 /// What is gathered of one site.
 struct Settler<'a> {
-    source: &'a Source,
+    written: &'a WrittenFile,
     shape: Shape,
     folders: Vec<Folder>,
     faults: &'a mut Vec<Fault>,
@@ -55,7 +74,7 @@ enum Shape {
 
 impl Settler<'_> {
     fn line(&self, directive: &Directive) -> usize {
-        self.source.place(directive.name.start).line
+        self.written.source.place(directive.name.start).line
     }
 
     /// A site or a route; `label` is that of the block around it.
@@ -63,6 +82,8 @@ impl Settler<'_> {
         let mut block = Block { label: label.into(), ..Block::default() };
         let mut decided: Option<&Directive> = None;
         let mut answering: Option<&Directive> = None;
+        // Where the first error page is written, among the items and in the file.
+        let mut pages: Option<(usize, usize)> = None;
         for child in &directive.children {
             let line = self.line(child);
             if child.row.name == "route" {
@@ -72,9 +93,11 @@ impl Settler<'_> {
                     decided = Some(child);
                 }
                 block.items.push(Written { line, what: Item::Route(route) });
-            } else if let Some(step) = self.step(child) {
+            } else if let Some(steps) = step::settle(child, self.faults) {
                 self.reached(child, decided);
-                block.items.extend(step.map(|step| Written { line, what: Item::Step(step) }));
+                block.items.extend(steps.into_iter().map(|step| Written { line, what: Item::Step(step) }));
+            } else if child.row.name == "error-page" {
+                pages.get_or_insert((block.items.len(), line));
             } else if action::is_one(child) {
                 self.reached(child, decided);
                 if let Some(first) = answering {
@@ -89,13 +112,17 @@ impl Settler<'_> {
             }
         }
         action::of_folders(directive, answering, self.faults);
+        if let (Some((place, line)), Some(Written { what: Action::Root(root), .. })) = (pages, &block.action) {
+            let pages = Written { line, what: Item::Step(Step::ErrorPages(root.folder)) };
+            block.items.insert(place.min(block.items.len()), pages);
+        }
         Some(block)
     }
 
     fn route(&mut self, directive: &Directive, around: &str) -> Option<Route> {
         let matcher = matcher::settle(directive, self.faults);
-        let written = one(Some(directive)).and_then(Value::text).unwrap_or("*");
-        let label = if around.is_empty() { written.to_owned() } else { format!("{around} {written}") };
+        let path = one(Some(directive)).and_then(Value::text).unwrap_or("*");
+        let label = if around.is_empty() { path.to_owned() } else { format!("{around} {path}") };
         let block = self.block(directive, &label)?;
         if self.shape == Shape::Sound
             && directive.children.is_empty()
@@ -106,20 +133,6 @@ impl Settler<'_> {
             self.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
         }
         Some(Route { matcher: matcher?, block })
-    }
-
-    /// A step, where the directive is one; nothing within it where it is wrong, which is told.
-    fn step(&mut self, directive: &Directive) -> Option<Option<Step>> {
-        match directive.row.name {
-            "redirect" if one(Some(directive)).and_then(Value::text) == Some("https") => {
-                if let Some(status) = directive.property("status") {
-                    let fault = Fault::error(status.span, "redirect https says 308").label("not this");
-                    self.faults.push(fault.help("remove it"));
-                }
-                Some(Some(Step::Https))
-            }
-            _ => None,
-        }
     }
 
     /// Tells of what is never reached.

@@ -168,6 +168,7 @@ fn every_directive_reaches_its_setting() {
 /// Everything for which the table names a default that can be written, written.
 const DEFAULTS: &str = r#"
 address "127.0.0.1"
+trusted-proxies "192.0.2.10" field=x-forwarded
 state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB" }
 grace "10s"
 log info form=text
@@ -221,6 +222,10 @@ domain "*" {
     site "*" {
         route "/a" { respond 200 "a" type="text/plain; charset=utf-8" }
         route "/b" { redirect "/c" status=302 }
+        route "/d" { run a type="text/plain; charset=utf-8" method=POST }
+        header set "a" "b" of=answer
+        hsts max-age="1d" subdomains=no preload=no
+        limit rate="10/s" at-once=5 by=address
         root "/srv"
         memory "32MiB" file="256KiB"
         listing on page=1000
@@ -242,8 +247,8 @@ command a {
 
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
-    let least = "state \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
-                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; root \"/srv\" }; mail { capture } }\n\
+    let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
         let mut settings = settings(text);

@@ -7,6 +7,7 @@ mod domain;
 mod files;
 mod route;
 mod server;
+mod step;
 mod tls;
 
 use std::time::Duration;
@@ -55,7 +56,17 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    [server::ROWS, channel::ROWS, tls::ROWS, acme::ROWS, domain::ROWS, route::ROWS, files::ROWS, command::ROWS]
-        .into_iter()
-        .flatten()
+    [
+        server::ROWS,
+        channel::ROWS,
+        tls::ROWS,
+        acme::ROWS,
+        domain::ROWS,
+        route::ROWS,
+        step::ROWS,
+        files::ROWS,
+        command::ROWS,
+    ]
+    .into_iter()
+    .flatten()
 }

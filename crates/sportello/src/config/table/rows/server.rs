@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Kind, Row, Times};
-use super::{MANY, PLAIN, one, optional};
+use super::{MANY, PLAIN, one, optional, some};
 
 /// In the order of the reference.
 pub(super) static ROWS: &[Row] = &[
@@ -139,6 +139,20 @@ pub(super) static ROWS: &[Row] = &[
         doc: "How many connections there may be.",
         default: "three quarters of the descriptors that the machine allows",
         example: "connections 10000 per-source=100",
+        ..PLAIN
+    },
+    Row {
+        name: "trusted-proxies",
+        arguments: &[some("network", Kind::Text, "an IP address or a range such as \"10.0.0.0/8\"")],
+        properties: &[optional(
+            "field",
+            Kind::OneOf(&["x-forwarded", "forwarded"]),
+            "x-forwarded",
+            "where they write it: X-Forwarded-For and X-Forwarded-Proto, or Forwarded (RFC 7239)",
+        )],
+        doc: "The proxies in front of this server that are believed when they say who their client is and whether it came over TLS. Each must take out what its client wrote there, or add to its end.",
+        default: "nobody is believed, and the client is who connects",
+        example: "trusted-proxies \"192.0.2.10\" \"2001:db8::/64\"",
         ..PLAIN
     },
 ];
