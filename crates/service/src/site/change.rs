@@ -77,8 +77,8 @@ impl StripPrefix {
         Ok(Self(prefix.into()))
     }
 
-    /// Changes the request, if its path begins with these names.
-    pub(super) fn take(&self, request: &mut Request) {
+    /// Changes the request, if its path begins with these names; says so by the names as they are sent.
+    pub(super) fn take(&self, request: &mut Request) -> Option<Bytes> {
         let prefix = self.0.as_bytes();
         let rest = |path: &[u8]| match path.strip_prefix(prefix) {
             Some([]) => Some(b"/".to_vec()),
@@ -90,9 +90,8 @@ impl StripPrefix {
             Some(raw) => Path::parse(&raw).ok(),
             None => rest(request.path.normal()).and_then(|normal| Path::from_normal(&normal).ok()),
         };
-        if let Some(path) = stripped {
-            request.path = path;
-        }
+        request.path = stripped?;
+        Path::from_normal(prefix).ok().map(|prefix| prefix.encoded().clone())
     }
 }
 
@@ -261,7 +260,8 @@ mod tests {
             ("/a/b", "/a/b/c", "/c"),
         ] {
             let mut asked = request(target);
-            StripPrefix::parse(prefix).unwrap().take(&mut asked);
+            let taken = StripPrefix::parse(prefix).unwrap().take(&mut asked);
+            assert_eq!(taken.is_some(), expect != target, "{prefix} {target}");
             assert_eq!(&asked.path.encoded()[..], expect.as_bytes(), "{prefix} {target}");
         }
         for wrong in ["", "/", "a", "/a/*", "/a//b"] {

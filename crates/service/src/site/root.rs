@@ -44,5 +44,18 @@ pub(super) async fn answer(files: &Files, root: &Root, mut request: Request, kno
         // The next one is made from what was asked, too.
         (request.path, request.query) = (path, query);
     }
-    made
+    made.map(|answer| moved(answer, known))
+}
+
+/// A folder that is asked for with its slash: where the client knows it, which is above what was taken off its path.
+fn moved(mut answer: Answer, known: &Known) -> Answer {
+    if let (301, Some([b'/', ..]), false) =
+        (answer.status, answer.fields.value("location"), known.stripped().is_empty())
+    {
+        let place = [known.stripped(), answer.fields.value("location").unwrap_or_default()].concat();
+        if answer.fields.set("location", place).is_err() {
+            return Answer::empty(404);
+        }
+    }
+    answer
 }

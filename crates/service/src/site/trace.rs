@@ -75,7 +75,7 @@ fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option
             None => ("what it is rewritten to is no path".to_owned(), Some(400)),
         },
         Step::StripPrefix(prefix) => {
-            prefix.take(request);
+            let _ = prefix.take(request);
             (format!("without {prefix} it asks for {}", String::from_utf8_lossy(&request.target())), None)
         }
         Step::Field(change) => {

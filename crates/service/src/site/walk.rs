@@ -22,11 +22,13 @@ pub(super) struct Known {
     address: IpAddr,
     account: Option<Box<str>>,
     groups: Vec<Box<[u8]>>,
+    /// What was taken off the path, as it is sent.
+    stripped: Vec<u8>,
 }
 
 impl Known {
     pub(super) fn of(request: &Request, trust: &Trust) -> Self {
-        Self { address: trust.address(request), account: None, groups: Vec::new() }
+        Self { address: trust.address(request), account: None, groups: Vec::new(), stripped: Vec::new() }
     }
 
     /// Who asks, as far as it is believed.
@@ -50,6 +52,11 @@ impl Known {
     /// What the group of this number found in the latest path that fitted.
     pub(super) fn group(&self, number: usize) -> &[u8] {
         number.checked_sub(1).and_then(|place| self.groups.get(place)).map_or(&[], |found| found)
+    }
+
+    /// What was taken off the path that was asked for, as it is sent.
+    pub(super) fn stripped(&self) -> &[u8] {
+        &self.stripped
     }
 
     pub(super) fn set_groups(&mut self, groups: Vec<Box<[u8]>>) {
@@ -115,10 +122,13 @@ async fn take<'d>(
     match step {
         Step::Https => to_https(request).map_or(Ok(()), |answer| Err(Ok(answer))),
         Step::Rewrite(rewrite) => {
+            known.stripped.clear();
             rewrite.take(request, known).ok_or_else(|| Err(Ours::new(400, "no path comes of this request")))
         }
         Step::StripPrefix(prefix) => {
-            prefix.take(request);
+            if let Some(names) = prefix.take(request) {
+                known.stripped.extend_from_slice(&names);
+            }
             Ok(())
         }
         Step::Field(change) => {

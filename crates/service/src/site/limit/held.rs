@@ -19,7 +19,7 @@ pub(in crate::site) fn holding(answer: Answer, places: Vec<Place>) -> Answer {
         Body::Tunnel(Tunnel { stream, first, idle }) => {
             Body::Tunnel(Tunnel { stream: Box::new(Held { inner: stream, _places: places }), first, idle })
         }
-        other @ (Body::Empty | Body::Bytes(_) | Body::File { .. }) => other,
+        other @ (Body::Empty | Body::Bytes(_) | Body::File { .. } | Body::Stored(_)) => other,
     };
     Answer { body, ..answer }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sportello_service::site::{Action, Block, Description, Item, Matcher, PathPattern, Respond, Route, Written};
+use sportello_service::site::{self, Action, Block, Description, Item, Matcher, PathPattern, Respond, Route, Written};
 
 use super::*;
 
@@ -11,10 +11,10 @@ fn routed(folder: &Path) -> Served {
     let written = |what| Written { line: 0, what };
     let action = Action::Respond(Respond::new(202, "routed", None).unwrap());
     let block = Block { action: Some(Written { line: 0, what: action }), ..Block::default() };
-    let matcher = Matcher { paths: vec![PathPattern::parse("/routed").unwrap()] };
+    let matcher = Matcher { paths: vec![PathPattern::parse("/routed").unwrap()], ..Matcher::default() };
     let block = Block {
         items: vec![written(Item::Route(Route { matcher, block }))],
-        action: Some(Written { line: 0, what: Action::Root(0) }),
+        action: Some(Written { line: 0, what: Action::Root(site::Root::default()) }),
         ..Block::default()
     };
     let description = Description { block, ..Description::default() };
