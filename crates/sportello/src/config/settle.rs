@@ -224,7 +224,8 @@ impl Parts<'_> {
         if let (Some(mail), false) = (domain("mail"), has("smtp")) {
             faults.push(unreached(mail.name, "mail", "smtp"));
         }
-        if let (Some(command), false, false) = (written.first("command"), has("command"), self.programs.is_empty()) {
+        let is_reached = has("command") || routes::runs(written);
+        if let (Some(command), false, false) = (written.first("command"), is_reached, self.programs.is_empty()) {
             faults.push(unreached(command.name, "command", "command"));
         }
     }

@@ -57,6 +57,14 @@ pub(super) fn check_trust(written: &WrittenFile, faults: &mut Vec<Fault>) {
     }
 }
 
+/// Whether any site runs a program.
+pub(super) fn runs(written: &WrittenFile) -> bool {
+    fn within(block: &Directive) -> bool {
+        block.first("run").is_some() || block.all("route").any(within)
+    }
+    written.all("domain").flat_map(|domain| domain.all("site")).any(within)
+}
+
 /// What is gathered of one site.
 struct Settler<'a> {
     written: &'a WrittenFile,
