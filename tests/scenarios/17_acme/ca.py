@@ -72,7 +72,7 @@ class Authority:
         check(done.returncode == 0, done.stderr)
 
     def _start(self, *words):
-        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": "10"}
+        environment = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", "PEBBLE_WFE_NONCEREJECT": "1"}
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=environment,
                                    cwd=self.here, preexec_fn=_die_with_parent)
         atexit.register(process.kill)

@@ -1,3 +1,4 @@
+import signal
 import socket
 import ssl
 
@@ -90,15 +91,22 @@ with step("after a restart nothing is ordered that is there"):
     orders = ca.said().count("Added order")
     server = Server(config=configuration("http", "www.example.org example.org"))
     same(serial(server.ports["web"], "example.org", roots), second)
+    check(orders > 0, "the CA logs its orders")
     same(ca.said().count("Added order"), orders)
+
+with step("a reload brings another site: its certificate comes, and no connection ends"):
+    with shake(server.ports["web"], "example.org", roots) as connection:
+        configuration("http", "www.example.org example.org", "other.example.org")
+        server.signal(signal.SIGHUP)
+        until(lambda: serial(server.ports["web"], "other.example.org", roots), "a certificate", BACK)
+        contains(get(connection, "example.org"), "hello")
     server.stop()
 
 with step("TLS-ALPN-01; a name whose challenge fails is told, and holds up no other"):
     ca.resolve("broken.example.org", "127.0.0.99")
     server = Server(config=configuration("tls-alpn", "broken.example.org", "tls.example.org"))
     until(lambda: serial(server.ports["web"], "tls.example.org", roots), "a certificate", BACK)
-    said = until(lambda: [line for line in server.stderr().splitlines() if "no certificate" in line], "it is told")
-    contains(said[0], "broken.example.org")
+    until(lambda: [line for line in server.stderr().splitlines() if "no certificate" in line and "broken" in line], "it is told")
     same(serial(server.ports["web"], "broken.example.org", roots), None)
     with shake(server.ports["web"], "broken.example.org") as connection:
         contains(get(connection, "broken.example.org"), "hello")
