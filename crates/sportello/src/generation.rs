@@ -18,9 +18,10 @@ use sportello_service::desk::Desk;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 
-use crate::config::{Door, Role, Settings};
+use crate::config::{Door, Role, Settings, Site};
 use crate::current::Current;
 use crate::encryption::{self, Encryption, EncryptionError, Handshake};
+use crate::observe::access::{AccessLogs, Lines, SiteLog, Target};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder};
 use crate::opened::{self, Opened};
@@ -33,6 +34,7 @@ pub(crate) struct House {
     pub(crate) shared: Shared,
     pub(crate) observatory: Arc<Observatory>,
     pub(crate) log: Log,
+    pub(crate) access_logs: AccessLogs,
     pub(crate) desk: OnceLock<Desk>,
     /// By which the command line asks for a reload.
     pub(crate) reloads: Reloads,
@@ -55,6 +57,8 @@ impl House {
 pub(crate) struct Generation {
     planned: Vec<Planned>,
     sites: Vec<Opened>,
+    /// Those of the sites that have one, in their order.
+    logs: Vec<Option<SiteLog>>,
     hostname: String,
     pub(crate) runner: Runner,
     slow_log: command::SlowLogSettings,
@@ -113,7 +117,7 @@ impl Generation {
         settings: &Settings,
         doors: &[Door],
         runner: Runner,
-        encryption: &Encryption,
+        (encryption, logs): (&Encryption, &AccessLogs),
         before: Option<&Self>,
     ) -> Result<Self, StartError> {
         let planned = |door: &Door| {
@@ -133,6 +137,7 @@ impl Generation {
         Ok(Self {
             planned: doors.iter().map(planned).collect::<Result<_, _>>()?,
             sites: opened::open(settings)?,
+            logs: settings.sites.iter().map(|site| open_log(site, logs)).collect::<Result<_, _>>()?,
             hostname: settings.hostname.clone(),
             runner,
             slow_log: settings.slow_log,
@@ -152,6 +157,15 @@ impl Generation {
     fn planned(&self, index: usize) -> Option<&Planned> {
         self.planned.iter().find(|planned| planned.index == index)
     }
+}
+
+fn open_log(site: &Site, logs: &AccessLogs) -> Result<Option<SiteLog>, StartError> {
+    let Some(wanted) = &site.log else { return Ok(None) };
+    let sink = logs.open(&wanted.target, wanted.rotation).map_err(|error| match &wanted.target {
+        Target::File(path) => StartError::AccessLog(path.clone(), error),
+        Target::Stdout => StartError::Io("write access logs to standard output", error),
+    })?;
+    Ok(Some(SiteLog { sink, format: wanted.format }))
 }
 
 /// What the sessions of one worker use; made on its thread.
@@ -216,7 +230,11 @@ impl Serve for Services {
     fn renew(&self) {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
-        let sites = Rc::new(http::Served::Sites(opened::sites(&generation.sites, Some(&generation.runner)).0));
+        let (mut sites, all) = opened::sites(&generation.sites, Some(&generation.runner));
+        for (site, log) in all.iter().zip(&generation.logs) {
+            log.iter().for_each(|log| sites.log_to(site, log.clone()));
+        }
+        let sites = Rc::new(http::Served::Sites(sites));
         let http = |served: &Rc<_>, limits: &_| http::Service {
             served: Rc::clone(served),
             limits: *limits,
@@ -296,6 +314,7 @@ impl Services {
         if let Some(samples) = house.observatory.samples.get(index) {
             Recorder::install(index, house.log.clone(), Arc::clone(samples));
         }
+        Lines::install(house.access_logs.queue());
         let observer = Arc::clone(&house.observatory).observer(workers);
         let services = Self { house, workers: workers.clone(), observer, channels: RefCell::default() };
         services.renew();

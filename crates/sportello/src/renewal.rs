@@ -74,7 +74,8 @@ impl Server {
         next.extend(self.command_line.clone().map(Next::Kept));
         let before = self.house.now();
         let runner = before.runner.with(settings.programs.clone());
-        let mut generation = Generation::new(settings, &doors, runner, &self.encryption, Some(&before))?;
+        let mut generation =
+            Generation::new(settings, &doors, runner, (&self.encryption, &self.house.access_logs), Some(&before))?;
         if let Some(own) = &self.command_line {
             generation = generation.with_command_line(own.index);
         }

@@ -23,6 +23,7 @@ use crate::announce;
 use crate::config::{Door, Origin, Settings};
 use crate::encryption::{Attendant, Encryption, EncryptionError};
 use crate::generation::{Generation, House, Plan, Services};
+use crate::observe::access::AccessLogs;
 use crate::observe::log::Log;
 use crate::observe::{About, Observatory, Samples, View};
 use crate::protocol::command;
@@ -54,6 +55,9 @@ pub enum StartError {
     /// A channel cannot be encrypted.
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
+    /// A site's access log cannot be opened.
+    #[error("cannot write the access log {0}")]
+    AccessLog(PathBuf, #[source] io::Error),
     /// The machine refuses something.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -122,7 +126,9 @@ pub fn start(
         Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
     let procurement = Procurement::start(settings.acme.clone(), encryption.keyring(), &shared)
         .map_err(|error| StartError::Io("start the thread that obtains certificates", error))?;
-    let mut generation = Generation::new(settings, &doors, shared.runner.clone(), &encryption, None)?;
+    let access_logs = AccessLogs::start().map_err(|error| StartError::Io("start the thread of access logs", error))?;
+    let made_of = (&encryption, &access_logs);
+    let mut generation = Generation::new(settings, &doors, shared.runner.clone(), made_of, None)?;
     let command_line = match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
         Ok(listener) => {
             let channel = listener.channel().clone();
@@ -148,6 +154,7 @@ pub fn start(
         shared: shared.clone(),
         observatory: Arc::new(observatory),
         log: log.clone(),
+        access_logs,
         desk: OnceLock::new(),
         reloads,
         answers: encryption.keyring().answers().clone(),

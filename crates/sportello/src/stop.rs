@@ -108,6 +108,7 @@ pub async fn stop(mut signals: Signals, server: Server, grace: Duration) {
         let _ = tokio::time::timeout(LAST_WORDS, &mut all_ended).await;
     }
     server.procurement.close();
+    server.house.access_logs.flush(LAST_WORDS);
     server.attendant.close();
     server.shared.close().await;
     say("Sportello stopped");

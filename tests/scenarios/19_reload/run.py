@@ -243,6 +243,46 @@ with step("twenty reloads in a row while clients ask without a pause: no request
     same(lost, [], f"of {served[0]}")
     check(served[0] > 400, served[0])
 
+with step("a site's access log: every request once, nothing forged, put aside by size, opened again by a reload"):
+    log = here / "access.log"
+
+    def logged(form, more=""):
+        return site("one").replace("site \"*\" {", f'site "*" {{ log "{log}" format={form} {more};')
+
+    put(config(sites=logged("json")))
+    check(reload()["ok"], "reload")
+    ports_now = ports()
+    client = Http(ports_now["web"])
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    evil = 'x" 200 1 \\ \u202e'
+    for path in ("/", "/", "/nothing?a=b", "/big.bin"):
+        client.ask("GET", path, [f"traceparent: {trace}", f"User-Agent: {evil}", "Referer: http://a.example/"])
+    lines = until(lambda: log.exists() and len(text := log.read_text().splitlines()) == 4 and text, "four lines")
+    said = [json.loads(line) for line in lines]
+    same([(one["method"], one["target"], one["status"]) for one in said],
+         [("GET", "/", 200), ("GET", "/", 200), ("GET", "/nothing?a=b", 404), ("GET", "/big.bin", 200)])
+    for one in said:
+        same((one["client"], one["agent"], one["referer"], one["trace"]),
+             ("127.0.0.1", evil, "http://a.example/", trace.split("-")[1]))
+    check(said[3]["bytes"] > len(BIG) and "\u202e" not in "".join(lines), "bytes, and nothing for a terminal")
+    os.rename(log, here / "aside.log")  # as logrotate does it
+    put(config(sites=logged("combined", '{ rotate size="1KiB" keep=2 }')))
+    server.signal(signal.SIGHUP)
+    until(lambda: log.exists(), "the file is opened again")
+    for number in range(60):
+        same(client.ask("GET", "/", [f"User-Agent: number {number}"])[0], 200)
+    same(len((here / "aside.log").read_text().splitlines()), 4)
+    until(lambda: "number 59" in log.read_text(), "the last line is written")
+    client.close()
+    files = sorted(each.name for each in here.glob("access.log*"))
+    check(files in (["access.log"], ["access.log", "access.log.1"], ["access.log", "access.log.1", "access.log.2"]), str(files))
+    pattern = re.compile(r'127\.0\.0\.1 - - \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET / HTTP/1\.1" 200 \d+ "-" "number \d+"')
+    check(all(pattern.fullmatch(line) for line in log.read_text().splitlines()), brief(log.read_text()))
+    put(config(sites=logged("json").replace(str(log), str(here / "no/such/folder.log"))))
+    contains(" ".join(reload(1)["errors"]), "does not exist")
+    put(config(sites=logged("json")))
+    check(reload()["ok"], "reload")
+
 with step("kill -9 in the middle of reloads: the next start has the file that is there"):
     requests = [subprocess.Popen([BINARY, "reload", "--state", str(server.state)], stdout=subprocess.DEVNULL,
                                  stderr=subprocess.DEVNULL) for _ in range(4)]

@@ -82,6 +82,7 @@ impl Settings {
                 description: Arc::new(Description::of_folder(Folder { path: root, ..Folder::default() })),
                 certificates: Vec::new(),
                 client: None,
+                log: None,
             }],
             certificates: Wanted::default(),
             acme: None,

@@ -11,6 +11,7 @@ use sportello_service::run::Program;
 use sportello_service::site::Description;
 use tracing::metadata::LevelFilter;
 
+use crate::observe::access;
 use crate::observe::log::Form;
 use crate::protocol::{command, http, smtp};
 
@@ -158,6 +159,19 @@ pub struct Site {
     pub certificates: Vec<Pair>,
     /// What is asked of its clients, where that is not the channel's to say.
     pub client: Option<tls::Client>,
+    /// Its access log.
+    pub log: Option<AccessLog>,
+}
+
+/// The access log that a site wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where.
+    pub target: access::Target,
+    /// How a line is written.
+    pub format: access::Format,
+    /// When a file is put aside.
+    pub rotation: access::Rotation,
 }
 
 /// The hosts that a site answers to.

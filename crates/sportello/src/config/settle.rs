@@ -3,6 +3,7 @@
 //! Each part of the file becomes the settings of the crate that uses it, starting from that crate's own defaults: nothing is
 //! inherited from elsewhere in the file but the one address. The world is looked at too: folders and programs must be there.
 
+mod access;
 mod acme;
 mod channels;
 mod commands;

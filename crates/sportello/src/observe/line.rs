@@ -170,7 +170,7 @@ fn text_of(into: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// A JSON string (RFC 8259 §7); bytes that are not UTF-8 become U+FFFD.
-fn quote(into: &mut Vec<u8>, value: &[u8]) {
+pub(super) fn quote(into: &mut Vec<u8>, value: &[u8]) {
     into.push(b'"');
     if value.iter().all(|byte| (b' '..=b'~').contains(byte) && *byte != b'"' && *byte != b'\\') {
         into.extend_from_slice(value);

@@ -4,6 +4,7 @@
 //! Knows no protocol: a request is a verb, an object and an outcome. Bounded by: [`log::QUEUE`] blocks of lines that wait for
 //! the writer of the log (what does not fit is counted, and the count is logged), and the sample of requests kept per worker.
 
+pub mod access;
 mod line;
 pub mod log;
 mod picture;

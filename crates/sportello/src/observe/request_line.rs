@@ -142,20 +142,20 @@ impl RequestLines {
 
 /// One look at both clocks, so that further moments cost one look at one.
 #[derive(Clone, Copy, Debug)]
-struct WallClock {
+pub(super) struct WallClock {
     instant: Instant,
     wall: Duration,
 }
 
 impl WallClock {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         // A clock before 1970 shows 1970.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self { instant: Instant::now(), wall }
     }
 
     /// The wall clock's time at a moment, since 1970.
-    fn at(&self, moment: Instant) -> Duration {
+    pub(super) fn at(&self, moment: Instant) -> Duration {
         match moment.checked_duration_since(self.instant) {
             Some(later) => self.wall.saturating_add(later),
             None => self.wall.saturating_sub(self.instant.saturating_duration_since(moment)),

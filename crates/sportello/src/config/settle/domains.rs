@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{encrypted, one, routes};
+use super::{access, encrypted, one, routes};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Hosts, Others, Site};
@@ -61,7 +61,8 @@ fn one_site(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -
     let description = Arc::new(routes::settle(written, directive, faults)?);
     let certificates = encrypted::pairs(directive.all("certificate"), faults);
     let client = directive.first("tls").and_then(|tls| encrypted::client(tls, faults));
-    Some(Site { hosts: hosts(directive), description, certificates, client })
+    let log = access::settle(directive, faults);
+    Some(Site { hosts: hosts(directive), description, certificates, client, log })
 }
 
 fn hosts(directive: &Directive) -> Hosts {

@@ -230,6 +230,7 @@ domain "*" {
         memory "32MiB" file="256KiB"
         listing on page=1000
         hidden-names not-there
+        log "/tmp/a.log" format=combined { rotate size="100MiB" age="3660d" keep=10 }
     }
     mail { capture }
 }
@@ -248,7 +249,7 @@ command a {
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
     let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
-                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\" }; mail { capture } }\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
         let mut settings = settings(text);

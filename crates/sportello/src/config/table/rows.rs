@@ -1,5 +1,6 @@
 //! The directives of this version, in the order of the reference.
 
+mod access;
 mod acme;
 mod channel;
 mod command;
@@ -65,6 +66,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         route::ROWS,
         step::ROWS,
         files::ROWS,
+        access::ROWS,
         command::ROWS,
     ]
     .into_iter()

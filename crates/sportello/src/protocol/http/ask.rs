@@ -165,7 +165,7 @@ impl Session<'_> {
         let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
         self.send_content(&Whole::Hot(Rc::clone(file)), &decided.content).await?;
-        answered(self.connection, head, decided.status, bytes, arrival.at);
+        answered((self.connection, &self.service), head, decided.status, bytes, arrival.at);
         Ok(next)
     }
 
@@ -181,7 +181,7 @@ impl Session<'_> {
         let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
         self.send_content(&Whole::Large(Rc::new(file)), &decided.content).await?;
-        answered(self.connection, head, decided.status, bytes, arrival.at);
+        answered((self.connection, &self.service), head, decided.status, bytes, arrival.at);
         Ok(next)
     }
 

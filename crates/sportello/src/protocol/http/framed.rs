@@ -45,7 +45,7 @@ impl Session<'_> {
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
         let bytes = head_length + *sent.as_ref().unwrap_or(&0);
-        answered(self.connection, head, status, bytes, arrival.at);
+        answered((self.connection, &self.service), head, status, bytes, arrival.at);
         sent.map(|_| next)
     }
 

@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::representation::{begin_hot, write_whole};
 use super::sites::Sites;
 use super::{COPY_BELOW, FLUSH_AT, Served, Service};
-use crate::observe::{self, Done};
+use crate::observe::{self, Done, access};
 
 /// Where the run over what has arrived came to a halt.
 pub(super) enum Halt {
@@ -147,15 +147,22 @@ impl Run<'_> {
         let persistence = self.persistence(head.persistence);
         let said = Said::to(head.version, persistence);
         let before = out.len();
+        let log = sites.log(&head);
         let (status, rest) = if head.present.has_any(Present::SELECTING) {
             write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
         } else {
-            if may_be_known {
+            // What is to be told of in an access log has to be read each time.
+            if may_be_known && log.is_none() {
                 recent.keep(input, &head, &files, self.reach);
             }
             (200, write_whole(out, &file, head.method, said, &self.second))
         };
-        self.tell((head.verb, head.raw_target), status, out.len() - before + rest.len());
+        let bytes = out.len() - before + rest.len();
+        self.tell((head.verb, head.raw_target), status, bytes);
+        if let (Some(log), Some(ended)) = (log, self.ended) {
+            let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended };
+            access::told(log, self.connection, &head, said);
+        }
         Ok(Ready { file, rest, persistence, length: head.length })
     }
 
@@ -226,8 +233,20 @@ pub(super) fn persistence(connection: &Connection, head: &Head<'_>) -> Persisten
 }
 
 /// Notes one answered request.
-pub(super) fn answered(connection: &Connection, head: &Head<'_>, status: u16, bytes: u64, started: Instant) {
-    told(connection, (head.verb, head.raw_target), status, bytes, (started, Instant::now()));
+pub(super) fn answered(
+    (connection, service): (&Connection, &Service),
+    head: &Head<'_>,
+    status: u16,
+    bytes: u64,
+    started: Instant,
+) {
+    let ended = Instant::now();
+    told(connection, (head.verb, head.raw_target), status, bytes, (started, ended));
+    if let Served::Sites(sites) = &*service.served
+        && let Some(log) = sites.log(head)
+    {
+        access::told(log, connection, head, access::Said { status, bytes, started, ended });
+    }
 }
 
 fn told(

@@ -11,10 +11,12 @@ use std::rc::Rc;
 
 use sportello_service::files::Files;
 use sportello_service::site::Site;
+use sportello_wire::http1::Head;
 use sportello_wire::http1::target::Host;
 use thiserror::Error;
 
 use super::again::Recent;
+use crate::observe::access::SiteLog;
 
 /// The name of a site, or of all sites below one: checked, in lower case, without port and last dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +91,8 @@ pub struct Sites {
     default: Option<Rc<Site>>,
     latest: RefCell<Latest>,
     recent: RefCell<Recent>,
+    /// By the address of the site, which `names` or `default` hold.
+    logs: HashMap<*const Site, SiteLog>,
 }
 
 /// The latest authority and what it led to.
@@ -133,6 +137,23 @@ impl Sites {
             }
         }
         Ok(())
+    }
+
+    /// Tells of what a site has answered in this log.
+    pub fn log_to(&mut self, site: &Rc<Site>, log: SiteLog) {
+        self.logs.insert(Rc::as_ptr(site), log);
+    }
+
+    /// The access log of the site that a request of this head is for.
+    pub(super) fn log(&self, head: &Head<'_>) -> Option<&SiteLog> {
+        // Where no site has one this is all there is to it.
+        if self.logs.is_empty() {
+            return None;
+        }
+        match self.choose(head.host, head.named) {
+            Choice::Named(site) | Choice::Default(site) => self.logs.get(&Rc::as_ptr(&site)),
+            Choice::None => None,
+        }
     }
 
     /// Makes a site answer to names that no site bears, and to requests that name no host (HTTP/1.0).
