@@ -13,7 +13,7 @@ write(here / "docs/sub/b.txt", "b\n")
 write(here / "www/secret/plans.txt", "plans\n")
 # `secret`, as htpasswd -B writes it.
 write(here / "staff", "ada:$2y$05$yVl8V3/d31IWU4Psb760..tTpkEKeB6yYvdKqQxAH4s7E4oyH7PIG\n")
-greet = program(here / "greet", ['[ "$1" = 75 ] && exit 75', '[ "$1" = 3 ] && exit 3', 'printf "Hello, "; cat'])
+greet = program(here / "greet", '[ "$1" = 75 ] && exit 75\n[ "$1" = 3 ] && exit 3\nprintf "Hello, "\ncat\n')
 file = write(here / "sportello.kdl", f"""
 trusted-proxies "127.0.0.9"
 channel web port=0 protocol=http
