@@ -43,7 +43,7 @@ fn converse(data: &[u8], cut: Cut) -> Dialogue {
             let mut more = true;
             match event {
                 Event::NeedMore => more = false,
-                Event::Answered => {}
+                Event::Answered | Event::StartTls => {}
                 Event::Hello | Event::Reset => text.clear(),
                 Event::Mail if session.envelope().unwrap().mail.size == Some(452) => {
                     session.refuse(Reply::new(452, "4.3.1", "No room"), &mut out);

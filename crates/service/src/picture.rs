@@ -2,11 +2,15 @@
 //!
 //! It is made by `sportello::observe` from every crate's counters, and read back by our own clients, hence `Deserialize`.
 
+mod certificate;
+
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use certificate::CertificateView;
 
 /// Makes a [`Picture`] of this moment. Asking costs each worker one message.
 pub type Observer = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Picture> + Send>> + Send + Sync>;
@@ -45,11 +49,16 @@ pub struct Picture {
     pub store: StoreView,
     /// Programs.
     pub programs: ProgramsView,
+    /// The certificates in use, those that end first; at most [`Picture::MOST_CERTIFICATES`].
+    #[serde(default)]
+    pub certificates: Vec<CertificateView>,
 }
 
 impl Picture {
     /// The most connections a picture lists.
     pub const MOST_CONNECTIONS: usize = 1000;
+    /// The most certificates a picture lists.
+    pub const MOST_CERTIFICATES: usize = 100;
 }
 
 /// The configuration in force.
@@ -80,6 +89,15 @@ pub struct ChannelView {
     pub refused: u64,
     /// Connections open now.
     pub open: u64,
+    /// TLS handshakes, those that went on with an earlier one not counted.
+    #[serde(default)]
+    pub handshakes: u64,
+    /// TLS handshakes that went on with an earlier one.
+    #[serde(default)]
+    pub resumed: u64,
+    /// TLS handshakes that failed.
+    #[serde(default)]
+    pub unsecured: u64,
     /// Requests answered (HTTP requests, SMTP messages, commands).
     pub requests: u64,
     /// Requests answered with an error of any kind.
@@ -138,6 +156,12 @@ pub struct ConnectionView {
     pub doing: String,
     /// The name it gave itself (CLIENT SETNAME, EHLO).
     pub name: String,
+    /// How it is encrypted: the version of TLS, the cipher suite, and after them the name that was asked for; empty where it is not.
+    #[serde(default)]
+    pub tls: String,
+    /// The client's own certificate, where it showed one: its subject, and the SHA-256 of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// Requests answered on it.
     pub requests: u64,
     /// Bytes received and sent by us.

@@ -37,6 +37,9 @@ pub struct ReadyChannel {
     pub address: IpAddr,
     /// The port it really has.
     pub port: u16,
+    /// Whether its connections are encrypted from their first byte.
+    #[serde(default)]
+    pub encrypted: bool,
 }
 
 impl Ready {
@@ -50,6 +53,7 @@ impl Ready {
             protocol: door.role.protocol().to_owned(),
             address: door.channel.address.ip(),
             port: door.channel.address.port(),
+            encrypted: door.implicit_tls().is_some(),
         };
         Self {
             address: settings.address,
@@ -91,7 +95,7 @@ pub fn table(into: &mut impl Write, settings: &Settings, doors: &[Door]) -> io::
     writeln!(into, "Sportello listens on {}", settings.address)?;
     for door in doors {
         let address = door.channel.address;
-        let url = format!("{}://{address}", scheme(&door.role));
+        let url = format!("{}://{address}", scheme(door));
         writeln!(into, "  {:<10} {url:<30} {}", door.channel.name, purpose(&door.role, address, settings))?;
     }
     let workers = if settings.workers == 1 { "1 worker".to_owned() } else { format!("{} workers", settings.workers) };
@@ -131,10 +135,13 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
     }
 }
 
-const fn scheme(role: &Role) -> &'static str {
-    match role {
-        Role::Sites(_) | Role::Desk(_) => "http",
-        Role::Smtp(_) => "smtp",
-        Role::Command(_) => "tcp",
+fn scheme(door: &Door) -> &'static str {
+    match (&door.role, door.implicit_tls()) {
+        (Role::Sites(_) | Role::Desk(_), None) => "http",
+        (Role::Sites(_) | Role::Desk(_), Some(_)) => "https",
+        (Role::Smtp(_), None) => "smtp",
+        (Role::Smtp(_), Some(_)) => "smtps",
+        (Role::Command(_), None) => "tcp",
+        (Role::Command(_), Some(_)) => "tls",
     }
 }

@@ -18,7 +18,7 @@ use sportello_service::desk::Desk;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 
-use crate::config::{Door, Role, Settings, Site};
+use crate::config::{Begins, Door, Role, Settings, Site};
 use crate::current::Current;
 use crate::encryption::{self, Encryption, EncryptionError, Handshake};
 use crate::observe::access::{AccessLogs, Lines, SiteLog, Target};
@@ -69,8 +69,8 @@ struct Planned {
     /// Its number.
     index: usize,
     plan: Plan,
-    /// On what terms it speaks TLS from the first byte, if it does; the same for as long as it is a channel.
-    terms: Option<Arc<Terms>>,
+    /// On what terms it speaks TLS, if it does, and from when on; the same for as long as it is a channel.
+    terms: Option<(Arc<Terms>, Begins)>,
 }
 
 /// What is served on a channel, as all workers share it.
@@ -123,10 +123,10 @@ impl Generation {
         let planned = |door: &Door| {
             let index = door.channel.index;
             let before = before.and_then(|before| before.planned(index));
-            let terms = match before {
-                _ if door.implicit_tls().is_none() => None,
-                Some(planned) => planned.terms.clone(),
-                None => encryption.terms(door)?,
+            let terms = match (before, &door.tls) {
+                (_, None) => None,
+                (Some(planned), _) => planned.terms.clone(),
+                (None, Some(tls)) => encryption.terms(door)?.map(|terms| (terms, tls.begins)),
             };
             Ok::<_, EncryptionError>(Planned {
                 index,
@@ -235,33 +235,37 @@ impl Serve for Services {
             log.iter().for_each(|log| sites.log_to(site, log.clone()));
         }
         let sites = Rc::new(http::Served::Sites(sites));
-        let http = |served: &Rc<_>, limits: &_| http::Service {
-            served: Rc::clone(served),
-            limits: *limits,
-            answers: self.house.answers.clone(),
+        let http = |served: &Rc<_>, limits: &_, terms: &Option<(Arc<Terms>, Begins)>| {
+            let terms = terms.as_ref().map(|(terms, _)| terms).filter(|terms| !terms.asks_all_the_same());
+            let answers = self.house.answers.clone();
+            http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned() }
+        };
+        let smtp = |policy: &_, terms: &Option<(Arc<Terms>, Begins)>| {
+            let offered = terms.clone().filter(|(_, begins)| *begins == Begins::WhenAsked);
+            self.smtp(&generation, policy).offering(offered.map(|(terms, _)| terms))
         };
         let mut channels = self.channels.borrow_mut();
         channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
         for Planned { index, plan, terms } in &generation.planned {
             match (plan, channels.get(index).map(|place| place.service.spoken())) {
-                (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits)),
-                (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits)),
-                (Plan::Smtp(policy, _), Some(Service::Smtp(place))) => place.set(self.smtp(&generation, policy)),
+                (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits, terms)),
+                (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits, terms)),
+                (Plan::Smtp(policy, _), Some(Service::Smtp(place))) => place.set(smtp(policy, terms)),
                 (Plan::Command(_) | Plan::CommandLine, Some(Service::Command(place))) => {
                     place.set(self.command(&generation, plan));
                 }
                 (plan, _) => {
                     let spoken = match plan {
-                        Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits))),
-                        Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits))),
-                        Plan::Smtp(policy, _) => Service::Smtp(Current::new(self.smtp(&generation, policy))),
+                        Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits, terms))),
+                        Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits, terms))),
+                        Plan::Smtp(policy, _) => Service::Smtp(Current::new(smtp(policy, terms))),
                         Plan::Command(_) | Plan::CommandLine => {
                             Service::Command(Current::new(self.command(&generation, plan)))
                         }
                     };
                     let service = match terms {
-                        Some(terms) => Service::Encrypted(Rc::new((Arc::clone(terms), spoken))),
-                        None => spoken,
+                        Some((terms, Begins::AtOnce)) => Service::Encrypted(Rc::new((Arc::clone(terms), spoken))),
+                        Some((_, Begins::WhenAsked)) | None => spoken,
                     };
                     channels.insert(*index, Place { service, standing: Standing::Served });
                 }
@@ -345,6 +349,7 @@ impl Services {
             store: self.house.shared.store.clone(),
             runner: generation.runner.clone(),
             observer: Arc::clone(&self.observer),
+            keyring: self.house.observatory.keyring.clone(),
             workers: self.workers.clone(),
             limits,
             channels: channels.collect(),
@@ -381,8 +386,8 @@ mod tests {
     #[test]
     fn what_a_channel_that_goes_served_is_kept_for_those_on_their_way() {
         let served = Rc::new(http::Served::Sites(http::Sites::default()));
-        let service =
-            Current::new(http::Service { served, limits: http::Limits::default(), answers: Answers::default() });
+        let limits = http::Limits::default();
+        let service = Current::new(http::Service { served, limits, answers: Answers::default(), terms: None });
         let session = service.clone();
         let mut place = Place { service: Service::Http(service), standing: Standing::Served };
         // Once for those who are just handed over, then for as long as a session has it.

@@ -147,6 +147,7 @@ pub fn start(
         state: settings.store.folder.clone(),
         samples: (0..settings.workers).map(|_| Samples::default()).collect(),
         store: shared.store.clone(),
+        keyring: encryption.keyring().clone(),
         began: Instant::now(),
         view: Mutex::new(Arc::new(view)),
     };

@@ -17,6 +17,7 @@ use sportello::protocol::command::{self, Limits, Parts, Records, Service};
 use sportello_net::limit::Limit;
 use sportello_net::simulation::{self, Client, Simulation};
 use sportello_net::{Channel, Connection, Serve, Speaker, Workers};
+use sportello_service::certificates::Keyring;
 use sportello_service::run::{Runner, spawner};
 use sportello_store::{Settings, Store};
 use tokio::runtime::Builder;
@@ -81,6 +82,7 @@ impl Ground {
         simulation::run(channel(), async |simulation| {
             let service = Service::new(Parts {
                 store: self.store.clone(),
+                keyring: Keyring::new(self.store.clone(), "test"),
                 runner: self.runner.clone(),
                 observer: Arc::new(|| Box::pin(async { Default::default() })),
                 workers: self.workers.clone(),

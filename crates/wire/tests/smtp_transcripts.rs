@@ -84,7 +84,7 @@ impl Server {
             let mut more = true;
             match event {
                 Event::NeedMore => more = false,
-                Event::Answered | Event::Data | Event::Refused(_) => {}
+                Event::Answered | Event::Data | Event::StartTls | Event::Refused(_) => {}
                 Event::Hello | Event::Reset => self.text.clear(),
                 Event::Mail if self.session.envelope().unwrap().mail.sender.to_string().starts_with("full@") => {
                     self.session.refuse(Reply::new(452, "4.3.1", "No room on the disk"), &mut self.out);

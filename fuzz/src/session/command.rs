@@ -7,6 +7,7 @@ use std::sync::Arc;
 use sportello::protocol::command::{self, Limits, Parts, Records, Service};
 use sportello_net::limit::Limit;
 use sportello_net::{Connection, Serve, Speaker, Workers};
+use sportello_service::certificates::Keyring;
 use sportello_service::run::{Runner, spawner};
 use sportello_store::{Settings, Store};
 use sportello_wire::resp::client::{Answers, Limits as AnswerLimits};
@@ -39,6 +40,7 @@ impl House {
         let (workers, _) = Workers::start(Vec::new(), Limit::new(4, 4), |_, _| Nobody).unwrap();
         let events = Loop::new(Speaker::ClientWhenItWants);
         let parts = Parts {
+            keyring: Keyring::new(store.clone(), "fuzz"),
             store,
             runner,
             observer: Arc::new(|| Box::pin(async { Default::default() })),

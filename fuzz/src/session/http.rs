@@ -55,7 +55,7 @@ impl House {
 }
 
 fn service(served: Served) -> Rc<Service> {
-    Rc::new(Service { served: Rc::new(served), limits: Default::default(), answers: Default::default() })
+    Rc::new(Service { served: Rc::new(served), limits: Default::default(), answers: Default::default(), terms: None })
 }
 
 /// A folder is served.

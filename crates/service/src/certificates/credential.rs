@@ -12,6 +12,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -135,6 +136,13 @@ impl Credential {
         let wildcard = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
         self.facts.names.iter().any(|known| *known == name || Some(known) == wildcard.as_ref())
     }
+}
+
+/// A certificate in a few words: its subject as RFC 4514 writes it, and the SHA-256 of all of it.
+pub fn described(certificate: &CertificateDer<'_>) -> String {
+    let subject = X509Certificate::from_der(certificate).map(|(_, read)| read.subject().to_string());
+    let print = Sha256::digest(certificate).iter().fold(String::new(), |print, byte| format!("{print}{byte:02x}"));
+    format!("{} sha256:{print}", subject.unwrap_or_default())
 }
 
 /// Reads the certificates of authorities, as a server or a client trusts them.

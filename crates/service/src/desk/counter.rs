@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::format;
 use super::layout::{Page, Place, moment};
+use super::{certified, format};
 use crate::picture::{ChannelView, ConnectionView, Picture, RequestView, ThreadView};
 use crate::web::Answer;
 
@@ -18,6 +18,7 @@ pub(super) fn answer(picture: &Picture) -> Answer {
         (rates(picture))
         div.pair { (requests(picture)) (threads(picture)) }
         (connections(picture))
+        (certified::section(picture))
         p.foot {
             "Sportello " (picture.version) " · process " (picture.pid) " · state in " code { (picture.state) }
             @if let Some(configuration) = &picture.configuration {

@@ -21,6 +21,7 @@ fn exposition(picture: &Picture) -> String {
     process(&mut page, picture);
     channels(&mut page, picture);
     refusals(&mut page, picture);
+    certificates(&mut page, picture);
     threads(&mut page, picture);
     store(&mut page, picture);
     programs(&mut page, picture);
@@ -48,10 +49,15 @@ fn process(page: &mut Page, picture: &Picture) {
 type Figure = (&'static str, Kind, &'static str, fn(&ChannelView) -> u64);
 
 fn channels(page: &mut Page, picture: &Picture) {
-    let figures: [Figure; 7] = [
+    let figures: [Figure; 10] = [
         ("sportello_connections_accepted_total", Kind::Counter, "Connections accepted.", |one| one.accepted),
         ("sportello_connections_refused_total", Kind::Counter, "Connections refused by a limit.", |one| one.refused),
         ("sportello_connections_open", Kind::Gauge, "Connections open now.", |one| one.open),
+        ("sportello_tls_handshakes_total", Kind::Counter, "Full TLS handshakes.", |one| one.handshakes),
+        ("sportello_tls_resumed_total", Kind::Counter, "TLS handshakes that resumed an earlier one.", |one| {
+            one.resumed
+        }),
+        ("sportello_tls_failed_total", Kind::Counter, "TLS handshakes that failed.", |one| one.unsecured),
         ("sportello_requests_total", Kind::Counter, "HTTP requests, mails and commands answered.", |one| one.requests),
         ("sportello_request_failures_total", Kind::Counter, "Requests answered with an error.", |one| one.failures),
         ("sportello_received_bytes_total", Kind::Counter, "Bytes received from clients.", |one| one.bytes_in),
@@ -74,6 +80,20 @@ fn refusals(page: &mut Page, picture: &Picture) {
             family.sample(&[("channel", &channel.name), ("reason", &refusal.reason)], refusal.count);
         }
     }
+}
+
+/// Each by the first name that it is shown for.
+fn certificates(page: &mut Page, picture: &Picture) {
+    let help = "When a certificate ends, since 1970, by the first of its names.";
+    let mut family = page.family("sportello_certificate_end_seconds", Kind::Gauge, help);
+    for certificate in &picture.certificates {
+        if let (Some(name), Some(end)) = (certificate.names.first(), certificate.not_after_ms) {
+            family.sample(&[("name", name), ("source", &certificate.source)], Seconds::of_ms(end));
+        }
+    }
+    let warned = picture.certificates.iter().filter(|certificate| certificate.warning.is_some()).count();
+    let help = "Certificates that expire soon, could not be renewed or cannot be used.";
+    page.family("sportello_certificate_warnings", Kind::Gauge, help).sample(&[], warned);
 }
 
 /// Threads of one name are told together: a series may stand in the page once.

@@ -8,6 +8,7 @@
 
 mod actions;
 mod assets;
+mod certified;
 mod counter;
 mod events;
 mod form;

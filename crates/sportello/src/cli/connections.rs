@@ -117,9 +117,11 @@ pub fn row(view: &ConnectionView) -> String {
         ),
         None => Default::default(),
     };
+    let tls = view.tls.split(' ').next().filter(|version| !version.is_empty());
+    let tls = tls.map(|version| format!(" {}", visible(version))).unwrap_or_default();
     let name = if view.name.is_empty() { String::new() } else { format!(" '{}'", visible(&view.name)) };
     format!(
-        "{:>6} {:<9} {:<10} {:<21} {:>8} {:>8} {:>8} {:>6} {rtt:>9} {again:>5} {window:>4} {rate:>8}  {}{name}\n",
+        "{:>6} {:<9} {:<10} {:<21} {:>8} {:>8} {:>8} {:>6} {rtt:>9} {again:>5} {window:>4} {rate:>8}  {}{tls}{name}\n",
         view.id,
         cut(&view.channel, 9),
         cut(&view.worker, 10),

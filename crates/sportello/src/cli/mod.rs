@@ -5,6 +5,7 @@
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
 mod call;
+pub mod certificates;
 mod check;
 mod connections;
 mod conversation;
@@ -65,6 +66,10 @@ pub enum Command {
     Top(top::Top),
     /// Show the open connections and how their TCP fares
     Connections(connections::Connections),
+    /// Show the certificates of the running server
+    Certificates(certificates::Certificates),
+    /// Print the root of the server's local CA, and say where to install it
+    Ca(certificates::Ca),
     /// List, read, search and save the caught mail
     Mail(mail::Mail),
 }
@@ -105,6 +110,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Reload(reload) => reload::run(reload),
         Command::Top(top) => top::run(top),
         Command::Connections(connections) => connections::run(connections),
+        Command::Certificates(certificates) => certificates::run(certificates),
+        Command::Ca(ca) => certificates::run_ca(ca),
         Command::Mail(mail) => mail::run(mail),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };

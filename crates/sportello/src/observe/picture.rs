@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sportello_net::tls::Secured;
 use sportello_net::{ChannelReport, ConnectionReport, TcpInfo, UNIX_PEER, Workers};
+use sportello_service::certificates::{Keyring, described};
 use sportello_service::picture::{
-    ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView, RequestView, StoreView, TcpView,
-    ThreadView,
+    CertificateView, ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView, RequestView,
+    StoreView, TcpView, ThreadView,
 };
 use sportello_service::run::Runner;
 use sportello_store::Store;
@@ -25,6 +27,8 @@ pub struct Observatory {
     pub samples: Vec<Samples>,
     /// The store.
     pub store: Store,
+    /// The certificates.
+    pub keyring: Keyring,
     /// When the server began to accept.
     pub began: Instant,
     /// What the configuration in force says.
@@ -97,7 +101,14 @@ impl Observatory {
                 failed: figures.failed,
             },
             programs: view.runner.view(),
+            certificates: self.certificates(),
         }
+    }
+
+    fn certificates(&self) -> Vec<CertificateView> {
+        let now = SystemTime::now();
+        let standing = self.keyring.standing();
+        standing.iter().take(Picture::MOST_CERTIFICATES).map(|one| CertificateView::of(one, now)).collect()
     }
 }
 
@@ -115,6 +126,9 @@ impl View {
                 accepted,
                 refused: report.sum(|counters| counters.refused.total()),
                 open: accepted.saturating_sub(report.sum(|counters| counters.closed.total())),
+                handshakes: report.sum(|counters| counters.handshakes.total()),
+                resumed: report.sum(|counters| counters.resumed.total()),
+                unsecured: report.sum(|counters| counters.unsecured.total()),
                 requests: report.sum(|counters| counters.requests.total()),
                 failures: report.sum(|counters| counters.failures.total()),
                 bytes_in: report.sum(|counters| counters.bytes_in.total()),
@@ -158,11 +172,18 @@ fn connection(report: ConnectionReport) -> ConnectionView {
         idle_ms: milliseconds(report.idle),
         doing: report.doing,
         name: report.name,
+        tls: report.secured.as_ref().map_or_else(String::new, |secured| tls(secured)),
+        client: report.secured.as_ref().and_then(|secured| secured.client.as_ref()).map(|own| described(own)),
         requests: report.requests,
         bytes_in: report.bytes_in,
         bytes_out: report.bytes_out,
         tcp: report.tcp.map(tcp),
     }
+}
+
+fn tls(secured: &Secured) -> String {
+    let name = secured.name.as_deref().map_or_else(String::new, |name| format!(" {name}"));
+    format!("{} {}{name}", secured.version, secured.suite)
 }
 
 fn tcp(info: TcpInfo) -> TcpView {

@@ -110,6 +110,10 @@ fn refused(foreign: Foreign, host: &str) -> String {
         Foreign::Site => {
             format!("it is refused with 421: no site bears the name {host}, and none answers to every other name")
         }
+        Foreign::Connection => {
+            "it is refused with 421: the connection was made for another name, whose clients are asked for other certificates"
+                .to_owned()
+        }
         Foreign::Nameless => "it is answered with 404: no site answers to requests without a host".to_owned(),
         Foreign::Origin => "it is refused with 403: another website sends it".to_owned(),
     }

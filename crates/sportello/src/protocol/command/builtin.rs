@@ -56,6 +56,7 @@ pub(super) enum Kind {
     Status,
     Connections,
     Threads,
+    Certificates,
     Mail,
     Pipe,
     SlowLog,

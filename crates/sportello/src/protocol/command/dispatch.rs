@@ -12,7 +12,7 @@ use super::builtin::{self, Builtin, Kind, Subcommand};
 use super::session::Library;
 use super::show::Subject;
 use super::task::{Action, Form, Label, Task};
-use super::{Service, client, docs, help, kept, mail, refused};
+use super::{Service, client, docs, help, kept, mail, refused, show};
 
 /// What a request may look at and change.
 pub(super) struct Context<'a> {
@@ -81,6 +81,14 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
             let lower = |section: &[u8]| String::from_utf8_lossy(section).to_ascii_lowercase();
             return task(arguments, began, Action::Info { sections: arguments.from(1).map(lower).collect() });
         }
+        Kind::Certificates => match arguments.at(1) {
+            Some(word) if word.eq_ignore_ascii_case(b"ROOT") => return task(arguments, began, Action::Root),
+            Some(word) if !word.eq_ignore_ascii_case(b"JSON") => {
+                context.reply.error("ERR", "syntax error: CERTIFICATES [JSON|ROOT]");
+            }
+            Some(_) => show::certificates(&context.service.keyring.standing(), Form::Json, context.reply),
+            None => show::certificates(&context.service.keyring.standing(), Form::Text, context.reply),
+        },
         Kind::Status | Kind::Connections | Kind::Threads => return show(builtin, arguments, began, context.reply),
         Kind::Reload => return reload(builtin, arguments, began, context),
     }

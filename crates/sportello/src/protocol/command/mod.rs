@@ -30,6 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sportello_net::{Connection, Workers};
+use sportello_service::certificates::Keyring;
 use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
 use sportello_store::Store;
@@ -57,6 +58,7 @@ pub struct Service {
     store: Store,
     runner: Runner,
     observer: Observer,
+    keyring: Keyring,
     workers: Workers,
     limits: Limits,
     channels: Rc<[usize]>,
@@ -74,6 +76,8 @@ pub struct Parts {
     pub runner: Runner,
     /// The picture of the server.
     pub observer: Observer,
+    /// The certificates.
+    pub keyring: Keyring,
     /// To list and to close connections.
     pub workers: Workers,
     /// Bounds on one request.
@@ -91,9 +95,9 @@ pub struct Parts {
 impl Service {
     /// To be called on the worker's thread.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runner, observer, workers, limits, channels, records, slow_log, reloads } = parts;
+        let Parts { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads } = parts;
         let audience = Audience::new(Arc::clone(&records.monitors));
-        Self { store, runner, observer, workers, limits, channels, records, slow_log, reloads, audience }
+        Self { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads, audience }
     }
 }
 

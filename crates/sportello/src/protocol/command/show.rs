@@ -1,9 +1,14 @@
 //! The picture of the server as text: STATUS, CONNECTIONS, THREADS, INFO; or as JSON.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use serde::Serialize;
-use sportello_service::picture::{ChannelView, ConfigurationView, ConnectionView, Picture, ThreadView};
+use sportello_service::certificates::Standing;
+use sportello_service::picture::{
+    CertificateView, ChannelView, ConfigurationView, ConnectionView, Picture, ThreadView,
+};
+use sportello_wire::date::mail_date;
 use sportello_wire::resp::Reply;
 
 use super::task::Form;
@@ -50,6 +55,29 @@ pub(super) fn reloaded(reloaded: &Reloaded, form: Form, reply: &mut Reply) {
             reply.error("ERR", format!("not reloaded, the configuration of before runs on: {first}{more}"));
         }
     }
+}
+
+/// Answers with the certificates.
+pub(super) fn certificates(standing: &[Standing], form: Form, reply: &mut Reply) {
+    let now = SystemTime::now();
+    let views: Vec<_> = standing.iter().map(|one| CertificateView::of(one, now)).collect();
+    match form {
+        Form::Json => json(&views, reply),
+        Form::Text => reply.lines(&views.iter().map(certificate).collect::<Vec<_>>()),
+    }
+}
+
+fn certificate(view: &CertificateView) -> String {
+    let date = |moment: Option<u64>| moment.map_or_else(|| "never".to_owned(), |moment| mail_date(moment / 1_000));
+    let warning = view.warning.as_ref().map(|warning| format!(": {warning}")).unwrap_or_default();
+    let issuer = view.issuer.as_deref().unwrap_or("nobody");
+    format!(
+        "{} from {} by {issuer}, good until {}, renewed {}{warning}",
+        if view.names.is_empty() { "nothing".to_owned() } else { view.names.join(" ") },
+        view.file.as_deref().unwrap_or(&view.source),
+        date(view.not_after_ms),
+        date(view.renewal_ms),
+    )
 }
 
 /// One line of JSON as a bulk string.
@@ -118,10 +146,12 @@ fn channel(view: &ChannelView) -> String {
 fn connection(view: &ConnectionView) -> String {
     let peer = view.peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
     let name = if view.name.is_empty() { String::new() } else { format!(" '{}'", view.name) };
+    let tls = if view.tls.is_empty() { String::new() } else { format!(", {}", view.tls) };
+    let client = view.client.as_ref().map(|client| format!(", client {client}")).unwrap_or_default();
     let trip =
         view.tcp.map(|tcp| format!(", rtt {} us, {} retransmits", tcp.rtt_us, tcp.retransmits)).unwrap_or_default();
     format!(
-        "{} {} {} {peer}{name}: {}, {} requests, {} bytes in, {} out, {} s old{trip}",
+        "{} {} {} {peer}{name}: {}, {} requests, {} bytes in, {} out, {} s old{trip}{tls}{client}",
         view.id,
         view.channel,
         view.worker,

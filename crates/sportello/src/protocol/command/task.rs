@@ -26,13 +26,30 @@ pub(super) struct Task {
 
 /// What is to be done.
 pub(super) enum Action {
-    Run { invocation: Invocation },
-    Show { subject: Subject, form: Form },
-    Info { sections: Vec<String> },
-    Reload { form: Form },
-    Mail { order: Order },
-    ListClients { wanted: client::Wanted },
-    KillClients { victims: Victims },
+    Run {
+        invocation: Invocation,
+    },
+    Show {
+        subject: Subject,
+        form: Form,
+    },
+    Info {
+        sections: Vec<String>,
+    },
+    Reload {
+        form: Form,
+    },
+    /// The root of the local CA.
+    Root,
+    Mail {
+        order: Order,
+    },
+    ListClients {
+        wanted: client::Wanted,
+    },
+    KillClients {
+        victims: Victims,
+    },
 }
 
 /// For whom an answer is.
@@ -124,6 +141,10 @@ impl Session {
                     None => self.reply.error("BUSY", "too many ask for a reload, or the server stops"),
                 }
             }
+            Action::Root => match unless_left(&mut self.connection, service.keyring.root()).await? {
+                Ok(root) => show::json(&root, &mut self.reply),
+                Err(error) => self.reply.error("ERR", error.to_string()),
+            },
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;

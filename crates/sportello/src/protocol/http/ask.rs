@@ -66,7 +66,12 @@ impl Session<'_> {
         let reach = memory::reach(self.connection);
         let service = Rc::clone(&self.service);
         let admitted = match &*service.served {
-            Served::Sites(sites) => guard::site(head, reach, sites).map(Answerer::Site),
+            Served::Sites(sites) => {
+                let secured = self.connection.secured().map(|secured| &**secured);
+                guard::asked_alike(service.terms.as_deref(), secured, head.named)
+                    .and_then(|()| guard::site(head, reach, sites))
+                    .map(Answerer::Site)
+            }
             Served::Desk(desk) => guard::admit(head, reach).map(|()| Answerer::Desk(desk)),
         };
         match (admitted, head.target) {

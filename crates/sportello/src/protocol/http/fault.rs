@@ -60,6 +60,9 @@ pub(super) fn foreign(head: &Head<'_>, foreign: Foreign) -> Answer {
     match foreign {
         Foreign::Host => page(head, 421, "this port answers to localhost, 127.0.0.1 and [::1] only"),
         Foreign::Site => page(head, 421, "no site of that name is served on this port"),
+        Foreign::Connection => {
+            page(head, 421, "this site asks its clients for certificates: connect to it by its own name")
+        }
         Foreign::Nameless => page(head, 404, "this port serves sites by their names; send a Host field"),
         Foreign::Origin => page(head, 403, "this port does not answer to pages of other sites"),
     }

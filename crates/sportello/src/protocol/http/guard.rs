@@ -5,12 +5,13 @@
 
 use std::rc::Rc;
 
+use sportello_net::tls::{Secured, Terms};
 use sportello_service::site::Site;
 use sportello_wire::http1::Head;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::target::Host;
 
-use super::sites::{Choice, Sites};
+use super::sites::{Choice, Sites, canonical};
 
 /// A request that is not for what is served here, or that another website may have begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Foreign {
     Origin,
     /// It names a host that is no site of this channel: 421.
     Site,
+    /// It names a host whose clients are asked for other certificates than those of the name that the connection was made for: 421.
+    Connection,
     /// It names no host (HTTP/1.0), and there is no site for such: 404.
     Nameless,
 }
@@ -32,6 +35,14 @@ pub enum Reach {
     Loopback,
     /// It is reached from other machines too.
     Network,
+}
+
+/// Whether a connection that was secured so may ask for this host: its clients must be asked for the same certificates as those of the
+/// name that the handshake was for (RFC 9110 §7.4). `terms` are there only where not all are asked the same.
+pub fn asked_alike(terms: Option<&Terms>, secured: Option<&Secured>, named: Option<Host<'_>>) -> Result<(), Foreign> {
+    let (Some(terms), Some(secured)) = (terms, secured) else { return Ok(()) };
+    let named = named.map(canonical);
+    if terms.asks_the_same(secured.name.as_deref(), named.as_deref()) { Ok(()) } else { Err(Foreign::Connection) }
 }
 
 /// The site that answers a request which came over a channel of this reach. Over loopback, beside this machine's names those

@@ -27,8 +27,10 @@ mod sites;
 mod tunnel;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sportello_net::Connection;
+use sportello_net::tls::Terms;
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_wire::http1;
@@ -37,7 +39,7 @@ use tokio::time::Instant;
 use crate::current::Current;
 use budget::Budget;
 
-pub use guard::{Foreign, Reach, site as site_of};
+pub use guard::{Foreign, Reach, asked_alike, site as site_of};
 pub use sites::{BadSiteName, SiteName, Sites, TakenName};
 
 /// What one HTTP channel serves on one worker.
@@ -71,6 +73,8 @@ pub struct Service {
     pub limits: Limits,
     /// What is answered to a CA that asks for a name, whatever is served.
     pub answers: Answers,
+    /// What its clients are asked, where that is not the same for all names.
+    pub terms: Option<Arc<Terms>>,
 }
 
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.

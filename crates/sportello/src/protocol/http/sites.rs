@@ -73,7 +73,7 @@ impl fmt::Display for SiteName {
 }
 
 /// In lower case and without its last dot; an address as it is written.
-fn canonical(host: Host<'_>) -> String {
+pub(super) fn canonical(host: Host<'_>) -> String {
     match host {
         Host::Name(name) => {
             let name = name.strip_suffix(b".").unwrap_or(name);

@@ -64,7 +64,7 @@ impl House {
         answers.give(challenge::TOKEN, challenge::ANSWER).unwrap();
         let make = move |_: &Workers, _| {
             let (served, answers) = (Rc::new(served(&place)), answers.clone());
-            Folder(Rc::new(Service { served, limits: Limits::default(), answers }))
+            Folder(Rc::new(Service { served, limits: Limits::default(), answers, terms: None }))
         };
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
         Self { folder, address, workers, threads }

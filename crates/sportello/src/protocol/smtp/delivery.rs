@@ -72,6 +72,7 @@ impl Delivery {
             by: &service.hostname,
             id: &self.incoming.id().to_string(),
             envelope,
+            secured: connection.secured().map(|secured| (secured.version, &*secured.suite)),
             seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
         self.opening = Some(Opening { fields: trace.to_bytes(), text: Vec::new() });

@@ -14,6 +14,7 @@ mod session;
 
 use std::sync::Arc;
 
+use sportello_net::tls::Terms;
 use sportello_net::{Buffer, Connection};
 use sportello_service::conversations::Conversations;
 use sportello_store::Store;
@@ -33,6 +34,8 @@ pub struct Service {
     limits: Arc<Limits>,
     policy: Arc<Policy>,
     conversations: Conversations,
+    /// On what terms a client may ask for TLS.
+    terms: Option<Arc<Terms>>,
 }
 
 impl Service {
@@ -46,7 +49,13 @@ impl Service {
             Ok(domain) if domain.is_ascii() => hostname.into(),
             _ => "localhost".into(),
         };
-        Self { store, hostname, limits: limits.into(), policy, conversations }
+        Self { store, hostname, limits: limits.into(), policy, conversations, terms: None }
+    }
+
+    /// One that offers STARTTLS on these terms, where there are any.
+    #[must_use]
+    pub fn offering(self, terms: Option<Arc<Terms>>) -> Self {
+        Self { terms, ..self }
     }
 }
 

@@ -69,12 +69,18 @@ impl Conversation {
         let service = current.now();
         let transcript =
             service.conversations.begin(connection.id(), connection.peer(), &connection.channel().name).map(Box::new);
+        let mut session = Session::new(Arc::clone(&service.hostname), Arc::clone(&service.limits));
+        if connection.is_secure() {
+            session.secured();
+        } else if service.terms.is_some() {
+            session.offer_tls();
+        }
         Self {
             transcript,
             source: service.policy.source(connection.peer().ip()),
             errors: 0,
             connection,
-            session: Session::new(Arc::clone(&service.hostname), Arc::clone(&service.limits)),
+            session,
             service,
             current,
             buffer: Buffer::new(),
@@ -183,6 +189,11 @@ impl Conversation {
                 self.connection.set_name(name);
             }
             Event::Reset => self.forget(),
+            Event::StartTls => {
+                self.buffer.consume(consumed);
+                self.keep_replies(said);
+                return Box::pin(self.secure()).await;
+            }
             Event::Mail => self.begin(),
             Event::Recipient => self.recipient(),
             Event::Data => self.data(),
@@ -204,6 +215,19 @@ impl Conversation {
         }
         self.keep_replies(said);
         Ok(next)
+    }
+
+    /// Shakes hands; the session begins anew, encrypted. Nothing that came before the handshake is read after it: what came with
+    /// STARTTLS ended the session, and what came later was taken for the handshake.
+    async fn secure(&mut self) -> Result<Next, Ended> {
+        self.flush().await?;
+        self.forget();
+        let (Some(terms), true) = (&self.service.terms, self.buffer.is_empty()) else { return Ok(Next::Over) };
+        let secured = self.connection.secure(terms).await?;
+        tracing::debug!(connection = self.connection.id(), version = secured.version, "an SMTP session is encrypted");
+        self.session.secured();
+        self.connection.set_name("");
+        Ok(Next::Receive)
     }
 
     /// Counts an error against the source; one too many ends the session.

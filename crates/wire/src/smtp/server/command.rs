@@ -19,6 +19,7 @@ pub(super) enum Command {
     Data,
     Bdat(Chunk),
     Rset,
+    StartTls,
     Noop,
     Vrfy,
     Help,
@@ -166,6 +167,7 @@ impl Command {
             () if is(&["HELO"]) => hello_name(arguments).map(Self::Helo).ok_or(Error::Syntax("HELO domain")),
             () if is(&["DATA"]) => without(Self::Data, "DATA"),
             () if is(&["RSET"]) => without(Self::Rset, "RSET"),
+            () if is(&["STARTTLS"]) => without(Self::StartTls, "STARTTLS"),
             () if is(&["QUIT"]) => without(Self::Quit, "QUIT"),
             () if is(&["NOOP"]) => Ok(Self::Noop),
             () if is(&["HELP"]) => Ok(Self::Help),
@@ -216,8 +218,8 @@ impl Command {
 const HTTP_METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
 
-const NOT_BUILT: [&str; 12] =
-    ["STARTTLS", "AUTH", "EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL"];
+const NOT_BUILT: [&str; 11] =
+    ["AUTH", "EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL"];
 
 /// A name as clients give it: one word of printable ASCII. That it is a domain is not asked: too many are not, and RFC 5321
 /// §4.1.4 forbids to refuse mail for it.

@@ -4,10 +4,12 @@
 
 mod chunks;
 mod discard;
+mod encrypted;
 
 use std::fmt;
 use std::sync::Arc;
 
+use self::encrypted::Tls;
 use super::command::{self, BodyType, Chunk, Command, Mail};
 use super::data::{Fault, Framing, Step, Text};
 use super::limits::Limits;
@@ -31,6 +33,7 @@ pub struct Session {
     discarded: u64,
     /// The last MAIL was refused for now: what a client had sent behind it is told this. In a box, as that is seldom.
     put_off: Option<Box<Reply>>,
+    tls: Tls,
 }
 
 /// How the client greeted us; the name is one word of printable ASCII, and whatever it likes.
@@ -116,6 +119,9 @@ pub enum Event<'a> {
     Hello,
     /// RSET: a transaction that was open is gone.
     Reset,
+    /// STARTTLS was answered with 220; a transaction that was open is gone. Send the replies, shake hands, and say
+    /// [`Session::secured`].
+    StartTls,
     /// MAIL asks whether a transaction may begin (see [`Session::envelope`]): [`Session::accept`] or [`Session::refuse`].
     Mail,
     /// RCPT asks whether this recipient is taken: [`Session::accept`] or [`Session::refuse`].
@@ -149,6 +155,7 @@ impl Session {
             domains: 0,
             discarded: 0,
             put_off: None,
+            tls: Tls::None,
         }
     }
 
@@ -317,6 +324,9 @@ impl Session {
             Err(error) => (0, Err(error)),
         };
         let event = match command {
+            Ok(Command::StartTls) if !self.is_idling(out) => {
+                self.starttls(input.get(consumed..).unwrap_or_default(), out)
+            }
             Ok(command) => self.command(command, out),
             Err(error) if error.ends_session() => {
                 self.close(&error.reply(), out);
@@ -361,6 +371,8 @@ impl Session {
             Command::Help => {
                 self.say(&Reply::new(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"), out)
             }
+            // The session is over; else it was answered before.
+            Command::StartTls => Event::Close,
             Command::Quit => {
                 self.close(&Reply::new(221, "2.0.0", "Bye"), out);
                 Event::Close
@@ -373,9 +385,11 @@ impl Session {
         let domains = self.limits.recipient_domains.min(*recipients);
         let reply = format!(
             "250-{}\r\n250-PIPELINING\r\n250-SIZE {message}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n\
-             250-BINARYMIME\r\n250-LIMITS MAILMAX={messages} RCPTMAX={recipients} RCPTDOMAINMAX={domains}\r\n\
+             250-BINARYMIME\r\n250-LIMITS MAILMAX={messages} RCPTMAX={recipients} RCPTDOMAINMAX={domains}\r\n{}\
              250 ENHANCEDSTATUSCODES\r\n",
-            self.hostname
+            self.hostname,
+            // RFC 3207 §4.2: not once it is active.
+            if self.tls == Tls::Offered { "250-STARTTLS\r\n" } else { "" }
         );
         out.extend_from_slice(reply.as_bytes());
     }

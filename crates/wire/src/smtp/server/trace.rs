@@ -21,6 +21,8 @@ pub struct Trace<'a> {
     pub id: &'a str,
     /// Sender and recipients.
     pub envelope: &'a Envelope,
+    /// The version of TLS and the cipher suite, where the session is encrypted.
+    pub secured: Option<(&'a str, &'a str)>,
     /// Now, seconds since 1970.
     pub seconds: u64,
 }
@@ -43,12 +45,19 @@ impl fmt::Display for Trace<'_> {
         }
         formatter.write_str(" (")?;
         fmt_literal(formatter, peer)?;
-        let with = match self.hello {
-            _ if self.envelope.mail.utf8 => "UTF8SMTP", // RFC 6531 §4.3
-            Hello::Ehlo(_) => "ESMTP",
-            Hello::Helo(_) => "SMTP",
+        formatter.write_str(")")?;
+        if let Some((version, suite)) = self.secured {
+            write!(formatter, "\r\n\t(using {version} with {suite})")?;
+        }
+        // RFC 3848 for ESMTPS, RFC 6531 §4.3 for UTF8SMTP and UTF8SMTPS.
+        let with = match (self.hello, self.secured) {
+            (_, None) if self.envelope.mail.utf8 => "UTF8SMTP",
+            (_, Some(_)) if self.envelope.mail.utf8 => "UTF8SMTPS",
+            (Hello::Ehlo(_), None) => "ESMTP",
+            (Hello::Ehlo(_), Some(_)) => "ESMTPS",
+            (Hello::Helo(_), _) => "SMTP",
         };
-        write!(formatter, ")\r\n\tby {} with {with} id {}", self.by, self.id)?;
+        write!(formatter, "\r\n\tby {} with {with} id {}", self.by, self.id)?;
         // Of several recipients none is named: each would learn of the others.
         if let [recipient] = self.envelope.recipients.as_slice() {
             write!(formatter, "\r\n\tfor <{recipient}>")?;
@@ -78,8 +87,12 @@ mod tests {
 
     fn check(hello: &Hello, peer: &str, envelope: &Envelope, expect: &str) {
         let peer = peer.parse().unwrap();
-        let trace = Trace { hello, peer, by: "mx.example.org", id: "4711", envelope, seconds: 784_111_777 };
+        let trace =
+            Trace { hello, peer, by: "mx.example.org", id: "4711", envelope, secured: None, seconds: 784_111_777 };
         assert_eq!(trace.to_string(), expect);
+        let secured = Trace { secured: Some(("TLSv1.3", "TLS13_AES_256_GCM_SHA384")), ..trace }.to_string();
+        assert!(secured.contains("])\r\n\t(using TLSv1.3 with TLS13_AES_256_GCM_SHA384)\r\n\tby "), "{secured}");
+        assert_eq!(secured.contains("SMTPS id"), !expect.contains(" with SMTP id"), "{secured}");
     }
 
     #[test]

@@ -24,6 +24,13 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
     builtin(Kind::Status, "STATUS", 0..=1, &[JSON], "what the server is and does"),
     builtin(Kind::Connections, "CONNECTIONS", 0..=1, &[JSON], "the open connections of all channels"),
     builtin(Kind::Threads, "THREADS", 0..=1, &[JSON], "the server's threads and the time each has used"),
+    builtin(
+        Kind::Certificates,
+        "CERTIFICATES",
+        0..=1,
+        &[one_of("form", &[word("JSON"), word("ROOT")]).optional()],
+        "the certificates that are shown to clients; or the root of the local CA",
+    ),
     group(Kind::Mail, "MAIL", 1..=MANY, MAIL, "the mail that was caught"),
     group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
     builtin(
@@ -157,6 +164,7 @@ pub const RESERVED: &[&str] = &[
     "STATUS",
     "CONNECTIONS",
     "THREADS",
+    "CERTIFICATES",
     "MAIL",
     "SLOWLOG",
     "MONITOR",

@@ -27,8 +27,12 @@ type Answering = Pin<Box<dyn Future<Output = Answer>>>;
 /// Serves a connection with one service for every request.
 async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering) {
     let served = Rc::new(Served::Sites(Sites::default()));
-    let current =
-        Current::new(Service { served, limits: super::super::Limits::default(), answers: Default::default() });
+    let current = Current::new(Service {
+        served,
+        limits: super::super::Limits::default(),
+        answers: Default::default(),
+        terms: None,
+    });
     let mut input = Buffer::new();
     loop {
         if input.is_empty() && connection.idle(&mut input).await.unwrap_or(0) == 0 {

@@ -145,7 +145,7 @@ fn lines_that_are_none_are_refused() {
         ("RCPT TO:<a@b>,<c@d>", MALFORMED),
         ("RCPT TO:<a@b> <c@d>", MALFORMED),
         ("RCPT TO:<a@b", Error::Recipient(Bad::Brackets)),
-        ("STARTTLS", Error::NotBuilt),
+        ("STARTTLS now", Error::Syntax("STARTTLS")),
         ("AUTH PLAIN AGEAYg==", Error::NotBuilt),
         ("EXPN list", Error::NotBuilt),
         ("TURN", Error::NotBuilt),
