@@ -205,6 +205,8 @@ fn config(client: &Client, oldest: Oldest, resolver: Arc<dyn ResolvesServerCert>
     };
     let mut config = builder.with_cert_resolver(resolver);
     config.session_storage = Arc::new(NoServerSessionStorage {});
+    // The library's order, not whatever a client prefers.
+    config.ignore_client_order = true;
     Ok(config)
 }
 
