@@ -1,6 +1,6 @@
 //! What a worker knows of its open connections: enough to show, to time out and to close each.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -86,7 +86,6 @@ pub(crate) struct Entry {
     opened: Tick,
     active: Cell<Tick>,
     labels: Cell<Option<Box<Labels>>>,
-    secured: OnceCell<Arc<Secured>>,
 }
 
 /// What people read of a connection. Most are idle HTTP connections, of which there is nothing to say.
@@ -94,6 +93,8 @@ pub(crate) struct Entry {
 struct Labels {
     name: String,
     doing: String,
+    /// How it is encrypted; this stays.
+    secured: Option<Arc<Secured>>,
 }
 
 /// Bytes that are kept of what a connection is doing.
@@ -117,19 +118,12 @@ impl Entry {
             opened: now,
             active: Cell::new(now),
             labels: Cell::default(),
-            secured: OnceCell::new(),
         }
     }
 
     /// It is encrypted from now on.
     pub(crate) fn secure(&self, secured: Arc<Secured>) {
-        // Nobody shakes hands twice.
-        let _ = self.secured.set(secured);
-    }
-
-    /// What was agreed on, where it is encrypted.
-    pub(crate) fn secured(&self) -> Option<&Arc<Secured>> {
-        self.secured.get()
+        self.with_labels(|labels| labels.secured = Some(secured));
     }
 
     /// Forgets a wait that was given up, as when its future was dropped, so that its deadline does not end the next one.
@@ -179,9 +173,20 @@ impl Entry {
         self.label(|labels| &labels.name)
     }
 
-    /// From now on there is nothing to say of it.
+    /// From now on there is nothing to say of it, but how it is encrypted.
     pub(crate) fn forget_labels(&self) {
-        self.labels.take();
+        if let Some(labels) = self.labels.take()
+            && labels.secured.is_some()
+        {
+            self.labels.set(Some(Box::new(Labels { secured: labels.secured, ..Labels::default() })));
+        }
+    }
+
+    fn secured(&self) -> Option<Arc<Secured>> {
+        let labels = self.labels.take();
+        let secured = labels.as_deref().and_then(|labels| labels.secured.clone());
+        self.labels.set(labels);
+        secured
     }
 
     fn with_labels(&self, act: impl FnOnce(&mut Labels)) {
@@ -209,7 +214,7 @@ impl Entry {
             channel: self.lane.channel(),
             worker,
             peer: self.peer,
-            secured: self.secured().cloned(),
+            secured: self.secured(),
             credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
             age: TICK * now.saturating_sub(self.opened),
             idle: TICK * now.saturating_sub(self.active.get()),

@@ -43,8 +43,7 @@ impl Connection {
         self.entry.forget_wait();
         poll_fn(|context| self.poll_handshake(context, terms, wait)).await?;
         self.entry.arrived(self.registry.now());
-        let secured = self.tls.as_ref().and_then(|session| session.secured()).ok_or(Ended::Closed)?;
-        let secured = Arc::new(secured);
+        let secured = self.tls.as_mut().and_then(|session| session.agree()).ok_or(Ended::Closed)?;
         self.entry.secure(Arc::clone(&secured));
         Ok(secured)
     }
@@ -56,7 +55,7 @@ impl Connection {
 
     /// What was agreed on, where it is encrypted.
     pub fn secured(&self) -> Option<&Arc<Secured>> {
-        self.entry.secured()
+        self.tls.as_ref()?.agreed()
     }
 
     fn poll_handshake(&mut self, context: &mut Context<'_>, terms: &Terms, wait: Wait) -> Poll<Result<(), Ended>> {

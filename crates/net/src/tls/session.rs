@@ -1,6 +1,7 @@
 //! One connection's TLS: what was decrypted and not yet taken, what was encrypted and not yet sent.
 
 use std::io::{self, BufRead, Read, Write};
+use std::sync::Arc;
 
 use rustix::net::RecvFlags;
 use rustls::pki_types::CertificateDer;
@@ -32,6 +33,7 @@ pub(crate) struct Session {
     state: State,
     /// Whether something has come.
     begun: bool,
+    agreed: Option<Arc<Secured>>,
 }
 
 enum State {
@@ -103,7 +105,7 @@ impl Read for Beginning<'_> {
 
 impl Session {
     pub(crate) fn new() -> Self {
-        Self { state: State::Greeting(Acceptor::default()), begun: false }
+        Self { state: State::Greeting(Acceptor::default()), begun: false, agreed: None }
     }
 
     /// Whether the two have not agreed yet, or something of the agreement is still to be sent.
@@ -226,8 +228,18 @@ impl Session {
         }
     }
 
+    /// What was agreed on, at the end of the handshake.
+    pub(crate) fn agree(&mut self) -> Option<Arc<Secured>> {
+        self.agreed = self.secured().map(Arc::new);
+        self.agreed.clone()
+    }
+
     /// What was agreed on, once it was.
-    pub(crate) fn secured(&self) -> Option<Secured> {
+    pub(crate) fn agreed(&self) -> Option<&Arc<Secured>> {
+        self.agreed.as_ref()
+    }
+
+    fn secured(&self) -> Option<Secured> {
         let State::Agreed(session) = &self.state else { return None };
         Some(Secured {
             name: session.server_name().map(str::to_owned),

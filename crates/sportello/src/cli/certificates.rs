@@ -46,17 +46,19 @@ Exit codes: 0 shown, 1 no server answers (one sentence on standard error says wh
 
 const TRUST: &str = "\
 Prints the root of the local CA of the running server in PEM. It is made at the first need and kept in the state folder; whoever \
-trusts it trusts every certificate of this server, so install it on your own machines only.
+trusts it trusts this server for any name, so install it on your own machines only.
 
-  sportello ca > sportello-ca.pem
-  curl --cacert sportello-ca.pem https://localhost:8443/
+Where to install it (the file is named root.pem here):
+  Debian, Ubuntu  as /usr/local/share/ca-certificates/root.crt, then update-ca-certificates
+  Fedora          in /etc/pki/ca-trust/source/anchors/, then update-ca-trust
+  macOS           security add-trusted-cert -d -k /Library/Keychains/System.keychain root.pem
+  Chromium        certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n sportello -i root.pem
+  Firefox         Settings, Privacy & Security, View Certificates, Authorities, Import
+  Node            NODE_EXTRA_CA_CERTS=root.pem
 
-Debian, Ubuntu:  sudo install -m 644 sportello-ca.pem /usr/local/share/ca-certificates/sportello-ca.crt && sudo update-ca-certificates
-Fedora:          sudo install -m 644 sportello-ca.pem /etc/pki/ca-trust/source/anchors/ && sudo update-ca-trust
-macOS:           sudo security add-trusted-cert -d -k /Library/Keychains/System.keychain sportello-ca.pem
-Chromium:        certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n sportello -i sportello-ca.pem
-Firefox:         Settings, Privacy & Security, View Certificates, Authorities, Import
-Node:            NODE_EXTRA_CA_CERTS=sportello-ca.pem
+Examples:
+  sportello ca > root.pem
+  curl --cacert root.pem https://localhost:8443/
 
 Exit codes: 0 printed, 1 no server answers or it has no local CA (one sentence on standard error says why), 2 wrong usage.";
 

@@ -121,7 +121,8 @@ mod tests {
         let (reply, _) = said(&mut session, b"EHLO c\r\nSTARTTLS\r\n");
         assert!(!reply.contains("250-STARTTLS") && reply.contains("502 5.5.1"), "{reply}");
         let mut session = offering();
-        let (reply, _) = said(&mut session, b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 2\r\nx\nSTARTTLS\r\n");
+        let (reply, _) =
+            said(&mut session, b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 3\r\nx\r\nSTARTTLS\r\n");
         assert!(reply.lines().last().unwrap().starts_with("503"), "{reply}");
         assert_eq!(session.tls, Tls::Offered);
     }
