@@ -50,6 +50,7 @@ pub struct Block {
 
 /// What stands in a block.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "made once for all workers, and gone through in a row")]
 pub enum Item {
     /// It is done in passing.
     Step(Step),

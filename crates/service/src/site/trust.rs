@@ -40,7 +40,7 @@ impl Trust {
             return client;
         }
         let names: Vec<Option<IpAddr>> = match self.says {
-            Says::XForwarded => elements(request, "x-forwarded-for").map(|text| address(text)).collect(),
+            Says::XForwarded => elements(request, "x-forwarded-for").map(address).collect(),
             Says::Forwarded => {
                 elements(request, "forwarded").map(|text| parameter(text, "for").and_then(address)).collect()
             }
