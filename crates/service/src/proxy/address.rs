@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use rustls::pki_types::ServerName;
 use thiserror::Error;
 
 /// Where an upstream is and how it is spoken to.
@@ -32,13 +33,15 @@ pub enum Place {
 pub enum Speech {
     /// HTTP/1.1 in the clear.
     Plain,
+    /// HTTP/1.1 over TLS.
+    Encrypted,
 }
 
 /// What is no address of an upstream. The texts say what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadAddress {
     /// Neither of the forms.
-    #[error("an upstream is written \"http://HOST:PORT\" or \"unix:/PATH\"")]
+    #[error("an upstream is written \"http://HOST:PORT\", \"https://HOST:PORT\" or \"unix:/PATH\"")]
     Form,
     /// It has a path, a query or a user.
     #[error("an upstream is a host and a port without a path: paths are changed by `rewrite` and `strip-prefix`")]
@@ -67,10 +70,21 @@ impl Address {
             (Place::Unix(path.into()), Speech::Plain)
         } else if let Some(rest) = written.strip_prefix("http://") {
             (authority(rest, 80)?, Speech::Plain)
+        } else if let Some(rest) = written.strip_prefix("https://") {
+            (authority(rest, 443)?, Speech::Encrypted)
         } else {
             return Err(BadAddress::Form);
         };
         Ok(Self { place, speech, written: written.trim_end_matches('/').to_owned() })
+    }
+
+    /// The name that its certificate must bear.
+    pub fn server_name(&self) -> Option<ServerName<'static>> {
+        match &self.place {
+            Place::Socket(address) => Some(ServerName::IpAddress(address.ip().into())),
+            Place::Name(name, _) => ServerName::try_from(name.trim_end_matches('.').to_owned()).ok(),
+            Place::Unix(_) => None,
+        }
     }
 
     /// Host and port, as a Host field names them.
@@ -152,6 +166,8 @@ mod tests {
             ("http://[::1]", socket("[::1]:80")),
             ("http://App.Internal:8080", name("app.internal", 8080)),
             ("http://my_app", name("my_app", 80)),
+            ("https://10.0.0.1", Ok((Place::Socket("10.0.0.1:443".parse().unwrap()), Speech::Encrypted))),
+            ("https://a:8443", Ok((Place::Name("a".to_owned(), 8443), Speech::Encrypted))),
             ("unix:/run/app.sock", Ok((Place::Unix("/run/app.sock".into()), Speech::Plain))),
             ("unix:app.sock", Err(BadAddress::Relative)),
             ("ftp://a", Err(BadAddress::Form)),

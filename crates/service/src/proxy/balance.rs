@@ -189,7 +189,7 @@ mod tests {
     fn upstreams(weights: &[u16]) -> Vec<Arc<Upstream>> {
         let upstream = |(number, &weight): (usize, &u16)| {
             let address = Address::parse(&format!("http://10.0.0.{number}")).unwrap();
-            Arc::new(Upstream::new(Member { address, weight, role: Role::Regular }, None))
+            Arc::new(Upstream::new(Member { weight, ..Member::of(address) }, None))
         };
         weights.iter().enumerate().map(upstream).collect()
     }

@@ -7,33 +7,48 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_rustls::TlsConnector;
 
-use super::address::Place;
+use super::address::{Place, Speech};
+use super::encryption::Encryption;
 use super::fault::Fault;
 use super::stream::Stream;
+use super::upstream::Upstream;
 
-/// Opens a connection.
-pub(super) async fn dial(place: &Place, within: Duration) -> Result<Stream, Fault> {
-    let opened = timeout(within, async {
-        match place {
-            Place::Socket(address) => tcp(*address).await.map(Stream::Tcp),
-            Place::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-            Place::Name(name, port) => {
-                let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), *port)).await?.collect();
-                first_of(addresses).await.map(Stream::Tcp)
+/// Opens a connection, and encrypts it where that is to be.
+pub(super) async fn dial(upstream: &Upstream, within: Duration) -> Result<Stream, Fault> {
+    let until = Instant::now() + within;
+    let address = &upstream.member.address;
+    let opened = async {
+        let tcp = match &address.place {
+            Place::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix).map_err(Fault::Connect),
+            Place::Socket(address) => tcp(*address).await,
+            Place::Name(..) => {
+                let addresses = upstream.addresses.as_ref().ok_or(Fault::Unresolved)?.known(until).await?;
+                first_of(&addresses).await
             }
+        };
+        let tcp = tcp.map_err(Fault::Connect)?;
+        match (address.speech, &upstream.member.encryption) {
+            (Speech::Plain, _) => Ok(Stream::Tcp(tcp)),
+            (Speech::Encrypted, Some(encryption)) => encrypted(upstream, encryption, tcp).await,
+            (Speech::Encrypted, None) => Err(Fault::Connect(io::ErrorKind::Unsupported.into())),
         }
-    });
-    match opened.await {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(Fault::Connect(error)),
-        Err(_) => Err(Fault::ConnectTimeout),
-    }
+    };
+    timeout_at(until, opened).await.unwrap_or(Err(Fault::ConnectTimeout))
+}
+
+async fn encrypted(upstream: &Upstream, encryption: &Encryption, tcp: TcpStream) -> Result<Stream, Fault> {
+    let name = upstream.member.server_name.clone().or_else(|| upstream.member.address.server_name());
+    let name = name.ok_or_else(|| Fault::Connect(io::ErrorKind::InvalidInput.into()))?;
+    let stream = TlsConnector::from(Arc::clone(&encryption.0)).connect(name, tcp).await;
+    Ok(Stream::Tls(Box::new(stream.map_err(Fault::Connect)?)))
 }
 
 async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
@@ -45,13 +60,11 @@ async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// How long an address may take before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// The most addresses that are tried.
-const ADDRESSES_MOST: usize = 8;
 
 type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
-async fn first_of(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    let mut waiting = addresses.into_iter().take(ADDRESSES_MOST);
+async fn first_of(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter().copied();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {

@@ -11,10 +11,13 @@ mod address;
 mod balance;
 mod dial;
 mod download;
+mod encryption;
 mod exchange;
 mod fault;
 mod forward;
+mod health;
 mod intake;
+mod names;
 mod pool;
 mod received;
 mod settings;
@@ -24,10 +27,11 @@ mod tunnel;
 mod upload;
 mod upstream;
 
+use std::cell::RefCell;
 use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use sportello_wire::http1::Method;
 use sportello_wire::http1::client::{Announced, Asked, Received};
@@ -35,12 +39,15 @@ use sportello_wire::http1::head::Persistence;
 use tracing::debug;
 
 pub use address::{Address, BadAddress, Place, Speech};
+pub use encryption::{BadEncryption, Believe, Encryption, Identity};
 pub use fault::Fault;
+pub use health::Health;
 pub use settings::{Balance, Ejection, Host, Member, Role, Settings, Timeouts, UPSTREAMS_MOST};
 
 use self::balance::{Tried, Turns};
 use self::download::{Download, Ends, Untold};
 use self::exchange::{Exchange, HEAD, Heard, Waits};
+use self::health::Keeper;
 use self::intake::Intake;
 use self::pool::{Conn, Pool};
 use self::ticks::{Clock, Ticks};
@@ -56,6 +63,8 @@ pub struct Upstreams {
     tunnels: Arc<OpenTunnels>,
     /// How many proxies were made for it: each draws its own lots.
     proxies: AtomicU64,
+    /// Whether a worker keeps names and health fresh.
+    is_kept: AtomicBool,
 }
 
 /// A proxy, as one worker has it.
@@ -66,6 +75,7 @@ pub struct Proxy {
     clock: Rc<Clock>,
     intake: Rc<Intake>,
     waits: Waits,
+    keeper: RefCell<Option<Keeper>>,
 }
 
 impl Upstreams {
@@ -73,7 +83,23 @@ impl Upstreams {
     pub fn new(settings: Settings) -> Arc<Self> {
         let upstream = |member: &Member| Arc::new(Upstream::new(member.clone(), settings.ejection));
         let all = settings.upstreams.iter().take(UPSTREAMS_MOST).map(upstream).collect();
-        Arc::new(Self { settings, all, tunnels: Arc::default(), proxies: AtomicU64::new(0) })
+        Arc::new(Self {
+            settings,
+            all,
+            tunnels: Arc::default(),
+            proxies: AtomicU64::new(0),
+            is_kept: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether there is anything that must be kept fresh.
+    fn wants_keeping(&self) -> bool {
+        self.settings.health.is_some() || self.all.iter().any(|upstream| upstream.addresses.is_some())
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Tunnels that are open at the moment.
@@ -100,8 +126,18 @@ impl Proxy {
             waits: Waits::of(&settings.timeouts),
             clock,
             intake: Rc::new(Intake::new()),
+            keeper: RefCell::default(),
             upstreams,
         })
+    }
+
+    /// Begins to look up names and to ask upstreams whether they are well, unless another worker does. To be called where tasks can be
+    /// spawned; they end with the last use of this proxy.
+    pub fn begin(&self) {
+        let mut keeper = self.keeper.borrow_mut();
+        if keeper.is_none() && self.upstreams.wants_keeping() {
+            *keeper = Keeper::begin(&self.upstreams);
+        }
     }
 
     /// Passes a request on, and gives the answer; its body, and what is left of the request's, go on as the answer's pieces are
@@ -117,6 +153,10 @@ impl Proxy {
     }
 
     async fn try_pass(self: &Rc<Self>, mut request: Request) -> Result<Answer, Fault> {
+        // Where the one who kept it is gone.
+        if !self.upstreams.is_kept.load(Ordering::Relaxed) {
+            self.begin();
+        }
         let announced = forward::announced(&request);
         let mut attempt = Attempt { announced, upload: Upload::new(take(&mut request.body), announced), request };
         let mut tried = Tried::default();
@@ -186,7 +226,7 @@ impl Proxy {
     }
 
     async fn dial(&self, upstream: &Upstream) -> Result<Conn, Fault> {
-        let stream = dial::dial(&upstream.member.address.place, self.upstreams.settings.timeouts.connect).await?;
+        let stream = dial::dial(upstream, self.upstreams.settings.timeouts.connect).await?;
         Ok(Conn { stream, watch: self.clock.watch() })
     }
 
@@ -256,6 +296,12 @@ impl Proxy {
         if let Some(upstream) = self.upstreams.all.get(index) {
             upstream.failed(fault);
         }
+    }
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Upstreams").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

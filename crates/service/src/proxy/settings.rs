@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rustls::pki_types::ServerName;
 
 use super::address::Address;
+use super::encryption::Encryption;
+use super::health::Health;
 use crate::web::Network;
 
 /// Checked settings of one proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Its upstreams; at least one, at most [`UPSTREAMS_MOST`].
     pub upstreams: Vec<Member>,
@@ -28,13 +31,15 @@ pub struct Settings {
     pub tries: u8,
     /// When an upstream is left out because requests fail there.
     pub ejection: Option<Ejection>,
+    /// How upstreams are asked whether they are well, if they are.
+    pub health: Option<Health>,
 }
 
 /// The most upstreams of one proxy.
 pub const UPSTREAMS_MOST: usize = 64;
 
 /// One upstream of a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Member {
     /// Where it is.
     pub address: Address,
@@ -42,6 +47,10 @@ pub struct Member {
     pub weight: u16,
     /// When it is asked.
     pub role: Role,
+    /// How it is spoken to over TLS, where it is.
+    pub encryption: Option<Encryption>,
+    /// The name that its certificate must bear, where that is not its address's.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// When an upstream is asked.
@@ -101,6 +110,13 @@ pub struct Ejection {
     pub period: Duration,
 }
 
+impl Member {
+    /// One at this address, like any other.
+    pub fn of(address: Address) -> Self {
+        Self { address, weight: 1, role: Role::Regular, encryption: None, server_name: None }
+    }
+}
+
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
@@ -121,9 +137,8 @@ impl Default for Ejection {
 impl Settings {
     /// Settings for these upstreams, all else as it is usual.
     pub fn of(upstreams: impl IntoIterator<Item = Address>) -> Self {
-        let member = |address| Member { address, weight: 1, role: Role::Regular };
         Self {
-            upstreams: upstreams.into_iter().map(member).collect(),
+            upstreams: upstreams.into_iter().map(Member::of).collect(),
             balance: Balance::RoundRobin,
             host: Host::Client,
             trusted: Vec::new(),
@@ -132,6 +147,7 @@ impl Settings {
             idle_age: Duration::from_secs(60),
             tries: 3,
             ejection: None,
+            health: None,
         }
     }
 

@@ -9,12 +9,14 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::coop::unconstrained;
+use tokio_rustls::client::TlsStream;
 
 /// The stream.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
@@ -23,6 +25,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => pin!(stream.read_buf(into)).poll(context),
             Self::Unix(stream) => pin!(stream.read_buf(into)).poll(context),
+            Self::Tls(stream) => pin!(stream.read_buf(into)).poll(context),
         }
     }
 
@@ -39,6 +42,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream),
             Self::Unix(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(stream),
         }
     }
 }

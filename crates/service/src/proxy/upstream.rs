@@ -8,12 +8,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
+use super::address::Place;
 use super::fault::Fault;
+use super::names::Addresses;
 use super::settings::{Ejection, Member};
 
 /// One upstream.
 pub(super) struct Upstream {
     pub(super) member: Member,
+    /// Where it is named.
+    pub(super) addresses: Option<Addresses>,
     ejection: Option<Ejection>,
     began: Instant,
     /// Requests under way, where the balance asks for it.
@@ -33,8 +37,13 @@ pub(super) struct UnderWay(Arc<Upstream>);
 
 impl Upstream {
     pub(super) fn new(member: Member, ejection: Option<Ejection>) -> Self {
+        let addresses = match member.address.place {
+            Place::Name(_, port) => Some(Addresses::new(port)),
+            Place::Socket(_) | Place::Unix(_) => None,
+        };
         Self {
             member,
+            addresses,
             ejection,
             began: Instant::now(),
             under_way: AtomicU32::new(0),
@@ -107,6 +116,24 @@ impl Upstream {
             failures.clear();
             self.out_until.store(out_until, Ordering::Relaxed);
             warn!(upstream = %self.member.address, seconds = ejection.period.as_secs(), "the upstream is left out for a while");
+        }
+    }
+
+    /// Notes that it answers as it should.
+    pub(super) fn found_well(&self) {
+        if !self.is_healthy.swap(true, Ordering::Relaxed) {
+            info!(upstream = %self.member.address, "the upstream is well again");
+        }
+    }
+
+    /// Notes that it does not answer as it should.
+    pub(super) fn found_unwell(&self, outcome: &Result<u16, Fault>) {
+        if self.is_healthy.swap(false, Ordering::Relaxed) {
+            let why = match outcome {
+                Ok(status) => format!("it answers {status}"),
+                Err(fault) => fault.to_string(),
+            };
+            warn!(upstream = %self.member.address, why, "the upstream is not well; it is left out");
         }
     }
 

@@ -1,0 +1,103 @@
+//! How an upstream is spoken to over TLS: whose certificate is believed, and who we are.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use thiserror::Error;
+
+/// A checked way to speak TLS.
+#[derive(Clone)]
+pub struct Encryption(pub(super) Arc<ClientConfig>);
+
+/// Whose certificate is believed.
+#[derive(Debug)]
+pub enum Believe {
+    /// One that these vouch for, in the upstream's name.
+    Roots(RootCertStore),
+    /// Anybody's: whoever can answer at the upstream's address can be it.
+    Anyone,
+}
+
+/// Who we are to an upstream: a chain, its own certificate first, and its key.
+#[derive(Debug)]
+pub struct Identity {
+    /// The chain.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key.
+    pub key: PrivateKeyDer<'static>,
+}
+
+/// It cannot be spoken so.
+#[derive(Debug, Error)]
+#[error("TLS cannot be spoken so")]
+pub struct BadEncryption(#[from] rustls::Error);
+
+impl Encryption {
+    /// Believes these, and shows this.
+    ///
+    /// # Errors
+    /// When key and certificate do not belong together.
+    pub fn new(believe: Believe, identity: Option<Identity>) -> Result<Self, BadEncryption> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder =
+            ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+        let builder = match believe {
+            Believe::Roots(roots) => builder.with_root_certificates(roots),
+            Believe::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(BelievesAnyone(provider))),
+        };
+        let config = match identity {
+            Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
+            None => builder.with_no_client_auth(),
+        };
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+impl fmt::Debug for Encryption {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Encryption")
+    }
+}
+
+/// Checks that whoever answers has the key of the certificate it shows, and nothing more.
+#[derive(Debug)]
+struct BelievesAnyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for BelievesAnyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
