@@ -231,6 +231,7 @@ impl Serve for Services {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
         let (mut sites, all) = opened::sites(&generation.sites, Some(&generation.runner));
+        all.iter().for_each(|site| site.begin());
         for (site, log) in all.iter().zip(&generation.logs) {
             log.iter().for_each(|log| sites.log_to(site, log.clone()));
         }

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use thiserror::Error;
+
+use crate::certificates::acme::{AgentError, trusted};
 
 /// A checked way to speak TLS.
 #[derive(Clone)]
@@ -35,6 +38,39 @@ pub struct Identity {
 #[derive(Debug, Error)]
 #[error("TLS cannot be spoken so")]
 pub struct BadEncryption(#[from] rustls::Error);
+
+impl Believe {
+    /// Those that the certificates in `pem` vouch for; without them, those that the machine's own vouch for. Reads the machine's store.
+    ///
+    /// # Errors
+    /// When that is nobody.
+    pub fn vouched(pem: Option<&[u8]>) -> Result<Self, AgentError> {
+        trusted(pem).map(Self::Roots)
+    }
+}
+
+impl Identity {
+    /// From a chain and a key, both in PEM.
+    ///
+    /// # Errors
+    /// When one of them is none.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, BadIdentity> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(BadIdentity::Chain)?;
+        Ok(Self { chain, key: PrivateKeyDer::from_pem_slice(key).map_err(|_| BadIdentity::Key)? })
+    }
+}
+
+/// What makes no [`Identity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadIdentity {
+    /// The chain.
+    #[error("this file holds no certificate in PEM")]
+    Chain,
+    /// The key.
+    #[error("this file holds no key in PEM")]
+    Key,
+}
 
 impl Encryption {
     /// Believes these, and shows this.

@@ -63,6 +63,17 @@ impl Fault {
         }
     }
 
+    /// What the client may read of it: nothing of the upstream.
+    pub fn told(&self) -> &'static str {
+        match self.status() {
+            503 => "no server for this is up at the moment",
+            504 => "the server behind this one did not answer in time",
+            413 => "the body of the request is too large",
+            400 => "the request cannot be passed on",
+            _ => "the server behind this one gave no answer that can be passed on",
+        }
+    }
+
     /// Whether it is the upstream's, and not the client's or ours.
     pub(super) fn is_upstreams(&self) -> bool {
         !matches!(self, Self::NoUpstream | Self::Request(_) | Self::Body(_))

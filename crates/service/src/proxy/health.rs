@@ -145,6 +145,12 @@ async fn ask(
 }
 
 impl Health {
+    /// Asks for this, all else as it is usual.
+    pub fn of(target: impl Into<Bytes>) -> Self {
+        let (every, within) = (Duration::from_secs(10), Duration::from_secs(5));
+        Self { target: target.into(), every, within, status: None, rise: 2, fall: 3 }
+    }
+
     fn is_good(&self, status: u16) -> bool {
         self.status.map_or((200..400).contains(&status), |wanted| status == wanted)
     }

@@ -39,7 +39,7 @@ use sportello_wire::http1::head::Persistence;
 use tracing::debug;
 
 pub use address::{Address, BadAddress, Place, Speech};
-pub use encryption::{BadEncryption, Believe, Encryption, Identity};
+pub use encryption::{BadEncryption, BadIdentity, Believe, Encryption, Identity};
 pub use fault::Fault;
 pub use health::Health;
 pub use settings::{Balance, Ejection, Host, Member, Role, Settings, Timeouts, UPSTREAMS_MOST};
@@ -97,6 +97,12 @@ impl Upstreams {
         self.settings.health.is_some() || self.all.iter().any(|upstream| upstream.addresses.is_some())
     }
 
+    /// Their addresses, for people.
+    pub fn told(&self) -> String {
+        let addresses: Vec<_> = self.all.iter().map(|upstream| upstream.member.address.to_string()).collect();
+        addresses.join(", ")
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -143,13 +149,19 @@ impl Proxy {
     /// Passes a request on, and gives the answer; its body, and what is left of the request's, go on as the answer's pieces are
     /// asked for. Dropping either ends the exchange and closes its connection.
     pub async fn pass(self: Rc<Self>, request: Request) -> Answer {
-        match self.try_pass(request).await {
-            Ok(answer) => answer,
-            Err(fault) => {
-                debug!(%fault, "a request could not be passed on");
-                Answer::empty(fault.status())
-            }
+        self.ask(request).await.unwrap_or_else(|fault| Answer::empty(fault.status()))
+    }
+
+    /// The same, where whoever asks says himself what failed.
+    ///
+    /// # Errors
+    /// When no upstream gives an answer that can be passed back.
+    pub async fn ask(self: Rc<Self>, request: Request) -> Result<Answer, Fault> {
+        let answer = self.try_pass(request).await;
+        if let Err(fault) = &answer {
+            debug!(%fault, "a request could not be passed on");
         }
+        answer
     }
 
     async fn try_pass(self: &Rc<Self>, mut request: Request) -> Result<Answer, Fault> {

@@ -50,7 +50,7 @@ pub struct Member {
     /// How it is spoken to over TLS, where it is.
     pub encryption: Option<Encryption>,
     /// The name that its certificate must bear, where that is not its address's.
-    pub server_name: Option<ServerName<'static>>,
+    pub(super) server_name: Option<ServerName<'static>>,
 }
 
 /// When an upstream is asked.
@@ -114,6 +114,19 @@ impl Member {
     /// One at this address, like any other.
     pub fn of(address: Address) -> Self {
         Self { address, weight: 1, role: Role::Regular, encryption: None, server_name: None }
+    }
+}
+
+impl Member {
+    /// The same, known over TLS by this host's name.
+    ///
+    /// # Errors
+    /// When it is none; then it comes back as it was.
+    pub fn known_as(self, name: &str) -> Result<Self, Self> {
+        match ServerName::try_from(name.to_owned()) {
+            Ok(name) => Ok(Self { server_name: Some(name), ..self }),
+            Err(_) => Err(self),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Access, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust};
-use crate::files;
+use crate::{files, proxy};
 
 /// All that was written of a site.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub struct Description {
     pub trust: Trust,
     /// The folders that its actions name by their place in here.
     pub folders: Vec<Folder>,
+    /// The upstreams that its actions name by their place in here, shared by all workers.
+    pub proxies: Vec<Arc<proxy::Upstreams>>,
     /// What becomes of its requests.
     pub block: Block,
 }
@@ -99,6 +101,8 @@ pub enum Action {
     Redirect(Redirect),
     /// A program.
     Run(Run),
+    /// Other servers, by their place in [`Description::proxies`].
+    Proxy(usize),
 }
 
 impl Description {

@@ -31,6 +31,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::files::Files;
+use crate::proxy::Proxy;
 use crate::run::Runner;
 use crate::web::{Answer, Request};
 
@@ -56,12 +57,15 @@ pub struct Site {
     folders: Vec<Rc<Files>>,
     /// Who runs programs, where there are any.
     runner: Option<Runner>,
+    /// In the order of [`Description::proxies`].
+    proxies: Vec<Rc<Proxy>>,
 }
 
 impl Site {
     /// Serves what was described, with the folders that it names.
     pub fn new(description: Arc<Description>, folders: Vec<Rc<Files>>) -> Self {
-        Self { description, folders, runner: None }
+        let proxies = description.proxies.iter().map(|upstreams| Proxy::new(Arc::clone(upstreams))).collect();
+        Self { description, folders, runner: None, proxies }
     }
 
     /// The same site, which has programs run by `runner`.
@@ -72,12 +76,24 @@ impl Site {
 
     /// A folder and nothing else.
     pub fn of_folder(files: Rc<Files>) -> Self {
-        Self { description: Arc::new(Description::of_folder(Folder::default())), folders: vec![files], runner: None }
+        Self::new(Arc::new(Description::of_folder(Folder::default())), vec![files])
     }
 
     /// What was written of it.
     pub fn description(&self) -> &Arc<Description> {
         &self.description
+    }
+
+    /// Begins what goes on beside requests. To be called where tasks can be spawned; it ends with the site.
+    pub fn begin(&self) {
+        for proxy in &self.proxies {
+            proxy.begin();
+        }
+    }
+
+    /// The proxy with this place in [`Description::proxies`].
+    fn proxy(&self, place: usize) -> Option<&Rc<Proxy>> {
+        self.proxies.get(place)
     }
 
     /// The folders, in the order of [`Description::folders`].

@@ -1,6 +1,7 @@
 //! The way of one request through a site.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -175,6 +176,10 @@ async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> R
         Action::Redirect(redirect) => Ok(redirect.answer(&request, known)),
         // Large, and rare beside files.
         Action::Run(run) => Box::pin(run.answer(site.runner(), request, known)).await,
+        Action::Proxy(place) => match site.proxy(*place) {
+            Some(proxy) => Rc::clone(proxy).ask(request).await.map_err(|fault| Ours::new(fault.status(), fault.told())),
+            None => Err(Ours::new(404, "nothing of that name is here")),
+        },
     }
 }
 

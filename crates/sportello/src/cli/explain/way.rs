@@ -64,6 +64,11 @@ pub(super) fn explain(
                     told.say(respond.told());
                     Ok(0)
                 }
+                Action::Proxy(place) => {
+                    let upstreams = description.proxies.get(*place).map(|upstreams| upstreams.told());
+                    told.say(format!("passed on to {}", upstreams.unwrap_or_default()));
+                    Ok(0)
+                }
                 Action::Redirect(redirect) => {
                     told.say(redirect.told());
                     Ok(0)

@@ -5,10 +5,12 @@
 
 mod action;
 mod matcher;
+mod proxy;
 mod step;
 
 use std::sync::Arc;
 
+use sportello_service::proxy::Upstreams;
 use sportello_service::site::{Action, Block, Description, Folder, Item, Route, Says, Step, Trust, Written};
 
 use super::one;
@@ -21,7 +23,7 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
     let name: Arc<str> = one(Some(site)).and_then(Value::text).unwrap_or_default().into();
     // What seems to be missing may be what was mistyped and told already.
     let shape = if any_error(faults) { Shape::Broken } else { Shape::Sound };
-    let mut settler = Settler { written, shape, folders: Vec::new(), faults };
+    let mut settler = Settler { written, shape, folders: Vec::new(), proxies: Vec::new(), faults };
     let block = settler.block(site, "")?;
     if settler.shape == Shape::Sound
         && block.action.is_none()
@@ -31,8 +33,8 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
         let fault = Fault::error(site.name, "this site answers nothing").label("without what answers");
         settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
     }
-    let folders = settler.folders;
-    Some(Description { name, trust: trust(written), folders, block })
+    let Settler { folders, proxies, .. } = settler;
+    Some(Description { name, trust: trust(written), folders, proxies, block })
 }
 
 /// Which proxies are believed; the same for all sites.
@@ -70,6 +72,7 @@ struct Settler<'a> {
     written: &'a WrittenFile,
     shape: Shape,
     folders: Vec<Folder>,
+    proxies: Vec<Arc<Upstreams>>,
     faults: &'a mut Vec<Fault>,
 }
 

@@ -17,7 +17,6 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
 const MTA_STS: &str = "remove it; the policy of RFC 8461 can be a file of a site";
 const ACCOUNTS: &str = "remove it; there are no accounts yet, and command channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
-const PROXY: &str = "remove it; a site gives files only";
 
 /// All of it.
 pub const ABSENT: &[Absent] = &[
@@ -42,7 +41,6 @@ pub const ABSENT: &[Absent] = &[
         "write it within mail { … }; but aliases are not built either: all mail is kept in one inbox",
     ),
     directive("domain/site", "compress", "remove it; files are sent as they are"),
-    directive("domain/site", "proxy", PROXY),
     directive("domain/mail", "dkim", SENDING),
     directive("domain/mail", "mta-sts", MTA_STS),
     directive("domain/mail", "alias", "remove it; all mail is kept in one inbox"),

@@ -6,6 +6,7 @@ mod channel;
 mod command;
 mod domain;
 mod files;
+mod proxy;
 mod route;
 mod server;
 mod step;
@@ -64,6 +65,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         acme::ROWS,
         domain::ROWS,
         route::ROWS,
+        proxy::ROWS,
         step::ROWS,
         files::ROWS,
         access::ROWS,

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use sportello_service::site::{Action, BadRespond, Folder, Redirect, Respond, Rewrite, Root, Run, Template};
 
-use super::Settler;
+use super::{Settler, proxy};
 use crate::config::as_written::{Directive, Value};
 use crate::config::fault::Fault;
 use crate::config::settle::{files, folder, one};
 use crate::config::suggest::nearest;
 
 /// What may be written, as an example.
-pub(super) const CHOICE: &str = "root \"/srv/www\", respond 404 or redirect \"/\"";
+pub(super) const CHOICE: &str = "root \"/srv/www\", respond 404, redirect \"/\" or proxy \"http://127.0.0.1:3000\"";
 
 /// Whether a directive answers.
 pub(super) fn is_one(directive: &Directive) -> bool {
-    matches!(directive.row.name, "root" | "respond" | "redirect" | "run")
+    matches!(directive.row.name, "root" | "respond" | "redirect" | "run" | "proxy")
 }
 
 /// The action of `directive`, which stands in `block`.
@@ -25,6 +25,10 @@ pub(super) fn settle(settler: &mut Settler<'_>, block: &Directive, directive: &D
         "respond" => respond(directive, settler.faults).map(Action::Respond),
         "redirect" => redirect(directive, settler.faults).map(Action::Redirect),
         "run" => run(settler, directive).map(Action::Run),
+        "proxy" => {
+            settler.proxies.push(proxy::settle(settler.written, directive, settler.faults)?);
+            Some(Action::Proxy(settler.proxies.len().saturating_sub(1)))
+        }
         _ => None,
     }
 }
