@@ -253,10 +253,14 @@ impl Proxy {
         let bytes = heard.bytes;
         // Heard only of a head that is whole.
         let Some(head) = Received::parse(&bytes, &HEAD)? else { return Err(Fault::Closed) };
-        let fields = received::fields(&bytes, &head);
+        let mut fields = received::fields(&bytes, &head);
         let rest = bytes.slice(head.length..);
         if head.status == 101 {
             let body = self.tunnel(request, exchange, &head, rest)?;
+            // The one field of a connection that says something to the client too: what is spoken now.
+            if let Some(protocol) = head.fields.value("upgrade") {
+                fields.add_parsed(bytes::Bytes::from_static(b"upgrade"), bytes.slice_ref(protocol));
+            }
             return Ok(Answer { status: 101, fields, body });
         }
         let asked = if request.method == Method::Head { Asked::ForHead } else { Asked::ForBody };

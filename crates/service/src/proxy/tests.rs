@@ -1,4 +1,5 @@
 mod hostile;
+mod keeping;
 mod retry;
 mod stage;
 mod waits;
@@ -201,7 +202,7 @@ fn a_tunnel_opens_after_a_101_that_was_asked_for() {
         let proxy = proxy(&[address], |_| {});
         let answer = Rc::clone(&proxy).pass(websocket()).await;
         assert_eq!((answer.status, answer.fields.text("sec-websocket-accept")), (101, Some("b")));
-        assert!(!answer.fields.has("upgrade") && !answer.fields.has("connection"));
+        assert_eq!((answer.fields.text("upgrade"), answer.fields.has("connection")), (Some("WebSocket"), false));
         let Body::Tunnel(mut tunnel) = answer.body else { panic!("{answer:?}") };
         assert_eq!((&tunnel.first[..], proxy.upstreams.open_tunnels()), (&b"first"[..], 1));
         let told = String::from_utf8(told.borrow()[0].clone()).unwrap();

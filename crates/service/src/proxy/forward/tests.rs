@@ -140,3 +140,58 @@ fn no_protocol_is_asked_for_in_which_rules_could_be_passed_by() {
         assert_eq!(upgrade(&posted), None);
     }
 }
+
+/// Whatever a client's request held and was accepted with, an upstream reads exactly one request of it, with the body that was meant.
+#[test]
+fn what_goes_upstream_is_one_request() {
+    use sportello_wire::http1::body::Framing;
+    use sportello_wire::http1::head::{Limits, parse};
+
+    let hostile = [
+        ("x", "a\r\n\r\nGET /evil HTTP/1.1\r\nHost: a"),
+        ("x\r\ny", "a"),
+        ("x", "a\nTransfer-Encoding: chunked"),
+        ("x", "\0"),
+        ("transfer-encoding", "chunked"),
+        ("transfer-encoding", "xchunked"),
+        ("Transfer-Encoding", "gzip, chunked"),
+        ("content-length", "5"),
+        ("content-length", "0, 5"),
+        ("connection", "content-length, host"),
+        ("host", "evil"),
+        ("expect", "100-continue"),
+        ("upgrade", "h2c"),
+        ("te", "chunked"),
+        ("trailer", "host"),
+        ("keep-alive", "1"),
+    ];
+    for body in [Announced::Nothing, Announced::Length(7), Announced::Chunks] {
+        for (name, value) in hostile {
+            let mut asked = request(&[]);
+            let is_field = asked.fields.add(name.to_owned(), value.to_owned()).is_ok();
+            let written = head(&asked, &settings(&["0.0.0.0/0"], Host::Client), "up", body).unwrap();
+            let limits = Limits { head: 64 * 1024, ..Limits::default() };
+            let read = parse(&written, &limits).unwrap_or_else(|bad| panic!("{name} {value}: {bad}")).unwrap();
+            let framing = match body {
+                Announced::Nothing => Framing::Length(0),
+                Announced::Length(length) => Framing::Length(length),
+                Announced::Chunks => Framing::Chunked,
+            };
+            assert_eq!((read.length, read.framing, read.host), (written.len(), framing, &b"www.example.org:8443"[..]));
+            assert_eq!(read.fields.filter(|(field, _)| *field == b"x").count(), 0, "{is_field} {name} {value}");
+        }
+    }
+    // Parts that a version of HTTP without lines could have let through.
+    for (path, query, verb) in [
+        (&b"/a"[..], Some(&b"a b"[..]), &b"GET"[..]),
+        (b"/a", Some(b"a\r\nx: y"), b"GET"),
+        (b"/a", None, b"GET /evil HTTP/1.1\r\n"),
+        (b"/a", None, b""),
+    ] {
+        let mut asked = request(&[]);
+        asked.path = Path::parse(path).unwrap();
+        asked.query = query.map(Bytes::copy_from_slice);
+        asked.verb = Bytes::copy_from_slice(verb);
+        assert_eq!(head(&asked, &settings(&[], Host::Client), "up", Announced::Nothing), Err(Unwritable));
+    }
+}

@@ -133,11 +133,11 @@ fn encrypt(directive: &Directive, settings: &mut Settings, faults: &mut Vec<Faul
     }
     let Some(encryption) = encryption(directive, written, faults) else { return };
     let name = written.and_then(|written| written.property("name")).and_then(Value::text);
-    let members = std::mem::take(&mut settings.upstreams).into_iter().map(|member| {
+    let members = std::mem::take(&mut settings.upstreams).into_iter().map(|mut member| {
         if !is_encrypted(&member) {
             return member;
         }
-        let member = Member { encryption: Some(encryption.clone()), ..member };
+        member.encryption = Some(encryption.clone());
         match name {
             // What is no name for a certificate is the upstream's own then; the table lets no such thing pass.
             Some(name) => member.known_as(name).unwrap_or_else(|member| member),
