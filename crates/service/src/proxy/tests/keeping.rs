@@ -62,11 +62,15 @@ fn one_worker_asks_for_all_and_another_one_takes_over() {
     });
 }
 
+/// What waits for other threads, or works long within one step, would be passed by a clock that leaps.
+fn in_real_time(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, test);
+}
+
 #[test]
 fn a_named_upstream_is_found() {
-    // The machine's own table is read by another thread, so time must be real.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    LocalSet::new().block_on(&runtime, async {
+    in_real_time(async {
         let (address, _) = upstream(vec![part(&[OK])]).await;
         let upstream = Address::parse(&format!("http://localhost:{}", address.port())).unwrap();
         let proxy = Proxy::new(Upstreams::new(Settings::of([upstream])));
@@ -136,7 +140,7 @@ fn over_tls(address: std::net::SocketAddr, encryption: Encryption, name: &str) -
 
 #[test]
 fn an_upstream_of_tls_must_prove_its_name_to_whom_we_believe() {
-    on_stage(async {
+    in_real_time(async {
         let (known, other) = (server("app.internal"), server("app.internal"));
         let believe = |server: &Server| Believe::vouched(Some(server.certificate.as_bytes())).unwrap();
         for (believe, name, expect) in [
@@ -159,7 +163,7 @@ fn an_upstream_of_tls_must_prove_its_name_to_whom_we_believe() {
 
 #[test]
 fn an_upstream_may_ask_who_we_are() {
-    on_stage(async {
+    in_real_time(async {
         let (known, us, stranger) = (server("app.internal"), server("us"), server("us"));
         for (shown, expect) in [(Some(&us), 200), (Some(&stranger), 502), (None, 502)] {
             let address = secured(&known, Some(&us)).await;
