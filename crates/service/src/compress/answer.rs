@@ -31,29 +31,19 @@ pub async fn compressed(answer: Answer, method: Method, liking: &Liking, compres
         // RFC 9110 §9.3.2: HEAD says what GET would.
         Body::Empty => (Body::Empty, method == Method::Head),
         Body::Bytes(bytes) => in_memory(bytes, level).await,
-        Body::File { file, start, length } => {
-            let stretch = Stretch { file: Arc::clone(&file), at: start, end: start.saturating_add(length) };
-            let place = Place::take();
-            let encoded = place.and_then(|place| Encoded::read(Box::new(stretch), length, level, place).ok());
-            match encoded {
-                Some(encoded) => (Body::Pieces(Box::new(encoded)), true),
-                None => (Body::File { file, start, length }, false),
+        Body::File { file, start, length } => match Place::take(level, Some(length)) {
+            Some(place) => {
+                let stretch = Stretch { file, at: start, end: start.saturating_add(length) };
+                (Body::Pieces(Box::new(Encoded::read(Box::new(stretch), place))), true)
             }
-        }
-        Body::Stored(stored) => match Place::take() {
-            Some(place) => match Encoded::passed(stored.into_pieces(), level, place) {
-                Ok(encoded) => (Body::Pieces(Box::new(encoded)), true),
-                // The content is lost with it.
-                Err(_) => return Answer::empty(503),
-            },
+            None => (Body::File { file, start, length }, false),
+        },
+        Body::Stored(stored) => match Place::take(level, Some(stored.content.length())) {
+            Some(place) => (Body::Pieces(Box::new(Encoded::passed(stored.into_pieces(), place))), true),
             None => (Body::Stored(stored), false),
         },
-        Body::Pieces(pieces) => match Place::take() {
-            Some(place) => match Encoded::passed(pieces, level, place) {
-                Ok(encoded) => (Body::Pieces(Box::new(encoded)), true),
-                // The pieces are lost with it.
-                Err(_) => return Answer::empty(503),
-            },
+        Body::Pieces(pieces) => match Place::take(level, pieces.left()) {
+            Some(place) => (Body::Pieces(Box::new(Encoded::passed(pieces, place))), true),
             None => (Body::Pieces(pieces), false),
         },
         tunnel @ Body::Tunnel(_) => (tunnel, false),

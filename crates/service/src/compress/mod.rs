@@ -16,7 +16,8 @@ use crate::media::{MediaRange, essence};
 
 pub use encoder::{Encoder, encode};
 pub use level::Level;
-pub use stream::{Encoded, Place, STREAMS_MOST};
+pub use stream::{Encoded, Place, STREAMS_MOST, Source};
+pub(crate) use stream::{PIECE, aside};
 
 /// What is compressed on the fly.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,24 +23,37 @@ pub const STREAMS_MOST: usize = 64;
 /// Encodings that one worker has under way at once: the other disk threads are left to files.
 pub(super) const AT_ONCE: usize = 2;
 /// Bytes that are read and encoded at once: some milliseconds of work.
-pub(super) const PIECE: usize = 128 * 1024;
+pub(crate) const PIECE: usize = 128 * 1024;
 /// A piece of at most this length is encoded where it is; it takes less time than to pass it on.
 const SMALL: usize = 1024;
 
 static STREAMS: AtomicUsize = AtomicUsize::new(0);
 
-/// The right to encode one body while it is sent.
-pub struct Place(());
+/// The right to encode one body while it is sent, and what encodes it.
+pub struct Place {
+    encoder: Encoder,
+    _one: One,
+}
+
+/// One of [`STREAMS_MOST`].
+struct One(());
 
 impl Place {
-    /// One of [`STREAMS_MOST`], if there is one left.
-    pub fn take() -> Option<Self> {
+    /// For a body of about `length` bytes, if there is a place left and memory for it.
+    pub fn take(level: Level, length: Option<u64>) -> Option<Self> {
+        let one = One::take()?;
+        Some(Self { encoder: Encoder::new(level, length).ok()?, _one: one })
+    }
+}
+
+impl One {
+    fn take() -> Option<Self> {
         let more = |taken: usize| (taken < STREAMS_MOST).then_some(taken + 1);
         STREAMS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(()))
     }
 }
 
-impl Drop for Place {
+impl Drop for One {
     fn drop(&mut self) {
         STREAMS.fetch_sub(1, Ordering::Relaxed);
     }
@@ -84,11 +97,10 @@ enum From {
 
 /// What goes to a blocking thread and comes back.
 struct Bench {
-    encoder: Encoder,
+    place: Place,
     source: Option<Box<dyn Source>>,
     /// What was taken and not flushed.
     held: Held,
-    _place: Place,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,24 +119,16 @@ enum Work {
 }
 
 impl Encoded {
-    /// What is read from `source`, about `length` bytes.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn read(source: Box<dyn Source>, length: u64, level: Level, place: Place) -> io::Result<Self> {
-        let encoder = Encoder::new(level, Some(length))?;
-        let bench = Bench { encoder, source: Some(source), held: Held::Nothing, _place: place };
-        Ok(Self { from: From::Source, work: Work::Idle(Box::new(bench)) })
+    /// What is read from `source`.
+    pub fn read(source: Box<dyn Source>, place: Place) -> Self {
+        let bench = Bench { place, source: Some(source), held: Held::Nothing };
+        Self { from: From::Source, work: Work::Idle(Box::new(bench)) }
     }
 
     /// What comes in pieces. Whenever nothing more is there at once, what came is made readable for the client.
-    ///
-    /// # Errors
-    /// When there is no memory for it.
-    pub fn passed(pieces: Box<dyn Pieces>, level: Level, place: Place) -> io::Result<Self> {
-        let encoder = Encoder::new(level, pieces.left())?;
-        let bench = Bench { encoder, source: None, held: Held::Nothing, _place: place };
-        Ok(Self { from: From::Pieces(pieces), work: Work::Idle(Box::new(bench)) })
+    pub fn passed(pieces: Box<dyn Pieces>, place: Place) -> Self {
+        let bench = Bench { place, source: None, held: Held::Nothing };
+        Self { from: From::Pieces(pieces), work: Work::Idle(Box::new(bench)) }
     }
 
     /// What is to be done next with the bench; pending while nothing is.
@@ -169,19 +173,19 @@ impl Bench {
     }
 
     fn take(mut self, bytes: &[u8]) -> Done {
-        let ready = self.encoder.take(bytes).map_err(failed)?;
+        let ready = self.place.encoder.take(bytes).map_err(failed)?;
         self.held = Held::Something;
         Ok((Some(self), ready))
     }
 
     fn flush(mut self) -> Done {
-        let ready = self.encoder.flush().map_err(failed)?;
+        let ready = self.place.encoder.flush().map_err(failed)?;
         self.held = Held::Nothing;
         Ok((Some(self), ready))
     }
 
     fn finish(self) -> Done {
-        Ok((None, self.encoder.finish().map_err(failed)?))
+        Ok((None, self.place.encoder.finish().map_err(failed)?))
     }
 }
 
@@ -242,6 +246,10 @@ mod tests {
         Incoming::Pieces(Box::new(encoded)).whole(u64::MAX).await
     }
 
+    fn place(coding: Coding, length: Option<u64>) -> Place {
+        Place::take(Level::usual(coding), length).unwrap()
+    }
+
     /// Tests that take places take turns.
     static PLACES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
@@ -252,8 +260,7 @@ mod tests {
             for length in [0, 1, PIECE, PIECE + 1, 500_000] {
                 let body = text(length);
                 let source = Box::new(Memory(body.clone(), 0, None));
-                let encoded =
-                    Encoded::read(source, length as u64, Level::usual(coding), Place::take().unwrap()).unwrap();
+                let encoded = Encoded::read(source, place(coding, Some(length as u64)));
                 assert_eq!(decoded(coding, &gathered(encoded).await.unwrap()).unwrap(), body, "{coding:?} {length}");
             }
         }
@@ -263,7 +270,7 @@ mod tests {
     async fn what_breaks_does_not_end_well() {
         let _turn = PLACES.lock().await;
         let source = Box::new(Memory(text(1000), 0, Some(Broken::Left)));
-        let encoded = Encoded::read(source, 1000, Level::usual(Coding::Gzip), Place::take().unwrap()).unwrap();
+        let encoded = Encoded::read(source, place(Coding::Gzip, Some(1000)));
         assert_eq!(gathered(encoded).await, Err(Broken::Left));
     }
 
@@ -273,7 +280,7 @@ mod tests {
         for coding in Coding::ALL {
             let (sender, receiver) = mpsc::channel(1);
             let live = Box::new(Live::new(receiver));
-            let encoded = Encoded::passed(live, Level::usual(coding), Place::take().unwrap()).unwrap();
+            let encoded = Encoded::passed(live, place(coding, None));
             let mut incoming = Incoming::Pieces(Box::new(encoded));
             let mut all = Vec::new();
             for length in [10, SMALL, SMALL + 1, 50_000] {
@@ -295,16 +302,16 @@ mod tests {
         let _turn = PLACES.lock().await;
         let body = text(100_000);
         let pieces = Box::new(Ready::new(body.chunks(3_000).map(Bytes::copy_from_slice)));
-        let encoded = Encoded::passed(pieces, Level::usual(Coding::Zstd), Place::take().unwrap()).unwrap();
+        let encoded = Encoded::passed(pieces, place(Coding::Zstd, None));
         assert_eq!(decoded(Coding::Zstd, &gathered(encoded).await.unwrap()).unwrap(), body);
     }
 
     #[tokio::test]
     async fn so_many_at_once_and_no_more() {
         let _turn = PLACES.lock().await;
-        let mut places: Vec<_> = std::iter::from_fn(Place::take).take(STREAMS_MOST + 1).collect();
+        let mut places: Vec<_> = std::iter::from_fn(One::take).take(STREAMS_MOST + 1).collect();
         assert_eq!(places.len(), STREAMS_MOST);
         places.pop();
-        assert!(Place::take().is_some());
+        assert!(One::take().is_some());
     }
 }

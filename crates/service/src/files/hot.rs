@@ -6,9 +6,14 @@ use std::collections::HashMap;
 use std::ffi::CString;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
+
+use sportello_wire::http1::coding::{Coding, Order};
+use tokio::time::Instant;
 
 use super::Batch;
 use super::description::Description;
+use super::forms::Forms;
 use super::resolve::{Identity, Root};
 
 /// A small file, whole, with its answer prebuilt.
@@ -17,6 +22,8 @@ pub struct HotFile {
     pub(super) message: Vec<u8>,
     pub(super) head_length: usize,
     pub(super) description: Description,
+    /// The forms that it has besides; none of a form.
+    pub(super) forms: Forms,
     /// Where it is, for the next comparison.
     pub(super) path: CString,
     pub(super) identity: Identity,
@@ -56,7 +63,7 @@ impl HotFile {
 
     /// What it takes of the cache.
     fn cost(&self) -> usize {
-        self.message.capacity() + self.path.as_bytes().len() + OVERHEAD
+        self.message.capacity() + self.path.as_bytes().len() + self.forms.cost() + OVERHEAD
     }
 }
 
@@ -77,18 +84,73 @@ pub(super) struct HotFiles {
 struct Slot {
     raw: Rc<[u8]>,
     file: Rc<HotFile>,
+    /// Its other forms, by their codings.
+    forms: [Form; Coding::ALL.len()],
+    /// When it was last looked at what lies beside it.
+    looked: Instant,
     /// It was compared with the file system at this moment or later.
     compared: Batch,
     used: bool,
 }
+
+/// What is known of a form.
+#[derive(Clone)]
+pub(super) enum Form {
+    /// Nobody wanted it yet.
+    Unmade,
+    /// There is none, or it would not be smaller.
+    None,
+    Kept(Rc<HotFile>),
+}
+
+impl Slot {
+    fn cost(&self) -> usize {
+        let forms = self.forms.iter().map(|form| if let Form::Kept(form) = form { form.cost() } else { 0 });
+        self.raw.len() + self.file.cost() + forms.sum::<usize>()
+    }
+
+    /// Whether the file, and what lies beside it, is as it was.
+    fn is_still(&mut self, root: &Root) -> bool {
+        if root.identity(&self.file.path) != Some(self.file.identity) {
+            return false;
+        }
+        if self.file.forms.may_change() && self.looked.elapsed() >= FORMS_AGE {
+            self.looked = Instant::now();
+            return self.file.forms.are_still(root);
+        }
+        true
+    }
+
+    /// The form for this order; `None`: it is not made yet.
+    fn form(&self, order: Order) -> Option<Rc<HotFile>> {
+        for coding in order.iter() {
+            match self.forms.get(coding as usize) {
+                Some(Form::Kept(form)) => return Some(Rc::clone(form)),
+                Some(Form::Unmade) => return None,
+                _ => {}
+            }
+        }
+        Some(Rc::clone(&self.file))
+    }
+}
+
+/// How long an encoded file may lie beside a plain one unseen. It holds the same, so nobody is told anything wrong meanwhile; a plain
+/// file that changed is seen at once, and its forms are forgotten with it.
+const FORMS_AGE: Duration = Duration::from_secs(1);
 
 impl HotFiles {
     pub(super) fn new(most: usize) -> Self {
         Self { most, held: 0, index: HashMap::new(), slots: Vec::new(), hand: 0, latest: 0 }
     }
 
-    /// The file for a raw path, compared no earlier than `since`; one that has changed is forgotten.
-    pub(super) fn find(&mut self, raw: &[u8], since: Batch, now: Batch, root: &Root) -> Option<Rc<HotFile>> {
+    /// The file for a raw path in the first form of this order, compared no earlier than `since`; one that has changed is forgotten.
+    pub(super) fn find(
+        &mut self,
+        raw: &[u8],
+        order: Order,
+        (since, now): (Batch, Batch),
+        root: &Root,
+    ) -> Option<Rc<HotFile>> {
         let at = match self.slots.get(self.latest) {
             Some(slot) if *slot.raw == *raw => self.latest,
             _ => *self.index.get(raw)?,
@@ -96,14 +158,39 @@ impl HotFiles {
         self.latest = at;
         let slot = self.slots.get_mut(at)?;
         if slot.compared < since {
-            if root.identity(&slot.file.path) != Some(slot.file.identity) {
+            if !slot.is_still(root) {
                 self.forget(at);
                 return None;
             }
             slot.compared = now;
         }
         slot.used = true;
-        Some(Rc::clone(&slot.file))
+        if order.is_plain() { Some(Rc::clone(&slot.file)) } else { slot.form(order) }
+    }
+
+    /// What is known of a form of the very file that is kept under `raw`.
+    pub(super) fn form(&self, raw: &[u8], of: &Rc<HotFile>, coding: Coding) -> Form {
+        let slot = self.index.get(raw).and_then(|&at| self.slots.get(at)).filter(|slot| Rc::ptr_eq(&slot.file, of));
+        slot.and_then(|slot| slot.forms.get(coding as usize)).cloned().unwrap_or(Form::Unmade)
+    }
+
+    /// Keeps a form of the very file that is kept under `raw`, or that it has none. One that would take more than an eighth of the room
+    /// is not kept.
+    pub(super) fn keep_form(&mut self, raw: &[u8], of: &Rc<HotFile>, coding: Coding, form: Option<&Rc<HotFile>>) {
+        let cost = form.map_or(0, |form| form.cost());
+        let Some(at) = self.index.get(raw).copied() else { return };
+        let Some(slot) = self.slots.get_mut(at).filter(|slot| Rc::ptr_eq(&slot.file, of)) else { return };
+        let Some(place) = slot.forms.get_mut(coding as usize).filter(|_| cost <= self.most / 8) else { return };
+        if matches!(place, Form::Kept(_)) {
+            return;
+        }
+        *place = form.map_or(Form::None, |form| Form::Kept(Rc::clone(form)));
+        // What is kept for a client was used.
+        slot.used = true;
+        self.held += cost;
+        while self.held > self.most {
+            self.evict();
+        }
     }
 
     /// Keeps a file that was read after the moment `compared`. One that would take more than an eighth of the room is not
@@ -122,7 +209,8 @@ impl HotFiles {
         let raw: Rc<[u8]> = raw.into();
         self.held += cost;
         self.index.insert(Rc::clone(&raw), self.slots.len());
-        self.slots.push(Slot { raw, file, compared, used: false });
+        let forms = Coding::ALL.map(|coding| if file.forms.has(coding) { Form::Unmade } else { Form::None });
+        self.slots.push(Slot { raw, file, forms, looked: Instant::now(), compared, used: false });
     }
 
     fn evict(&mut self) {
@@ -138,7 +226,7 @@ impl HotFiles {
 
     fn forget(&mut self, at: usize) {
         let gone = self.slots.swap_remove(at);
-        self.held -= gone.file.cost() + gone.raw.len();
+        self.held -= gone.cost();
         self.index.remove(&gone.raw);
         if let Some(moved) = self.slots.get(at) {
             self.index.insert(Rc::clone(&moved.raw), at);
@@ -149,8 +237,8 @@ impl HotFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::description::{Extent, Varies};
     use crate::files::validators::FileValidators;
-    use std::time::Duration;
 
     fn file(bytes: usize) -> Rc<HotFile> {
         let identity = Identity { device: 0, inode: 0, size: 0, modified: 0, changed: 0 };
@@ -161,7 +249,11 @@ mod tests {
                 validators: FileValidators::of(&identity, Duration::from_secs(1)),
                 media_type: "text/plain",
                 caching: "no-cache".into(),
+                coding: None,
+                varies: Varies::No,
+                extent: Extent::Known,
             },
+            forms: Forms::default(),
             path: CString::default(),
             identity,
         })
@@ -203,5 +295,37 @@ mod tests {
         keep(&mut files, "a", 1000);
         keep(&mut files, "a", 10);
         assert_eq!((files.slots.len(), files.held), (1, OVERHEAD + 11));
+    }
+
+    #[test]
+    fn forms_count_and_go_with_their_file() {
+        let mut files = HotFiles::new(8 * (OVERHEAD + 1001));
+        let plain = file(500);
+        files.keep(b"a", Rc::clone(&plain), Batch(1));
+        let before = files.held;
+        files.keep_form(b"a", &plain, Coding::Gzip, Some(&file(300)));
+        files.keep_form(b"a", &plain, Coding::Gzip, Some(&file(300)));
+        files.keep_form(b"a", &plain, Coding::Zstd, None);
+        assert_eq!(files.held, before + OVERHEAD + 300);
+        assert!(matches!(files.form(b"a", &plain, Coding::Gzip), Form::Kept(_)));
+        assert!(matches!(files.form(b"a", &plain, Coding::Zstd), Form::None));
+        // Of another version nothing is known, and nothing is kept.
+        assert!(matches!(files.form(b"a", &file(500), Coding::Gzip), Form::Unmade));
+        files.keep_form(b"a", &file(500), Coding::Brotli, Some(&file(1)));
+        files.keep_form(b"a", &plain, Coding::Brotli, Some(&file(1002)));
+        assert_eq!(files.held, before + OVERHEAD + 300, "too large for the room");
+        files.keep(b"a", file(500), Batch(1));
+        assert_eq!((files.held, files.slots.len()), (before, 1));
+        // The room is kept to, and what goes is counted whole.
+        for name in ["b", "c", "d", "e", "f", "g", "h"] {
+            keep(&mut files, name, 1000);
+        }
+        let last = Rc::clone(&files.slots[files.index[&b"h"[..]]].file);
+        files.keep_form(b"h", &last, Coding::Gzip, Some(&file(1001)));
+        assert!(files.held <= files.most);
+        while !files.slots.is_empty() {
+            files.evict();
+        }
+        assert_eq!(files.held, 0);
     }
 }

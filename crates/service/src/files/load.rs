@@ -12,21 +12,25 @@ use bytes::Bytes;
 use rustix::fs::FileType;
 use sportello_wire::date;
 use sportello_wire::http1::answer::{AnswerHead, Said};
+use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
 use tokio::task::JoinHandle;
 
-use super::description::Description;
+use super::description::{Description, Extent, Varies};
+use super::forms::{self, First, Forms};
 use super::hot::HotFile;
 use super::media;
 use super::resolve::{self, Identity, Opened, Root, Way};
 use super::settings::{Listings, Settings};
 use super::validators::{self, FileValidators};
+use crate::compress::{Encoded, Level, PIECE, Place, Source};
 use crate::failure::{Class, Failure};
+use crate::web::{Answer, Body, Broken, Fields};
 
 /// What was found.
 pub(super) enum Loaded {
-    Small(HotFile, Settled),
-    Large(LargeFile),
+    Small(Box<HotFile>, Settled),
+    Large(Box<LargeFile>),
     /// A folder to be listed.
     Folder(Folder),
     /// A folder was meant, without its slash: where it is.
@@ -65,9 +69,35 @@ pub struct LargeFile {
     pub file: Arc<File>,
     /// What is said of it; the length of its validators is what must be sent.
     pub description: Description,
+    /// How it is encoded while it is sent, for a client that takes it so.
+    pub(super) packing: Option<Packing>,
     /// How long until it can be told by its tag.
     pub(super) settles_in: Option<Duration>,
     pub(super) identity: Identity,
+}
+
+/// A way to encode a file while it is sent.
+#[derive(Debug)]
+pub(super) struct Packing {
+    pub(super) level: Level,
+    pub(super) description: Description,
+}
+
+/// A large file that is encoded while it is sent.
+pub struct PackedFile {
+    /// What is said of it.
+    pub description: Description,
+    /// It.
+    pub body: Encoded,
+}
+
+impl PackedFile {
+    /// All of it.
+    pub fn answer(self) -> Answer {
+        let mut fields = Fields::new();
+        self.description.describe_with_type(&mut fields);
+        Answer { status: 200, fields, body: Body::Pieces(Box::new(self.body)) }
+    }
 }
 
 impl LargeFile {
@@ -80,6 +110,17 @@ impl LargeFile {
             file.read_exact_at(&mut bytes, part.start)?;
             Ok(bytes.into())
         })
+    }
+
+    /// The same to be encoded while it is sent, where the client takes that and there is a place for it; else as it is.
+    ///
+    /// # Errors
+    /// No error: it is to be sent as it is.
+    pub fn packed(mut self: Box<Self>) -> Result<PackedFile, Box<Self>> {
+        let Some(packing) = self.packing.take() else { return Err(self) };
+        let Some(place) = Place::take(packing.level, Some(self.identity.size)) else { return Err(self) };
+        let body = Encoded::read(Box::new(Pages { file: self, at: 0 }), place);
+        Ok(PackedFile { description: packing.description, body })
     }
 
     /// Whether the content was written anew since it was opened, so that what is sent might be of two versions. One that only
@@ -95,11 +136,28 @@ impl LargeFile {
     }
 }
 
+/// The content of a large file, as it was when it was opened.
+struct Pages {
+    file: Box<LargeFile>,
+    at: u64,
+}
+
+impl Source for Pages {
+    fn read(&mut self, into: &mut Vec<u8>) -> Result<(), Broken> {
+        let left = self.file.identity.size.saturating_sub(self.at);
+        into.resize(usize::try_from(left).unwrap_or(PIECE).min(PIECE), 0);
+        // It was cut short, or written anew: less than there was, or of two versions, is never passed off as all.
+        self.file.file.read_exact_at(into, self.at).map_err(|_| Broken::Left)?;
+        self.at = self.at.saturating_add(into.len() as u64);
+        if into.is_empty() && self.file.was_rewritten() { Err(Broken::Left) } else { Ok(()) }
+    }
+}
+
 /// How often a file that changes while it is read is read again.
 const READ_TRIES: usize = 3;
 
 /// Opens what the path leads to; a small file is read.
-pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<Loaded, Failure> {
+pub(super) fn load(root: &Root, path: &TreePath, order: Order, settings: &Settings) -> Result<Loaded, Failure> {
     // Before the file is looked at, so that any later change is younger than this.
     let now = validators::now();
     let opened = root.open_beneath(&path.names)?;
@@ -109,7 +167,7 @@ pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<
             for name in settings.index.iter() {
                 let index = within(path, name);
                 if let Some(opened) = regular(root.open_beneath(&index))? {
-                    return file(opened, &index, settings, now);
+                    return file(root, opened, &index, (order, settings), now);
                 }
             }
             match settings.listing {
@@ -117,7 +175,7 @@ pub(super) fn load(root: &Root, path: &TreePath, settings: &Settings) -> Result<
                 Listings::On { .. } => Ok(Loaded::Folder(Folder { file: opened.file })),
             }
         }
-        (_, PathEnd::Name) => file(opened, &path.names, settings, now),
+        (_, PathEnd::Name) => file(root, opened, &path.names, (order, settings), now),
         // A file is not a folder: relative links in it would lead elsewhere.
         (_, PathEnd::Slash) => Err(resolve::not_found()),
     }
@@ -155,28 +213,39 @@ fn with_slash(path: &TreePath) -> String {
     place
 }
 
-fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Result<Loaded, Failure> {
+fn file(
+    root: &Root,
+    opened: Opened,
+    names: &[u8],
+    (order, settings): (Order, &Settings),
+    now: Duration,
+) -> Result<Loaded, Failure> {
     let media_type = media::type_of(names);
     let caching = settings.caching.of(names, media_type);
-    let describe = |validators| Description { validators, media_type, caching: Arc::clone(&caching) };
+    let describe = |validators, forms: &Forms| Description {
+        validators,
+        media_type,
+        caching: Arc::clone(&caching),
+        coding: None,
+        varies: if forms.vary() { Varies::ByCoding } else { Varies::No },
+        extent: Extent::Known,
+    };
     if opened.identity.size > settings.hot_file {
-        let description = describe(FileValidators::of(&opened.identity, now));
-        let settles_in = validators::settles_in(&opened.identity, now);
-        return Ok(Loaded::Large(LargeFile {
-            file: opened.file.into(),
-            description,
-            settles_in,
-            identity: opened.identity,
-        }));
+        let forms = Forms::of(root, names, media_type, &opened.identity, settings);
+        let description = describe(FileValidators::of(&opened.identity, now), &forms);
+        let file = large(opened, description, forms.first(root, order), now);
+        return Ok(Loaded::Large(Box::new(file)));
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;
     loop {
-        let description = describe(match tries {
+        let forms = Forms::of(root, names, media_type, &identity, settings);
+        let validators = match tries {
             // What changes again and again is sent as it is found, and no tag says that it is one version.
             READ_TRIES => FileValidators::untagged(&identity, now),
             _ => FileValidators::of(&identity, now),
-        });
+        };
+        let description = describe(validators, &forms);
         let (message, head_length) = read(&opened.file, &identity, &description, now)?;
         let after =
             Identity::of(&rustix::fs::fstat(&opened.file).map_err(|error| Failure::internal(io::Error::from(error)))?);
@@ -188,7 +257,8 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
                 Some(wait) => Settled::In(wait),
             };
             let path = resolve::c_path(names)?;
-            return Ok(Loaded::Small(HotFile { message, head_length, description, path, identity }, settled));
+            let file = HotFile { message, head_length, description, forms, path, identity };
+            return Ok(Loaded::Small(Box::new(file), settled));
         }
         if tries == READ_TRIES || after.size > settings.hot_file {
             return Err(Failure::new(Class::TryAgain, "the file changes while it is read"));
@@ -199,20 +269,32 @@ fn file(opened: Opened, names: &[u8], settings: &Settings, now: Duration) -> Res
     }
 }
 
+/// A large file in the form that the client is given.
+fn large(plain: Opened, description: Description, form: First, now: Duration) -> LargeFile {
+    let (opened, description, packing) = match form {
+        First::Stored(coding, opened) => {
+            let description = forms::describe_stored(&description, coding, &opened.identity);
+            (opened, description, None)
+        }
+        First::Made(level) => {
+            let packed = forms::describe_made(&description, level);
+            (plain, description, Some(Packing { level, description: packed }))
+        }
+        First::Plain => (plain, description, None),
+    };
+    let settles_in = validators::settles_in(&opened.identity, now);
+    LargeFile { file: opened.file.into(), description, packing, settles_in, identity: opened.identity }
+}
+
 /// Reads a file that should be as long as `identity` says behind a prebuilt head; the body may come out shorter.
-fn read(
+pub(super) fn read(
     file: &File,
     identity: &Identity,
     description: &Description,
     now: Duration,
 ) -> Result<(Vec<u8>, usize), Failure> {
     let length = usize::try_from(identity.size).map_err(Failure::internal)?;
-    let mut message = Vec::with_capacity(HEAD_ROOM + length);
-    let mut head = AnswerHead::begin(&mut message, 200, &date::imf_fixdate(now.as_secs()));
-    description.write_with_type(&mut head);
-    head.length(identity.size);
-    head.end(Said::Nothing);
-    let head_length = message.len();
+    let (mut message, head_length) = begin(description, length, now);
     message.resize(head_length + length, 0);
     let mut at = head_length;
     while let Some(rest) = message.get_mut(at..).filter(|rest| !rest.is_empty()) {
@@ -227,8 +309,19 @@ fn read(
     Ok((message, head_length))
 }
 
+/// The head of a 200 with so many bytes of content, and room for them.
+pub(super) fn begin(description: &Description, length: usize, now: Duration) -> (Vec<u8>, usize) {
+    let mut message = Vec::with_capacity(HEAD_ROOM + length);
+    let mut head = AnswerHead::begin(&mut message, 200, &date::imf_fixdate(now.as_secs()));
+    description.write_with_type(&mut head);
+    head.length(length as u64);
+    head.end(Said::Nothing);
+    let head_length = message.len();
+    (message, head_length)
+}
+
 /// Room for the prebuilt head, so that a small file is one allocation of the right size.
-const HEAD_ROOM: usize = 384;
+const HEAD_ROOM: usize = 448;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@
 
 mod caching;
 mod description;
+mod forms;
 mod guarded;
 mod hot;
 mod links;
@@ -29,19 +30,23 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use sportello_wire::http1::Method;
+use sportello_wire::http1::coding::{Coding, Liking, Order};
 use sportello_wire::http1::target::{PathEnd, TreePath};
 use tokio::sync::Semaphore;
 
+use crate::compress;
 use crate::failure::{Class, Failure};
 use crate::web::Answer;
-use hot::HotFiles;
+use forms::Plain;
+use hot::{Form as Kept, HotFiles};
 use listing::View;
 use load::{Folder, Loaded, Settled};
 use remembered::{Asked, Listings, Misses};
 
-pub use description::Description;
+pub use description::{Description, Extent};
 pub use hot::HotFile;
-pub use load::LargeFile;
+pub use load::{LargeFile, PackedFile};
 pub use media::{Form, preferred_form};
 pub use represent::{Content, Represented, Stored, Whole, represent};
 pub use resolve::{Kind, OpenError, Root};
@@ -52,10 +57,14 @@ pub use settings::Settings;
 pub struct Files {
     root: Arc<Root>,
     settings: Arc<Settings>,
+    /// The codings that are offered.
+    offered: Box<[Coding]>,
     hot: RefCell<HotFiles>,
     misses: RefCell<Misses>,
     listings: RefCell<Listings>,
     listing: Arc<Semaphore>,
+    /// Forms are made one at a time, so that none is made twice.
+    making: Semaphore,
 }
 
 /// A moment after which a file must have been compared with the file system to be served: one batch of bytes read from one
@@ -92,12 +101,21 @@ enum Looked {
     Moved(String),
 }
 
+/// What a client would rather have, of what has several forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taste {
+    /// The form of what is made for people or for programs.
+    pub form: Form,
+    /// The codings to try for a file.
+    pub order: Order,
+}
+
 /// What a path leads to.
 pub enum Found {
     /// A small file, in memory.
     Hot(Rc<HotFile>),
     /// A large file, open.
-    Large(LargeFile),
+    Large(Box<LargeFile>),
     /// A listing or a redirection.
     Answer(Answer),
 }
@@ -108,20 +126,37 @@ impl Files {
         let settings = settings.into();
         let hot = RefCell::new(HotFiles::new(settings.hot_files));
         let (misses, listings) = (RefCell::new(Misses::new()), RefCell::new(Listings::new()));
-        Self { root, settings, hot, misses, listings, listing: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)) }
+        let offered = settings.offered();
+        Self {
+            root,
+            settings,
+            offered,
+            hot,
+            misses,
+            listings,
+            listing: Arc::new(Semaphore::new(LISTINGS_AT_ONCE)),
+            making: Semaphore::new(1),
+        }
     }
 
-    /// The file in memory for this raw path, if it is there and unchanged. Costs one `fstatat` per file and batch.
-    pub fn hot(&self, raw: &[u8], batch: Batch) -> Option<Rc<HotFile>> {
-        self.hot.borrow_mut().find(raw, batch, Batch::latest(), &self.root)
+    /// In which order to try the forms of a file for a client that says this in Accept-Encoding. Where only plain files are given, it is not
+    /// looked at.
+    pub fn order<'a>(&self, accept_encoding: impl Iterator<Item = &'a [u8]>) -> Order {
+        if self.offered.is_empty() { Order::PLAIN } else { Liking::of(accept_encoding).order(&self.offered) }
     }
 
-    /// Looks on the disk, on a blocking thread. `query` and `form` say what of a folder is to be shown, and how. Dropping the
-    /// future leaves the look-up to end by itself.
+    /// The file in memory for this raw path in the first form of `order`, if it is there and unchanged. Costs one `fstatat` per file and
+    /// batch.
+    pub fn hot(&self, raw: &[u8], order: Order, batch: Batch) -> Option<Rc<HotFile>> {
+        self.hot.borrow_mut().find(raw, order, (batch, Batch::latest()), &self.root)
+    }
+
+    /// Looks on the disk, on a blocking thread. `query` says what of a folder is to be shown. Dropping the future leaves the look-up to
+    /// end by itself.
     ///
     /// # Errors
     /// When nothing may be found there.
-    pub async fn find(&self, raw: &[u8], query: Option<&[u8]>, form: Form, batch: Batch) -> Result<Found, Failure> {
+    pub async fn find(&self, raw: &[u8], query: Option<&[u8]>, taste: Taste, batch: Batch) -> Result<Found, Failure> {
         let path = TreePath::decode(raw).map_err(|bad| Failure::new(Class::BadRequest, bad.to_string()))?;
         if self.settings.hidden == HiddenNames::NotThere && path.is_hidden() {
             return Err(resolve::not_found());
@@ -129,13 +164,13 @@ impl Files {
         if self.misses.borrow().still(raw, &self.root) {
             return Err(resolve::not_found());
         }
-        let asked = Asked { names: path.names.clone(), view: View::parse(query), form };
+        let asked = Asked { names: path.names.clone(), view: View::parse(query), form: taste.form };
         if path.end == PathEnd::Slash
             && let Some(answer) = self.listings.borrow_mut().find(&asked, &self.root)
         {
             return Ok(Found::Answer(answer));
         }
-        match self.look(&path, raw, batch).await {
+        match self.look(&path, raw, taste.order, batch).await {
             Ok(Looked::Folder(folder)) => self.list(folder, path, asked).await.map(Found::Answer),
             Ok(Looked::Moved(place)) => Ok(Found::Answer(moved(place, query))),
             Ok(Looked::Found(found)) => Ok(found),
@@ -148,22 +183,42 @@ impl Files {
         }
     }
 
+    /// An answer that is no file of the folder (a listing, an error), in the coding that the client likes best.
+    pub async fn compressed<'a>(
+        &self,
+        answer: Answer,
+        method: Method,
+        accept_encoding: impl Iterator<Item = &'a [u8]>,
+    ) -> Answer {
+        let compression = &self.settings.compression;
+        match compression.levels.is_empty() {
+            true => answer,
+            false => compress::answer::compressed(answer, method, &Liking::of(accept_encoding), compression).await,
+        }
+    }
+
     /// The site's own page for `status`, where it has one that is there and small enough for memory. What keeps the page
     /// from being sent is not answered by a page in turn.
     pub async fn error_page(&self, status: u16, batch: Batch) -> Option<Rc<HotFile>> {
         let page = self.settings.error_pages.page(status)?;
-        if let Some(file) = self.hot(&page.key, batch) {
+        if let Some(file) = self.hot(&page.key, Order::PLAIN, batch) {
             return Some(file);
         }
-        match self.look(&page.path, &page.key, batch).await {
+        match self.look(&page.path, &page.key, Order::PLAIN, batch).await {
             Ok(Looked::Found(Found::Hot(file))) => Some(file),
             _ => None,
         }
     }
 
     /// Loads what `path` leads to, and keeps it under `key` if it may be kept.
-    async fn look(&self, path: &TreePath, key: &[u8], batch: Batch) -> Result<Looked, Failure> {
-        let mut loaded = self.load(path).await?;
+    async fn look(&self, path: &TreePath, key: &[u8], order: Order, batch: Batch) -> Result<Looked, Failure> {
+        // One that is here, but not in the form that is wanted now.
+        if !order.is_plain()
+            && let Some(file) = self.hot(key, Order::PLAIN, batch)
+        {
+            return Ok(Looked::Found(Found::Hot(self.in_form(file, key, order).await)));
+        }
+        let mut loaded = self.load(path, order).await?;
         let wait = match &loaded {
             Loaded::Small(_, Settled::In(wait)) => Some(*wait),
             Loaded::Large(file) => file.settles_in,
@@ -173,25 +228,53 @@ impl Files {
             // The kernel's clock for files is coarse: a file touched within its last tick may change once more and look
             // the same. Wait a tick out, once, so that the entity tag can be relied upon.
             tokio::time::sleep(wait).await;
-            loaded = self.load(path).await?;
+            loaded = self.load(path, order).await?;
         }
         Ok(Looked::Found(match loaded {
             Loaded::Folder(folder) => return Ok(Looked::Folder(folder)),
             Loaded::Small(file, settled) => {
-                let file = Rc::new(file);
+                let file = Rc::new(*file);
                 if settled == Settled::Cacheable {
                     self.hot.borrow_mut().keep(key, Rc::clone(&file), batch);
                 }
-                Found::Hot(file)
+                Found::Hot(self.in_form(file, key, order).await)
             }
             Loaded::Large(file) => Found::Large(file),
             Loaded::Moved(place) => return Ok(Looked::Moved(place)),
         }))
     }
 
-    async fn load(&self, path: &TreePath) -> Result<Loaded, Failure> {
+    /// The first form of a file that is smaller than the plain one, made once for all who wait for it.
+    async fn in_form(&self, file: Rc<HotFile>, key: &[u8], order: Order) -> Rc<HotFile> {
+        for coding in order.iter().filter(|&coding| file.forms.has(coding)) {
+            // It is never closed.
+            let _turn = self.making.acquire().await;
+            // It may have been made while this waited.
+            let known = self.hot.borrow().form(key, &file, coding);
+            let form = match known {
+                Kept::Kept(form) => Some(form),
+                Kept::None => None,
+                Kept::Unmade => {
+                    let (root, settings) = (Arc::clone(&self.root), Arc::clone(&self.settings));
+                    let plain = Plain::of(&file);
+                    let made = compress::aside(move || forms::load(&root, &plain, coding, &settings)).await;
+                    let form = made.ok().flatten().map(Rc::new);
+                    self.hot.borrow_mut().keep_form(key, &file, coding, form.as_ref());
+                    form
+                }
+            };
+            if let Some(form) = form {
+                return form;
+            }
+        }
+        file
+    }
+
+    async fn load(&self, path: &TreePath, order: Order) -> Result<Loaded, Failure> {
         let (root, path, settings) = (Arc::clone(&self.root), path.clone(), Arc::clone(&self.settings));
-        tokio::task::spawn_blocking(move || load::load(&root, &path, &settings)).await.map_err(Failure::internal)?
+        tokio::task::spawn_blocking(move || load::load(&root, &path, order, &settings))
+            .await
+            .map_err(Failure::internal)?
     }
 
     /// A page of a folder's listing. Reading a large folder takes a while, so only some are read at once, and the other disk

@@ -13,7 +13,7 @@ use sportello_wire::http1::multipart::{Boundary, Multipart};
 use sportello_wire::http1::range::{Part, Selected};
 use tokio::task::JoinHandle;
 
-use super::{Batch, Description, Files, Found, HotFile, LargeFile, preferred_form};
+use super::{Batch, Description, Files, Found, HotFile, LargeFile, PackedFile, Taste, preferred_form};
 use crate::failure::Failure;
 use crate::web::{Answer, Body, Broken, Fields, Pieces, Request};
 
@@ -60,7 +60,7 @@ pub enum Whole {
 pub fn represent(outcome: Outcome, file: &Description) -> Represented {
     let length = file.validators().length;
     let mut fields = Fields::new();
-    let (status, content) = match outcome {
+    let (status, content) = match file.allowed(outcome) {
         Outcome::Send(Selected::Whole) => {
             file.describe_with_type(&mut fields);
             (200, Content::One(0..length))
@@ -123,16 +123,31 @@ impl Files {
     /// When nothing may be found there.
     pub async fn answer(&self, request: &Request, now: u64) -> Result<Answer, Failure> {
         let form = preferred_form(request.fields.values("accept"));
-        let found = self.find(request.path.encoded(), request.query.as_deref(), form, Batch::begin()).await?;
+        let accept_encoding = || request.fields.values("accept-encoding");
+        let taste = Taste { form, order: self.order(accept_encoding()) };
+        let found = self.find(request.path.encoded(), request.query.as_deref(), taste, Batch::begin()).await?;
         let file = match found {
             Found::Hot(file) => Whole::Hot(file),
-            Found::Large(file) => Whole::Large(Rc::new(file)),
-            Found::Answer(answer) => return Ok(answer),
+            Found::Large(file) => match file.packed() {
+                Ok(packed) => return Ok(Self::packed(packed, request, now)),
+                Err(file) => Whole::Large(Rc::new(*file)),
+            },
+            Found::Answer(answer) => return Ok(self.compressed(answer, request.method, accept_encoding()).await),
         };
         let validators = file.description().validators();
         let outcome = evaluate_lines(request.method, &request.fields, &validators, now);
         let Represented { status, fields, content } = represent(outcome, file.description());
         Ok(Answer { status, fields, body: Body::Stored(Stored { file, content }) })
+    }
+
+    fn packed(file: PackedFile, request: &Request, now: u64) -> Answer {
+        match evaluate_lines(request.method, &request.fields, &file.description.validators(), now) {
+            Outcome::Send(_) => file.answer(),
+            outcome => {
+                let Represented { status, fields, .. } = represent(outcome, &file.description);
+                Answer { status, fields, body: Body::Empty }
+            }
+        }
     }
 }
 

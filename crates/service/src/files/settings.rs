@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use sportello_wire::http1::coding::Coding;
 use sportello_wire::http1::target::{BadPath, PathEnd, TreePath, encode_name};
 use thiserror::Error;
 
 pub use super::caching::{CacheRule, CacheRuleError, Caching};
 pub use super::links::Links;
+use crate::compress::Compression;
 
 /// How one folder is served, and what one worker may hold of it.
 #[derive(Clone, Debug)]
@@ -31,6 +33,25 @@ pub struct Settings {
     pub error_pages: ErrorPages,
     /// What caches are told.
     pub caching: Caching,
+    /// The codings of encoded files that may lie beside the plain ones, the one that is liked best first.
+    pub precompressed: Vec<Coding>,
+    /// What is encoded on the fly.
+    pub compression: Compression,
+}
+
+impl Settings {
+    /// The codings that are offered, the one that is liked best first: what is stored costs nothing, so it is liked better than what is
+    /// made.
+    pub(super) fn offered(&self) -> Box<[Coding]> {
+        let all = self.precompressed.iter().copied().chain(self.compression.codings());
+        let mut offered: Vec<Coding> = Vec::new();
+        for coding in all {
+            if !offered.contains(&coding) {
+                offered.push(coding);
+            }
+        }
+        offered.into()
+    }
 }
 
 impl Default for Settings {
@@ -44,6 +65,8 @@ impl Default for Settings {
             links: Links::Beneath,
             error_pages: ErrorPages::default(),
             caching: Caching::default(),
+            precompressed: Vec::new(),
+            compression: Compression::default(),
         }
     }
 }

@@ -43,12 +43,14 @@ impl Drop for Folder {
     }
 }
 
+const HTML: Taste = Taste { form: Form::Html, order: Order::PLAIN };
+
 async fn find(files: &Files, raw: &str) -> Result<Found, Class> {
-    files.find(raw.as_bytes(), None, Form::Html, Batch::begin()).await.map_err(|failure| failure.class)
+    files.find(raw.as_bytes(), None, HTML, Batch::begin()).await.map_err(|failure| failure.class)
 }
 
 async fn body(files: &Files, raw: &str) -> Vec<u8> {
-    match files.hot(raw.as_bytes(), Batch::begin()) {
+    match files.hot(raw.as_bytes(), Order::PLAIN, Batch::begin()) {
         Some(file) => file.body().to_vec(),
         None => match find(files, raw).await {
             Ok(Found::Hot(file)) => file.body().to_vec(),
@@ -58,7 +60,7 @@ async fn body(files: &Files, raw: &str) -> Vec<u8> {
 }
 
 fn kept(files: &Files, raw: &str) -> bool {
-    files.hot(raw.as_bytes(), Batch::begin()).is_some()
+    files.hot(raw.as_bytes(), Order::PLAIN, Batch::begin()).is_some()
 }
 
 #[tokio::test]
@@ -175,11 +177,11 @@ async fn one_batch_looks_once_and_a_later_one_again() {
     let files = folder.files();
     body(&files, "/f").await;
     let batch = Batch::begin();
-    assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
+    assert_eq!(files.hot(b"/f", Order::PLAIN, batch).unwrap().body(), b"first");
     folder.write("f", "other");
     // Requests that came in one piece with the first may get what it got.
-    assert_eq!(files.hot(b"/f", batch).unwrap().body(), b"first");
-    assert!(files.hot(b"/f", Batch::begin()).is_none());
+    assert_eq!(files.hot(b"/f", Order::PLAIN, batch).unwrap().body(), b"first");
+    assert!(files.hot(b"/f", Order::PLAIN, Batch::begin()).is_none());
 }
 
 #[tokio::test]
@@ -233,7 +235,9 @@ async fn what_was_not_there_is_found_when_it_comes() {
 
 /// The names in a listing.
 async fn listed(files: &Files, query: &str) -> Vec<String> {
-    let Ok(Found::Answer(answer)) = files.find(b"/", Some(query.as_bytes()), Form::Json, Batch::begin()).await else {
+    let Ok(Found::Answer(answer)) =
+        files.find(b"/", Some(query.as_bytes()), Taste { form: Form::Json, ..HTML }, Batch::begin()).await
+    else {
         panic!("no listing")
     };
     let Body::Bytes(bytes) = answer.body else { panic!("no body") };

@@ -31,6 +31,14 @@ impl FileValidators {
         Self { etag: Box::default(), ..Self::of(identity, now) }
     }
 
+    /// Of another form of the same file, told apart by its name: other bytes, so another strong tag (RFC 9110 §8.8.3.3).
+    pub(super) fn in_form(mut self, name: &str) -> Self {
+        if let Some(inner) = self.etag.strip_suffix(b"\"") {
+            self.etag = [inner, b"-", name.as_bytes(), b"\""].concat().into();
+        }
+        self
+    }
+
     /// As the conditions of a request are compared with.
     pub(super) fn borrowed(&self) -> Validators<'_> {
         Validators { etag: &self.etag, modified: self.modified, length: self.length }

@@ -6,6 +6,7 @@
 mod access;
 mod acme;
 mod channels;
+mod codings;
 mod commands;
 mod domains;
 mod encrypted;

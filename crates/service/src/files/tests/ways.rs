@@ -41,7 +41,7 @@ async fn a_redirection_keeps_the_query_and_names_no_other_host() {
         ("/a%20b", Some(""), "/a%20b/?"),
         ("/%61%20b/./evil.example", Some("?"), "/a%20b/evil.example/??"),
     ] {
-        let found = files.find(raw.as_bytes(), query.map(str::as_bytes), Form::Html, Batch::begin()).await;
+        let found = files.find(raw.as_bytes(), query.map(str::as_bytes), HTML, Batch::begin()).await;
         let Ok(Found::Answer(Answer { status: 301, fields, .. })) = found else { panic!("{raw}") };
         assert_eq!(fields.text("location"), Some(expect));
     }

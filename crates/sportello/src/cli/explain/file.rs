@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use sportello_service::files::{Batch, Files, Form, Found};
+use sportello_service::files::{Batch, Files, Form, Found, Taste};
 use sportello_service::site::Folder;
 use sportello_service::status::said;
+use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::target::{PathEnd, TreePath};
 
 use super::Told;
@@ -19,7 +20,8 @@ pub(super) fn found(
 ) -> Result<u8, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Failed::new(format!("cannot look: {error}")))?;
-    match runtime.block_on(files.find(path, query, Form::Html, Batch::begin())) {
+    let taste = Taste { form: Form::Html, order: Order::PLAIN };
+    match runtime.block_on(files.find(path, query, taste, Batch::begin())) {
         Ok(Found::Hot(_)) => {
             told.say(format!("200: the file {}, from memory once it was read", file(path, folder).display()))
         }

@@ -7,7 +7,7 @@ use sportello_service::files::settings::{
     CacheRule, CacheRuleError, Caching, HiddenNames, IndexNames, Links, Listings,
 };
 
-use super::{one, set};
+use super::{codings, one, set};
 use crate::config::as_written::{Directive, Value};
 use crate::config::fault::Fault;
 use crate::config::source::Span;
@@ -22,6 +22,8 @@ pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Settings
     listing(directive, &mut files);
     error_pages(directive, &mut files, faults);
     caching(directive, &mut files, faults);
+    files.precompressed = codings::codings(directive.first("precompressed"), faults);
+    files.compression = codings::compression(directive.first("compress"), faults);
     files
 }
 

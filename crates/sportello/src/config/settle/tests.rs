@@ -71,6 +71,8 @@ domain example.org {
         cache-control "*" "max-age=33"
         index a.html "b.htm"
         symlinks owner
+        precompressed zstd br
+        compress gzip br minimum="60B" most="61MiB" { level gzip 8; types "text/*" }
     }
     mail { capture }
 }
@@ -148,6 +150,10 @@ fn every_directive_reaches_its_setting() {
         said.contains("per_page: 32")
             && said.contains("hidden: Served")
             && said.contains("links: SameOwner")
+            && said.contains("precompressed: [Zstd, Brotli]")
+            && said.contains("minimum: 60, most: 63963136")
+            && said.contains("Level { coding: Gzip, number: 8 }, Level { coding: Brotli, number: 5 }")
+            && said.contains("types: These([Family(\"text/\")])")
             && said.contains("[\"a.html\", \"b.htm\"]")
             && said.contains("max-age=33")
             && said.contains("404"),

@@ -40,7 +40,6 @@ pub const ABSENT: &[Absent] = &[
         "alias",
         "write it within mail { … }; but aliases are not built either: all mail is kept in one inbox",
     ),
-    directive("domain/site", "compress", "remove it; files are sent as they are"),
     directive("domain/mail", "dkim", SENDING),
     directive("domain/mail", "mta-sts", MTA_STS),
     directive("domain/mail", "alias", "remove it; all mail is kept in one inbox"),

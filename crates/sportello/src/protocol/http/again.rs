@@ -2,13 +2,14 @@
 //! one read: then to read it, to check its host and to choose its site would come to what it came to before.
 //!
 //! Holds only what depends on nothing but these bytes and the channel's reach: GET and HEAD without body, condition, range and
-//! expectation that were admitted. Whether the file is still the same is asked each time. Bounded by [`KEPT`] heads of at most
+//! expectation that were admitted, and the order in which their client takes the forms of a file. Whether the file is still the same is asked each time. Bounded by [`KEPT`] heads of at most
 //! [`HEAD_MOST`] bytes for each worker and channel.
 
 use std::ops::Range;
 use std::rc::Rc;
 
 use sportello_service::files::Files;
+use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Method, Persistence, Version};
 
@@ -37,6 +38,7 @@ pub(super) struct Plain {
     path: Range<usize>,
     reach: Reach,
     pub(super) files: Rc<Files>,
+    pub(super) order: Order,
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) persistence: Persistence,
@@ -53,8 +55,8 @@ impl Recent {
     }
 
     /// Keeps the request that `input` began with and `head` was read from.
-    pub(super) fn keep(&mut self, input: &[u8], head: &Head<'_>, files: &Rc<Files>, reach: Reach) {
-        let Some(plain) = Plain::of(input, head, files, reach) else { return };
+    pub(super) fn keep(&mut self, input: &[u8], head: &Head<'_>, (files, order): (&Rc<Files>, Order), reach: Reach) {
+        let Some(plain) = Plain::of(input, head, (files, order), reach) else { return };
         match self.heads.get_mut(self.oldest) {
             Some(place) => *place = plain,
             None => self.heads.push(plain),
@@ -65,7 +67,7 @@ impl Recent {
 }
 
 impl Plain {
-    fn of(input: &[u8], head: &Head<'_>, files: &Rc<Files>, reach: Reach) -> Option<Self> {
+    fn of(input: &[u8], head: &Head<'_>, (files, order): (&Rc<Files>, Order), reach: Reach) -> Option<Self> {
         let bytes = input.get(..head.length).filter(|bytes| bytes.len() <= HEAD_MOST)?;
         let Target::Path { path, .. } = head.target else { return None };
         let place = |part: &[u8]| {
@@ -80,6 +82,7 @@ impl Plain {
             bytes: bytes.into(),
             reach,
             files: Rc::clone(files),
+            order,
             method: head.method,
             version: head.version,
             persistence: head.persistence,
@@ -120,7 +123,7 @@ mod tests {
 
     fn keep(recent: &mut Recent, input: &[u8], files: &Rc<Files>) {
         let head = parse(input, &Limits::default()).unwrap().unwrap();
-        recent.keep(input, &head, files, Reach::Network);
+        recent.keep(input, &head, (files, Order::PLAIN), Reach::Network);
     }
 
     fn request(target: &str) -> Vec<u8> {

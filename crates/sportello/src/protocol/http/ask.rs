@@ -8,10 +8,13 @@ use std::rc::Rc;
 use sportello_net::Ended;
 use sportello_service::certificates::answers::BENEATH;
 use sportello_service::desk::{self, Desk};
-use sportello_service::files::{Content, Files, Found, HotFile, LargeFile, Whole, preferred_form};
+use sportello_service::files::{
+    Content, Files, Found, HotFile, LargeFile, PackedFile, Taste, Whole, preferred_form, represent,
+};
 use sportello_service::site::Site;
-use sportello_service::web::Answer;
+use sportello_service::web::{Answer, Body};
 use sportello_wire::http1::body::Framing;
+use sportello_wire::http1::condition::Outcome;
 use sportello_wire::http1::field::Known;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::range::Part;
@@ -140,9 +143,15 @@ impl Session<'_> {
         let answer = match head.method {
             Method::Get | Method::Head => {
                 let form = preferred_form(head.fields.values("accept"));
-                match files.find(path, query, form, arrival.batch).await {
+                let taste = Taste { form, order: memory::order(files, head) };
+                match files.find(path, query, taste, arrival.batch).await {
                     Ok(Found::Hot(file)) => return Ok(self.send_hot(head, &file, next, arrival).await?),
-                    Ok(Found::Large(file)) => return Ok(self.send_large(head, file, next, arrival).await?),
+                    Ok(Found::Large(file)) => {
+                        return Ok(match file.packed() {
+                            Ok(file) => self.send_packed(head, file, next, arrival).await?,
+                            Err(file) => self.send_large(head, *file, next, arrival).await?,
+                        });
+                    }
                     Ok(Found::Answer(answer)) => answer,
                     Err(failure) => fault::failed(head, &failure),
                 }
@@ -155,6 +164,7 @@ impl Session<'_> {
         // RFC 9110 §10.2.1
         let answer = if matches!(answer.status, 405 | 501) { answer.with("allow", ALLOWED) } else { answer };
         let answer = fault::dressed(answer, head, files, arrival.batch).await;
+        let answer = files.compressed(answer, head.method, head.fields.values("accept-encoding")).await;
         Ok(self.send(head, answer, next, arrival).await?)
     }
 
@@ -225,6 +235,24 @@ impl Session<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sends a large file that is encoded meanwhile.
+    async fn send_packed(
+        &mut self,
+        head: &Head<'_>,
+        file: PackedFile,
+        next: Next,
+        arrival: Arrival,
+    ) -> Result<Next, Ended> {
+        let answer = match representation::outcome(head, &file.description, &clock::second()) {
+            Outcome::Send(_) => file.answer(),
+            outcome => {
+                let represented = represent(outcome, &file.description);
+                Answer { status: represented.status, fields: represented.fields, body: Body::Empty }
+            }
+        };
+        self.send(head, answer, next, arrival).await
     }
 
     /// Sends a part of a large file. Its last bytes are held back until it is seen that the file was not rewritten meanwhile.

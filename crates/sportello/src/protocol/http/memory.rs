@@ -7,6 +7,7 @@ use sportello_net::{Buffer, Connection};
 use sportello_service::files::{Batch, Content, Files, HotFile};
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::body::Framing;
+use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::field::{Known, Present};
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
@@ -135,7 +136,7 @@ impl Run<'_> {
         let may_be_known = *self.limits == Limits::default();
         let known = if may_be_known { recent.find(input, self.reach) } else { None };
         if let Some(plain) = known {
-            let file = plain.files.hot(plain.path(), self.arrival.batch).ok_or(Halt::Ask)?;
+            let file = plain.files.hot(plain.path(), plain.order, self.arrival.batch).ok_or(Halt::Ask)?;
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
             let rest = write_whole(out, &file, plain.method, Said::to(plain.version, persistence), &self.second);
@@ -145,7 +146,8 @@ impl Run<'_> {
         let head = self.parse(input)?;
         let files = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
         let Target::Path { path, .. } = head.target else { return Err(Halt::Ask) };
-        let file = files.hot(path, self.arrival.batch).ok_or(Halt::Ask)?;
+        let order = order(&files, &head);
+        let file = files.hot(path, order, self.arrival.batch).ok_or(Halt::Ask)?;
         let persistence = self.persistence(head.persistence);
         let said = Said::to(head.version, persistence);
         let before = out.len();
@@ -155,7 +157,7 @@ impl Run<'_> {
         } else {
             // What is to be told of in an access log has to be read each time.
             if may_be_known && log.is_none() {
-                recent.keep(input, &head, &files, self.reach);
+                recent.keep(input, &head, (&files, order), self.reach);
             }
             (200, write_whole(out, &file, head.method, said, &self.second))
         };
@@ -198,6 +200,16 @@ fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<Rc<Files>> {
         && head.framing == Framing::Length(0)
         && !head.present.has(Known::Expect);
     if plain { guard::site(head, reach, sites).ok()?.plain().cloned() } else { None }
+}
+
+/// In which order the client takes the forms of a file of these.
+#[inline]
+pub(super) fn order(files: &Files, head: &Head<'_>) -> Order {
+    if head.present.has(Known::AcceptEncoding) {
+        files.order(head.fields.values("accept-encoding"))
+    } else {
+        Order::PLAIN
+    }
 }
 
 /// Writes what conditions and a range leave of a file, a small body with it; `None`, and nothing, where several parts are to be put

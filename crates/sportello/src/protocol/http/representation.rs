@@ -74,6 +74,11 @@ pub(super) fn begin(out: &mut Vec<u8>, head: &Head<'_>, file: &Description, said
     begin_as(out, head, file, outcome, said, second)
 }
 
+/// What the conditions and the range of a request come to for this file.
+pub(super) fn outcome(head: &Head<'_>, file: &Description, second: &Second) -> Outcome {
+    evaluate(head, &file.validators(), second.unix)
+}
+
 fn begin_as(
     out: &mut Vec<u8>,
     head: &Head<'_>,

@@ -146,6 +146,7 @@ fn get(target: &str) -> String {
 }
 
 mod challenge;
+mod encoded;
 mod hostile;
 mod routed;
 

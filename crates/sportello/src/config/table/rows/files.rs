@@ -86,4 +86,58 @@ pub(super) static ROWS: &[Row] = &[
         example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        cache-control \".woff2\" \"max-age=31536000, immutable\"\n        cache-control \"/assets/*\" \"max-age=3600\"\n    }\n}",
         ..PLAIN
     },
+    Row {
+        name: "compress",
+        within: "domain/site",
+        arguments: &[some(
+            "coding",
+            CODINGS,
+            "the one that is liked best first; what the client likes better goes before",
+        )],
+        properties: &[
+            optional("minimum", Kind::Size(0, 1 << 30), "1 KiB", "smaller bodies are sent as they are"),
+            optional("most", Kind::Size(0, 1 << 40), "64 MiB", "larger ones too"),
+        ],
+        doc: "What is encoded on the fly: files are, once for each version where they are kept in memory.",
+        default: "nothing is",
+        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        compress br zstd gzip\n    }\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "level",
+        within: "domain/site/compress",
+        times: Times::Many,
+        arguments: &[
+            one("coding", CODINGS, "one of those of compress"),
+            one("number", Kind::Count(0, 19), "gzip has 1 to 9, br 0 to 11, zstd 1 to 19"),
+        ],
+        doc: "How hard a coding tries; more takes longer and makes less.",
+        default: "gzip 6, br 5, zstd 3",
+        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        compress gzip {\n            level gzip 9\n        }\n    }\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "types",
+        within: "domain/site/compress",
+        arguments: &[some("type", Kind::Text, "a media type, a family (\"text/*\") or \"*\"")],
+        doc: "The media types that are encoded.",
+        default: "text, scripts, JSON, XML, SVG, WebAssembly, and fonts and pictures that are not compressed in themselves",
+        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        compress gzip {\n            types \"text/*\" \"application/json\"\n        }\n    }\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "precompressed",
+        within: "domain/site",
+        arguments: &[some(
+            "coding",
+            CODINGS,
+            "br: page.html.br, zstd: page.html.zst, gzip: page.html.gz; the one that is liked best first",
+        )],
+        doc: "Which encoded files beside the plain ones are given in their place, where they are not older.",
+        default: "none",
+        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        precompressed br gzip\n    }\n}",
+        ..PLAIN
+    },
 ];
+
+const CODINGS: Kind = Kind::OneOf(&["br", "zstd", "gzip"]);
