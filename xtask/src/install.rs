@@ -14,7 +14,7 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 17] = [
+const NEEDS: [(&str, &str); 18] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
@@ -32,6 +32,7 @@ const NEEDS: [(&str, &str); 17] = [
     ("ip", "iproute2"),
     ("openssl", "openssl"),
     ("pebble", "pebble"),
+    ("php-fpm8.2", "php8.2-fpm"),
 ];
 
 /// What the benchmark measures Sportello against, likewise.

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use sportello_service::fastcgi::FastCgi;
 use sportello_service::files::{self, Files, Root};
 use sportello_service::run::Runner;
 use sportello_service::site::{self, Folder};
@@ -43,7 +44,12 @@ pub fn sites(opened: &[Opened], runner: Option<&Runner>) -> (http::Sites, Vec<Rc
         let folders = written.description.folders.iter().zip(roots);
         let files =
             |(folder, root): (&Folder, &Arc<Root>)| Rc::new(Files::new(Arc::clone(root), Arc::clone(&folder.settings)));
+        let applications = written.description.applications.iter().filter_map(|application| {
+            let root = Arc::clone(roots.get(application.folder)?);
+            Some(Rc::new(FastCgi::new(Arc::clone(&application.settings), root)))
+        });
         let site = site::Site::new(Arc::clone(&written.description), folders.map(files).collect());
+        let site = site.with_applications(applications.collect());
         let site = Rc::new(match runner {
             Some(runner) => site.with_runner(runner.clone()),
             None => site,

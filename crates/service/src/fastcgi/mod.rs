@@ -24,6 +24,7 @@ mod pool;
 mod script;
 mod settings;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -68,6 +69,20 @@ pub struct Asked {
     pub target: Option<Bytes>,
     /// Who logged in.
     pub account: Option<Box<str>>,
+    /// Who asks, as far as it is believed; none: whoever connected.
+    pub address: Option<IpAddr>,
+    /// Whether scripts are told `X-Forwarded-*`, `X-Real-IP` and `Forwarded`.
+    pub claims: Claims,
+}
+
+/// Whether what a client claims of those before it is passed on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claims {
+    /// It is not: anybody could say so.
+    #[default]
+    Untold,
+    /// It is: the client is a proxy that is trusted.
+    Told,
 }
 
 impl FastCgi {
@@ -95,6 +110,25 @@ impl FastCgi {
                 fault.log(&self.settings.address, &Script::default());
                 Some(fault.answer())
             }
+        }
+    }
+
+    /// What would become of a path: the script that is run, or that there is none. Waits for the disk.
+    ///
+    /// # Errors
+    /// When there is none; that is told too.
+    pub fn told(&self, path: &Path) -> Result<String, String> {
+        let address = &self.settings.address;
+        match script::find(&self.root, &self.settings.scripts, path.names()) {
+            Found::Script(Script { names, info }) => {
+                let mut told = format!("{address} runs the script {}", String::from_utf8_lossy(&names));
+                if !info.is_empty() {
+                    told.push_str(&format!(" with the path {}", String::from_utf8_lossy(&info)));
+                }
+                Ok(told)
+            }
+            Found::Folder => Ok("301: a folder with a script, without its slash".to_owned()),
+            Found::Nothing => Err("404: no script is there, and nobody is asked".to_owned()),
         }
     }
 

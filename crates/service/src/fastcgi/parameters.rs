@@ -14,7 +14,7 @@ use sportello_wire::fastcgi::request::{Params, TooLong, begin};
 use super::exchange::Input;
 use super::pool::Pool;
 use super::script::Script;
-use super::{Asked, Settings};
+use super::{Asked, Claims, Settings};
 use crate::web::{Request, Scheme};
 
 /// Whether a parameter may have this name: capital letters, digits and `_`, no digit first.
@@ -37,7 +37,7 @@ pub(super) fn write(
     of_script(&mut variables, request, script, settings)?;
     of_request(&mut variables, request, asked, input)?;
     of_connection(&mut variables, request, asked)?;
-    of_fields(&mut variables, request, asked, settings)?;
+    of_fields(&mut variables, request, asked)?;
     for (name, value) in &settings.params {
         variables.params.add(name.as_bytes(), value.as_bytes())?;
     }
@@ -106,8 +106,12 @@ fn of_request(to: &mut Variables<'_, '_>, request: &Request, asked: &Asked, inpu
 /// §4.1.1, §4.1.8, §4.1.11, §4.1.14, §4.1.15.
 fn of_connection(to: &mut Variables<'_, '_>, request: &Request, asked: &Asked) -> Result<(), TooLong> {
     let (peer, local) = (request.client.peer, request.client.local);
-    to.add("REMOTE_ADDR", peer.ip().to_canonical().to_string().as_bytes())?;
-    to.add("REMOTE_PORT", peer.port().to_string().as_bytes())?;
+    let address = asked.address.unwrap_or(peer.ip()).to_canonical();
+    to.add("REMOTE_ADDR", address.to_string().as_bytes())?;
+    // Of whoever stands behind a proxy it is not known.
+    if address == peer.ip().to_canonical() {
+        to.add("REMOTE_PORT", peer.port().to_string().as_bytes())?;
+    }
     to.add("SERVER_ADDR", local.ip().to_canonical().to_string().as_bytes())?;
     to.add("SERVER_PORT", local.port().to_string().as_bytes())?;
     match host(&request.authority) {
@@ -140,18 +144,16 @@ fn literal(address: IpAddr) -> String {
 }
 
 /// §4.1.18.
-fn of_fields(to: &mut Variables<'_, '_>, request: &Request, asked: &Asked, settings: &Settings) -> Result<(), TooLong> {
+fn of_fields(to: &mut Variables<'_, '_>, request: &Request, asked: &Asked) -> Result<(), TooLong> {
     if !request.authority.is_empty() {
         to.add("HTTP_HOST", &request.authority)?;
     }
-    let peer = request.client.peer.ip();
-    let is_trusted = settings.trusted.iter().any(|network| network.has(peer));
     for (place, (name, value)) in request.fields.iter().enumerate() {
         let is_again = request.fields.iter().take(place).any(|(before, _)| before == name);
         // Whoever logged in here did it with a password that is not the application's.
         let is_ours = name == "authorization" && asked.account.is_some();
         let is_claim = name == "forwarded" || name.starts_with("x-forwarded-") || name == "x-real-ip";
-        if is_again || is_ours || (is_claim && !is_trusted) || UNTOLD.contains(&name) {
+        if is_again || is_ours || (is_claim && asked.claims == Claims::Untold) || UNTOLD.contains(&name) {
             continue;
         }
         let Some(variable) = variable(name) else { continue };

@@ -6,7 +6,6 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Address;
-use crate::web::Network;
 
 /// Checked settings of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +20,6 @@ pub struct Settings {
     pub scripts: Scripts,
     /// Further parameters; each is in place of one of that name that would be made here.
     pub params: Vec<(Box<str>, Box<str>)>,
-    /// Whose `X-Forwarded-*`, `X-Real-IP` and `Forwarded` it is told.
-    pub trusted: Vec<Network>,
     /// How long each wait is.
     pub timeouts: Timeouts,
     /// Requests that one worker asks it at once; more wait for [`Timeouts::connect`].
@@ -89,7 +86,6 @@ impl Settings {
             seen_as: None,
             scripts: Scripts { split: b".php".as_slice().into(), index: Some(b"index.php".as_slice().into()) },
             params: Vec::new(),
-            trusted: Vec::new(),
             timeouts: Timeouts::default(),
             requests_most: 128,
             idle_most: 0,

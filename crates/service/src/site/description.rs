@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Access, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust};
-use crate::{files, proxy};
+use crate::{fastcgi, files, proxy};
 
 /// All that was written of a site.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,8 @@ pub struct Description {
     pub folders: Vec<Folder>,
     /// The upstreams that its actions name by their place in here, shared by all workers.
     pub proxies: Vec<Arc<proxy::Upstreams>>,
+    /// The applications, likewise.
+    pub applications: Vec<Application>,
     /// What becomes of its requests.
     pub block: Block,
 }
@@ -28,6 +30,15 @@ pub struct Folder {
     pub path: PathBuf,
     /// How its files are kept.
     pub settings: Arc<files::Settings>,
+}
+
+/// An application that is asked by FastCGI.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// The folder of its scripts, by its place in [`Description::folders`].
+    pub folder: usize,
+    /// What is said of it.
+    pub settings: Arc<fastcgi::Settings>,
 }
 
 /// Something, and where it was written.
@@ -103,6 +114,8 @@ pub enum Action {
     Run(Run),
     /// Other servers, by their place in [`Description::proxies`].
     Proxy(usize),
+    /// Scripts, by the place of their application in [`Description::applications`].
+    FastCgi(usize),
 }
 
 impl Description {

@@ -30,6 +30,7 @@ mod walk;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::fastcgi::FastCgi;
 use crate::files::Files;
 use crate::proxy::Proxy;
 use crate::run::Runner;
@@ -37,7 +38,7 @@ use crate::web::{Answer, Request};
 
 pub use access::Access;
 pub use change::{BadChange, BadRewrite, FieldChange, How, Of, Rewrite, StripPrefix};
-pub use description::{Action, Block, Description, Folder, Item, Route, Step, Written};
+pub use description::{Action, Application, Block, Description, Folder, Item, Route, Step, Written};
 pub use limit::{AtOnce, BadRate, By, HowOften, Limit, per_minute};
 pub use login::{BadAccounts, Login};
 pub use matcher::{BadExpression, BadRule, Matcher, PathExpression, Rule};
@@ -55,6 +56,8 @@ pub struct Site {
     description: Arc<Description>,
     /// In the order of [`Description::folders`].
     folders: Vec<Rc<Files>>,
+    /// In the order of [`Description::applications`].
+    applications: Vec<Rc<FastCgi>>,
     /// Who runs programs, where there are any.
     runner: Option<Runner>,
     /// In the order of [`Description::proxies`].
@@ -65,7 +68,13 @@ impl Site {
     /// Serves what was described, with the folders that it names.
     pub fn new(description: Arc<Description>, folders: Vec<Rc<Files>>) -> Self {
         let proxies = description.proxies.iter().map(|upstreams| Proxy::new(Arc::clone(upstreams))).collect();
-        Self { description, folders, runner: None, proxies }
+        Self { description, folders, applications: Vec::new(), runner: None, proxies }
+    }
+
+    /// The same site with the applications that it names.
+    #[must_use]
+    pub fn with_applications(self, applications: Vec<Rc<FastCgi>>) -> Self {
+        Self { applications, ..self }
     }
 
     /// The same site, which has programs run by `runner`.
@@ -99,6 +108,11 @@ impl Site {
     /// The folders, in the order of [`Description::folders`].
     pub fn folders(&self) -> &[Rc<Files>] {
         &self.folders
+    }
+
+    /// The application with this place in [`Description::applications`].
+    pub fn application(&self, place: usize) -> Option<&Rc<FastCgi>> {
+        self.applications.get(place)
     }
 
     /// The folder, where it is all there is: then whoever has the file in memory need not ask the site.

@@ -14,6 +14,7 @@ use super::ours::Ours;
 use super::redirect::to_https;
 use super::trust::Trust;
 use super::{Site, root};
+use crate::fastcgi::{Asked, Claims};
 use crate::files::{Batch, Form, preferred_form};
 use crate::web::{Answer, Body, Network, Request, Scheme};
 
@@ -174,6 +175,18 @@ async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> R
         },
         Action::Respond(respond) => Ok(respond.answer()),
         Action::Redirect(redirect) => Ok(redirect.answer(&request, known)),
+        Action::FastCgi(place) => {
+            let nothing = || Ours::new(404, "nothing of that name is here");
+            let application = site.application(*place).ok_or_else(nothing)?;
+            let is_trusted = site.description().trust.proxies.iter().any(|proxy| proxy.has(request.client.peer.ip()));
+            let asked = Asked {
+                target: None,
+                account: known.account().map(Box::from),
+                address: Some(known.address()),
+                claims: if is_trusted { Claims::Told } else { Claims::Untold },
+            };
+            Box::pin(application.answer(request, &asked)).await.ok_or_else(nothing)
+        }
         // Large, and rare beside files.
         Action::Run(run) => Box::pin(run.answer(site.runner(), request, known)).await,
         Action::Proxy(place) => match site.proxy(*place) {

@@ -100,17 +100,19 @@ fn a_field_becomes_the_variable_of_its_name_and_no_other() {
 }
 
 #[test]
-fn whom_the_settings_trust_is_believed() {
+fn who_is_behind_a_trusted_proxy_is_believed() {
     on_a_worker(async {
-        let of = |peer: &str| {
-            let fields = fields(&[("x-forwarded-for", "198.51.100.1")]);
-            let client = Client { peer: peer.parse().unwrap(), ..request("GET", "/").client };
-            Request { fields, client, ..request("GET", "/") }
-        };
-        for (peer, expect) in [("10.1.2.3:1", true), ("[::ffff:10.1.2.3]:1", true), ("11.1.2.3:1", false)] {
-            let change = |settings: &mut Settings| settings.trusted = vec!["10.0.0.0/8".parse().unwrap()];
-            let told = told(of(peer), &Asked::default(), change).await;
-            assert_eq!(told.contains_key("HTTP_X_FORWARDED_FOR"), expect, "{peer}");
+        for (address, claims, expect) in [
+            (Some("198.51.100.1"), Claims::Told, ("198.51.100.1", false, true)),
+            (Some("::ffff:192.0.2.7"), Claims::Untold, ("192.0.2.7", true, false)),
+            (None, Claims::Untold, ("192.0.2.7", true, false)),
+        ] {
+            let address = address.map(|address| address.parse().unwrap());
+            let asked = Asked { address, claims, ..Asked::default() };
+            let request = Request { fields: fields(&[("x-forwarded-for", "198.51.100.1")]), ..request("GET", "/") };
+            let told = told(request, &asked, |_| {}).await;
+            let has = |name: &str| told.contains_key(name);
+            assert_eq!((&*told["REMOTE_ADDR"], has("REMOTE_PORT"), has("HTTP_X_FORWARDED_FOR")), expect);
         }
     });
 }
@@ -118,7 +120,11 @@ fn whom_the_settings_trust_is_believed() {
 #[test]
 fn what_came_before_the_script_is_told_too() {
     on_a_worker(async {
-        let asked = Asked { target: Some(Bytes::from_static(b"/2024/hello?x")), account: Some("ada".into()) };
+        let asked = Asked {
+            target: Some(Bytes::from_static(b"/2024/hello?x")),
+            account: Some("ada".into()),
+            ..Asked::default()
+        };
         let request = Request {
             scheme: Scheme::Https,
             authority: Bytes::from_static(b"[2001:db8::1]:8443"),

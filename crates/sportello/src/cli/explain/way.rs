@@ -60,6 +60,17 @@ pub(super) fn explain(
                     told.say(format!("the program {} answers {}", run.program, run.methods.join(" and ")));
                     Ok(0)
                 }
+                Action::FastCgi(place) => match site.application(*place).map(|one| one.told(&request.path)) {
+                    Some(Ok(sentence)) => {
+                        told.say(sentence);
+                        Ok(0)
+                    }
+                    Some(Err(sentence)) => {
+                        told.say(sentence);
+                        Ok(1)
+                    }
+                    None => Ok(1),
+                },
                 Action::Respond(respond) => {
                     told.say(respond.told());
                     Ok(0)

@@ -4,6 +4,7 @@
 //! those that answer, [`matcher`] for those that choose, [`step`] for those that are done in passing.
 
 mod action;
+mod fastcgi;
 mod matcher;
 mod proxy;
 mod step;
@@ -11,7 +12,9 @@ mod step;
 use std::sync::Arc;
 
 use sportello_service::proxy::Upstreams;
-use sportello_service::site::{Action, Block, Description, Folder, Item, Route, Says, Step, Trust, Written};
+use sportello_service::site::{
+    Action, Application, Block, Description, Folder, Item, Route, Says, Step, Trust, Written,
+};
 
 use super::one;
 use crate::config::as_written::{Directive, Value, Written as WrittenFile};
@@ -23,7 +26,8 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
     let name: Arc<str> = one(Some(site)).and_then(Value::text).unwrap_or_default().into();
     // What seems to be missing may be what was mistyped and told already.
     let shape = if any_error(faults) { Shape::Broken } else { Shape::Sound };
-    let mut settler = Settler { written, shape, folders: Vec::new(), proxies: Vec::new(), faults };
+    let mut settler =
+        Settler { written, shape, folders: Vec::new(), applications: Vec::new(), proxies: Vec::new(), faults };
     let block = settler.block(site, "")?;
     if settler.shape == Shape::Sound
         && block.action.is_none()
@@ -33,8 +37,8 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
         let fault = Fault::error(site.name, "this site answers nothing").label("without what answers");
         settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
     }
-    let Settler { folders, proxies, .. } = settler;
-    Some(Description { name, trust: trust(written), folders, proxies, block })
+    let Settler { folders, applications, proxies, .. } = settler;
+    Some(Description { name, trust: trust(written), folders, applications, proxies, block })
 }
 
 /// Which proxies are believed; the same for all sites.
@@ -73,6 +77,7 @@ struct Settler<'a> {
     shape: Shape,
     folders: Vec<Folder>,
     proxies: Vec<Arc<Upstreams>>,
+    applications: Vec<Application>,
     faults: &'a mut Vec<Fault>,
 }
 

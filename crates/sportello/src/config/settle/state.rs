@@ -38,9 +38,9 @@ pub(super) fn apart(written: &Written, state: &Path, faults: &mut Vec<Fault>) {
     }
 }
 
-/// Every `root` of a site and its routes. As deep as blocks may be.
+/// Every `root` of a site, its routes and its applications. As deep as blocks may be.
 fn roots(block: &Directive) -> Vec<&Directive> {
-    let inner = block.all("route").flat_map(roots);
+    let inner = block.all("route").chain(block.all("fastcgi")).flat_map(roots);
     block.all("root").chain(inner).collect()
 }
 

@@ -228,6 +228,16 @@ domain "*" {
     site "*" {
         route "/a" { respond 200 "a" type="text/plain; charset=utf-8" }
         route "/b" { redirect "/c" status=302 }
+        route "/c" {
+            fastcgi "php:9000" {
+                root "/srv"
+                split ".php"
+                index "index.php"
+                timeout connect="5s" head="60s" between="60s"
+                parallel 128
+                keep 1 idle="10s"
+            }
+        }
         route "/d" { run a type="text/plain; charset=utf-8" method=POST }
         header set "a" "b" of=answer
         hsts max-age="1d" subdomains=no preload=no
@@ -255,7 +265,7 @@ command a {
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
     let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
-                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/srv\"; keep 1 } }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
         let mut settings = settings(text);

@@ -5,6 +5,7 @@ mod acme;
 mod channel;
 mod command;
 mod domain;
+mod fastcgi;
 mod files;
 mod proxy;
 mod route;
@@ -66,6 +67,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         domain::ROWS,
         route::ROWS,
         proxy::ROWS,
+        fastcgi::ROWS,
         step::ROWS,
         files::ROWS,
         access::ROWS,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sportello_service::site::{Action, BadRespond, Folder, Redirect, Respond, Rewrite, Root, Run, Template};
 
-use super::{Settler, proxy};
+use super::{Settler, fastcgi, proxy};
 use crate::config::as_written::{Directive, Value};
 use crate::config::fault::Fault;
 use crate::config::settle::{files, folder, one};
@@ -15,13 +15,14 @@ pub(super) const CHOICE: &str = "root \"/srv/www\", respond 404, redirect \"/\" 
 
 /// Whether a directive answers.
 pub(super) fn is_one(directive: &Directive) -> bool {
-    matches!(directive.row.name, "root" | "respond" | "redirect" | "run" | "proxy")
+    matches!(directive.row.name, "root" | "fastcgi" | "respond" | "redirect" | "run" | "proxy")
 }
 
 /// The action of `directive`, which stands in `block`.
 pub(super) fn settle(settler: &mut Settler<'_>, block: &Directive, directive: &Directive) -> Option<Action> {
     match directive.row.name {
         "root" => root(settler, block, directive),
+        "fastcgi" => fastcgi::settle(settler, directive),
         "respond" => respond(directive, settler.faults).map(Action::Respond),
         "redirect" => redirect(directive, settler.faults).map(Action::Redirect),
         "run" => run(settler, directive).map(Action::Run),
