@@ -48,7 +48,7 @@ impl Level {
     }
 
     /// As the library counts. zlib-rs counts as zlib-ng does, whose 1 and 6 make more bytes than zlib's; the next one makes
-    /// fewer than zlib, and still sooner (bench/PROFILES.md).
+    /// about as many as zlib, and sooner (bench/PROFILES.md).
     pub(super) fn of_library(self) -> u32 {
         match (self.coding, self.number) {
             (Coding::Gzip, 1) => 2,
