@@ -77,6 +77,19 @@ domain localhost {{
                 keep 1
             }}
         }}
+        route "/front/*" {{
+            fastcgi "unix:{HERE}/fpm.sock" {{
+                root "www"
+                fallback "/index.php"
+            }}
+        }}
+        route "/other/*" {{
+            strip-prefix "/other"
+            rewrite "/echo.php{{path}}"
+            fastcgi "unix:{HERE}/fpm.sock" {{
+                root "www"
+            }}
+        }}
         route "/impatient/*" {{
             fastcgi "unix:{HERE}/fpm.sock" {{
                 root "www"
@@ -203,6 +216,12 @@ with step("a folder has its script, and is asked for with a slash"):
     contains(head, "location: /blog/?a=b")
     same(curl("/index.php/2024/hello?p=1")[2], b"the front page, asked for /index.php/2024/hello?p=1")
     same(curl("/style.css")[2], b"p {}\n")
+
+with step("a script stands in for what is not there, and is told what was asked for"):
+    same(curl("/front/2024/hello?p=1")[2], b"the front page, asked for /front/2024/hello?p=1")
+    same(curl("/front/upload/avatar.jpg/x.php")[2], b"the front page, asked for /front/upload/avatar.jpg/x.php")
+    told = echo("/other/x%20y?p=1")["server"]
+    same((told["REQUEST_URI"], told["SCRIPT_NAME"], told["PATH_INFO"]), ("/other/x%20y?p=1", "/echo.php", "/x y"))
 
 with step("nothing is run that is no script, and no source is shown"):
     for path, expected in {

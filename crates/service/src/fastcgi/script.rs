@@ -30,8 +30,17 @@ pub(super) enum Found {
     Nothing,
 }
 
-/// Looks for the script that `names` mean: a decoded path without its first slash.
+/// Looks for the script that `names` mean: a decoded path without its first slash. Where there is none, the one that stands in.
 pub(super) fn find(root: &Root, scripts: &Scripts, names: &[u8]) -> Found {
+    match (own(root, scripts, names), &scripts.fallback) {
+        (Found::Nothing, Some(fallback)) if kind(root, fallback) == Some(Kind::File) => {
+            Found::Script(Script { names: fallback.to_vec(), info: Vec::new() })
+        }
+        (found, _) => found,
+    }
+}
+
+fn own(root: &Root, scripts: &Scripts, names: &[u8]) -> Found {
     for end in ends(names) {
         let (candidate, info) = names.split_at_checked(end).unwrap_or((names, b""));
         if !candidate.ends_with(&scripts.split) {
@@ -143,6 +152,18 @@ mod tests {
         }
         assert_eq!(find(&root, &scripts, b"blog"), Found::Folder);
         assert_eq!(find(&root, &Scripts::new(".php", None).unwrap(), b"blog/"), Found::Nothing);
+        for (fallback, path, expect) in [
+            ("/index.php", "2024/hello", Some("index.php")),
+            ("/index.php", "upload/avatar.jpg/x.php", Some("index.php")),
+            ("/index.php", "info.php/a", Some("info.php")),
+            ("/missing.php", "2024/hello", None),
+            ("/out.php", "2024/hello", None),
+        ] {
+            let scripts = scripts.clone().with_fallback(fallback).unwrap();
+            let found = find(&root, &scripts, path.as_bytes());
+            let names = if let Found::Script(script) = found { Some(script.names) } else { None };
+            assert_eq!(names.as_deref(), expect.map(str::as_bytes), "{path}");
+        }
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

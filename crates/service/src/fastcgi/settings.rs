@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sportello_wire::http1::target::is_hidden_name;
 use thiserror::Error;
 
 use super::Address;
+use crate::web::Path;
 
 /// Checked settings of one application.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct Settings {
 pub struct Scripts {
     pub(super) split: Box<[u8]>,
     pub(super) index: Option<Box<[u8]>>,
+    /// Names beneath the root.
+    pub(super) fallback: Option<Box<[u8]>>,
 }
 
 /// What names no scripts.
@@ -46,6 +50,9 @@ pub enum BadScripts {
     /// The script of a folder.
     #[error("the script of a folder is a name without a slash that ends as scripts do, such as \"index.php\"")]
     Index,
+    /// The script in place of one that is not there.
+    #[error("the script in place of what is not there is a path that ends as scripts do, such as \"/index.php\"")]
+    Fallback,
 }
 
 /// How long each wait is.
@@ -73,7 +80,20 @@ impl Scripts {
         if index.is_some_and(|name| !is_index(&name)) {
             return Err(BadScripts::Index);
         }
-        Ok(Self { split: split.as_bytes().into(), index: index.map(|name| name.as_bytes().into()) })
+        Ok(Self { split: split.as_bytes().into(), index: index.map(|name| name.as_bytes().into()), fallback: None })
+    }
+
+    /// The same, with the script that is run where a path leads to none: `/index.php`.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn with_fallback(self, path: &str) -> Result<Self, BadScripts> {
+        let is_normal = Path::from_normal(path.as_bytes()).is_ok_and(|read| read.normal() == path.as_bytes());
+        let names = path.strip_prefix('/').unwrap_or_default().as_bytes();
+        if !is_normal || !names.ends_with(&self.split) || names.split(|&byte| byte == b'/').any(is_hidden_name) {
+            return Err(BadScripts::Fallback);
+        }
+        Ok(Self { fallback: Some(names.into()), ..self })
     }
 }
 
@@ -84,7 +104,11 @@ impl Settings {
             address,
             root,
             seen_as: None,
-            scripts: Scripts { split: b".php".as_slice().into(), index: Some(b"index.php".as_slice().into()) },
+            scripts: Scripts {
+                split: b".php".as_slice().into(),
+                index: Some(b"index.php".as_slice().into()),
+                fallback: None,
+            },
             params: Vec::new(),
             timeouts: Timeouts::default(),
             requests_most: 128,
@@ -112,6 +136,11 @@ mod tests {
         }
         for index in ["", ".php", "index.html", "a/index.php", "../index.php", "index.php/"] {
             assert_eq!(Scripts::new(".php", Some(index)), Err(BadScripts::Index), "{index:?}");
+        }
+        let with = |path: &str| Scripts::new(".php", None).unwrap().with_fallback(path);
+        assert!(with("/index.php").is_ok() && with("/a/b.php").is_ok());
+        for path in ["", "index.php", "/index.html", "/../index.php", "//index.php", "/.php", "/.a/index.php"] {
+            assert_eq!(with(path), Err(BadScripts::Fallback), "{path:?}");
         }
     }
 }

@@ -26,11 +26,13 @@ pub(super) struct Known {
     groups: Vec<Box<[u8]>>,
     /// What was taken off the path, as it is sent.
     stripped: Vec<u8>,
+    /// Path and query as they were asked for, where a step changed them.
+    asked: Option<Bytes>,
 }
 
 impl Known {
     pub(super) fn of(request: &Request, trust: &Trust) -> Self {
-        Self { address: trust.address(request), account: None, groups: Vec::new(), stripped: Vec::new() }
+        Self { address: trust.address(request), account: None, groups: Vec::new(), stripped: Vec::new(), asked: None }
     }
 
     /// Who asks, as far as it is believed.
@@ -59,6 +61,11 @@ impl Known {
     /// What was taken off the path that was asked for, as it is sent.
     pub(super) fn stripped(&self) -> &[u8] {
         &self.stripped
+    }
+
+    /// Keeps path and query before the first step that changes them.
+    fn keep_asked(&mut self, request: &Request) {
+        self.asked.get_or_insert_with(|| request.target().into());
     }
 
     pub(super) fn set_groups(&mut self, groups: Vec<Box<[u8]>>) {
@@ -124,10 +131,12 @@ async fn take<'d>(
     match step {
         Step::Https => to_https(request).map_or(Ok(()), |answer| Err(Ok(answer))),
         Step::Rewrite(rewrite) => {
+            known.keep_asked(request);
             known.stripped.clear();
             rewrite.take(request, known).ok_or_else(|| Err(Ours::new(400, "no path comes of this request")))
         }
         Step::StripPrefix(prefix) => {
+            known.keep_asked(request);
             if let Some(names) = prefix.take(request) {
                 known.stripped.extend_from_slice(&names);
             }
@@ -180,7 +189,7 @@ async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> R
             let application = site.application(*place).ok_or_else(nothing)?;
             let is_trusted = site.description().trust.proxies.iter().any(|proxy| proxy.has(request.client.peer.ip()));
             let asked = Asked {
-                target: None,
+                target: known.asked.clone(),
                 account: known.account().map(Box::from),
                 address: Some(known.address()),
                 claims: if is_trusted { Claims::Told } else { Claims::Untold },

@@ -22,6 +22,12 @@ pub(super) fn settle(settler: &mut Settler<'_>, directive: &Directive) -> Option
     let path = root?;
     let mut settings = Settings { params, seen_as, ..Settings::of(address?, path.clone()) };
     settings.scripts = scripts?;
+    if let Some(value) = one(directive.first("fallback")) {
+        match settings.scripts.clone().with_fallback(value.text()?) {
+            Ok(scripts) => settings.scripts = scripts,
+            Err(error) => faults.push(Fault::error(value.span, error.to_string()).label("no script")),
+        }
+    }
     let timeout = |name| directive.first("timeout").and_then(|row| row.property(name)).and_then(Value::time);
     set(&mut settings.timeouts.connect, timeout("connect"));
     set(&mut settings.timeouts.head, timeout("head"));

@@ -54,6 +54,15 @@ pub(super) static ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        name: "fallback",
+        within: WITHIN,
+        arguments: &[one("script", Kind::Text, "its path beneath the folder")],
+        doc: "The script that is run where a path leads to none, as WordPress and the like want it; REQUEST_URI tells it what was asked for. Files that are no scripts need routes of their own in front.",
+        default: "none",
+        example: "domain example.org {\n    site example.org {\n        route \"/assets/*\" {\n            root \"/srv\"\n        }\n        fastcgi \"127.0.0.1:9000\" {\n            root \"/srv\"\n            fallback \"/index.php\"\n        }\n    }\n}",
+        ..PLAIN
+    },
+    Row {
         name: "param",
         within: WITHIN,
         times: Times::Many,
