@@ -106,7 +106,7 @@ mod tests {
     async fn what_was_found_is_used_until_something_else_is() {
         let addresses = Addresses::new(81);
         assert!(matches!(addresses.known(soon()).await, Err(Fault::ConnectTimeout)), "nothing was looked up yet");
-        let mut find = async |found: Found| addresses.refresh("app", || async { found }).await;
+        let find = async |found: Found| addresses.refresh("app", || async { found }).await;
         assert_eq!(find(Err("no".to_owned())).await, AGAIN);
         assert!(matches!(addresses.known(soon()).await, Err(Fault::Unresolved)));
         let one: IpAddr = "192.0.2.1".parse().unwrap();

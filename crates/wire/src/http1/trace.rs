@@ -168,7 +168,7 @@ mod tests {
                 let mut other = value.clone();
                 other[at] = byte;
                 let read = Trace::parse(&other);
-                let hidden = at < 2 || at >= 53;
+                let hidden = !(2..53).contains(&at);
                 assert!(byte == value[at] || hidden || read != trace, "{at} {byte}");
                 assert!(read.is_none_or(|read| Trace::parse(read.to_string().as_bytes()) == Some(read)), "{at} {byte}");
             }
