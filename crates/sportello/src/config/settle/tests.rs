@@ -239,6 +239,18 @@ domain "*" {
             }
         }
         route "/d" { run a type="text/plain; charset=utf-8" method=POST }
+        route "/e" {
+            proxy "http://127.0.0.1:3000" {
+                upstream "http://127.0.0.1:3001" weight=1 role=regular
+                balance round-robin
+                host client
+                health "/" every="10s" within="5s" rise=2 fall=3
+                eject 3 within="10s" for="10s"
+                tries 3
+                timeout connect="5s" head="60s" between="60s" tunnel="600s"
+                keep 32 age="60s"
+            }
+        }
         header set "a" "b" of=answer
         hsts max-age="1d" subdomains=no preload=no
         limit rate="10/s" at-once=5 by=address
@@ -265,7 +277,7 @@ command a {
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
     let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
-                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/srv\"; keep 1 } }; route \"/d\" { run a }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/srv\"; keep 1 } }; route \"/d\" { run a }; route \"/e\" { proxy \"http://127.0.0.1:3000\" { upstream \"http://127.0.0.1:3001\"; health \"/\" } }; header set a b; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
         let mut settings = settings(text);
