@@ -5,9 +5,11 @@
 
 mod secure;
 mod step;
+mod stream;
 mod write;
 
 pub use step::{Moved, Pace, Patience, Wants};
+pub use stream::Stream;
 
 use std::cell::Cell;
 use std::future::poll_fn;

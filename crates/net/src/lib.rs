@@ -32,7 +32,7 @@ pub mod worker;
 
 pub use buffer::Buffer;
 pub use channel::{Channel, Speaker};
-pub use connection::{Connection, Credentials, Ended, Failed, Moved, Pace, Patience, UNIX_PEER, Wants};
+pub use connection::{Connection, Credentials, Ended, Failed, Moved, Pace, Patience, Stream, UNIX_PEER, Wants};
 pub use deadline::{Deadline, Deadlines};
 pub use listener::{BindError, Listener};
 pub use registry::ConnectionReport;

@@ -90,7 +90,7 @@ impl Encryption {
     pub fn terms(&self, door: &Door) -> Result<Option<Arc<Terms>>, EncryptionError> {
         let Some(tls) = &door.tls else { return Ok(None) };
         let protocols: &[&[u8]] = match door.role {
-            Role::Sites(_) | Role::Desk(_) => &[b"http/1.1"],
+            Role::Sites(_) | Role::Desk(_) => &[b"h2", b"http/1.1"],
             Role::Smtp(_) | Role::Command(_) => &[],
         };
         Terms::new(self.keyring.table(), &tls.settings, protocols, &self.tickets)

@@ -290,11 +290,18 @@ fn converse(connection: Box<Connection>, service: Option<Service>) -> impl Futur
     }
 }
 
+fn speaks_http2(connection: &Connection) -> bool {
+    connection.secured().is_some_and(|secured| secured.protocol.as_deref() == Some(b"h2"))
+}
+
 /// Serves a connection that begins with TLS.
 async fn converse_encrypted(mut connection: Box<Connection>, inner: Rc<(Arc<Terms>, Service)>) {
     let (terms, service) = &*inner;
     let handshake = Box::pin(encryption::shake_hands(&mut connection, terms)).await;
     match (handshake, service.clone()) {
+        (Handshake::Done, Service::Http(service)) if speaks_http2(&connection) => {
+            http::serve_http2(connection, service).await;
+        }
         (Handshake::Done, Service::Http(service)) => http::serve(connection, service).await,
         (Handshake::Done, Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
         (Handshake::Done, Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,

@@ -120,7 +120,7 @@ with step("what could be read in two ways is refused with its status, and the co
 
 with step("a foreign protocol is closed at once, with a word"):
     contains(exchange(PORT, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100)), b"TLS")
-    contains(exchange(PORT, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), b"HTTP/1.1 ")
+    contains(exchange(PORT, b"PRI * HTTP/3.0\r\n\r\n"), b"HTTP/1.1 505 ")
     contains(exchange(PORT, b"EHLO client\r\nMAIL FROM:<a@b>\r\n"), b"HTTP/1.1 400")
     contains(exchange(PORT, b"*1\r\n$4\r\nPING\r\n"), b"HTTP/1.1 400")
     contains(exchange(PORT, b"SSH-2.0-OpenSSH_9\r\n"), b"HTTP/1.1 400")

@@ -148,7 +148,7 @@ impl Connection {
         }
     }
 
-    fn poll_write(&mut self, context: &mut Context<'_>, parts: &[&[u8]]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(&mut self, context: &mut Context<'_>, parts: &[&[u8]]) -> Poll<io::Result<usize>> {
         loop {
             match self.write_now(parts) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

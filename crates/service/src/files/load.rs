@@ -2,19 +2,15 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rustix::fs::FileType;
 use sportello_wire::date;
 use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
-use tokio::task::JoinHandle;
 
 use super::description::{Description, Extent, Varies};
 use super::forms::{self, First, Forms};
@@ -101,17 +97,6 @@ impl PackedFile {
 }
 
 impl LargeFile {
-    /// Reads a part of it on a blocking thread; shorter where the file is.
-    pub(super) fn read_aside(self: &Rc<Self>, part: Range<u64>) -> JoinHandle<io::Result<Bytes>> {
-        let file = Arc::clone(&self.file);
-        tokio::task::spawn_blocking(move || {
-            let length = usize::try_from(part.end.saturating_sub(part.start)).map_err(io::Error::other)?;
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, part.start)?;
-            Ok(bytes.into())
-        })
-    }
-
     /// The same to be encoded while it is sent, where the client takes that and there is a place for it; else as it is.
     ///
     /// # Errors

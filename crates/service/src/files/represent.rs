@@ -2,9 +2,13 @@
 //!
 //! The same for a file in memory and one on the disk, and for every version of HTTP.
 
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -54,6 +58,8 @@ pub enum Whole {
     Hot(Rc<HotFile>),
     /// On the disk, open.
     Large(Rc<LargeFile>),
+    /// Any open file that nobody changes; its offset is not used.
+    Open(Arc<File>),
 }
 
 /// The outcome of a request's conditions as an answer with this file's content.
@@ -107,12 +113,23 @@ fn unforeseen() -> u64 {
 }
 
 impl Whole {
-    /// What is said of it.
-    pub fn description(&self) -> &Description {
-        match self {
-            Self::Hot(file) => file.description(),
-            Self::Large(file) => &file.description,
-        }
+    /// Reads a part of it on a blocking thread; broken off where the file is shorter.
+    fn read_aside(&self, part: Range<u64>) -> Option<JoinHandle<io::Result<Bytes>>> {
+        let file = match self {
+            Self::Hot(_) => return None,
+            Self::Large(file) => Arc::clone(&file.file),
+            Self::Open(file) => Arc::clone(file),
+        };
+        Some(tokio::task::spawn_blocking(move || {
+            let length = usize::try_from(part.end.saturating_sub(part.start)).map_err(io::Error::other)?;
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, part.start)?;
+            Ok(bytes.into())
+        }))
+    }
+
+    fn was_rewritten(&self) -> bool {
+        matches!(self, Self::Large(file) if file.was_rewritten())
     }
 }
 
@@ -126,17 +143,19 @@ impl Files {
         let accept_encoding = || request.fields.values("accept-encoding");
         let taste = Taste { form, order: self.order(accept_encoding()) };
         let found = self.find(request.path.encoded(), request.query.as_deref(), taste, Batch::begin()).await?;
-        let file = match found {
-            Found::Hot(file) => Whole::Hot(file),
+        let (file, description) = match found {
+            Found::Hot(file) => (Whole::Hot(Rc::clone(&file)), file.description().clone()),
             Found::Large(file) => match file.packed() {
                 Ok(packed) => return Ok(Self::packed(packed, request, now)),
-                Err(file) => Whole::Large(Rc::new(*file)),
+                Err(file) => {
+                    let description = file.description.clone();
+                    (Whole::Large(Rc::new(*file)), description)
+                }
             },
             Found::Answer(answer) => return Ok(self.compressed(answer, request.method, accept_encoding()).await),
         };
-        let validators = file.description().validators();
-        let outcome = evaluate_lines(request.method, &request.fields, &validators, now);
-        let Represented { status, fields, content } = represent(outcome, file.description());
+        let outcome = evaluate_lines(request.method, &request.fields, &description.validators(), now);
+        let Represented { status, fields, content } = represent(outcome, &description);
         Ok(Answer { status, fields, body: Body::Stored(Stored { file, content }) })
     }
 
@@ -193,7 +212,7 @@ struct InPieces {
     /// What of the stretch under way is still to come.
     now: Range<u64>,
     left: u64,
-    reading: Option<JoinHandle<std::io::Result<Bytes>>>,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl InPieces {
@@ -210,10 +229,8 @@ impl Pieces for InPieces {
                 let read = ready!(std::pin::Pin::new(reading).poll(context));
                 self.reading = None;
                 // A file that was cut short or written anew meanwhile breaks off: two versions are never passed off as one.
-                return match (read, &self.file) {
-                    (Ok(Ok(piece)), Whole::Large(file)) if !piece.is_empty() && !file.was_rewritten() => {
-                        self.given(piece)
-                    }
+                return match read {
+                    Ok(Ok(piece)) if !self.file.was_rewritten() => self.given(piece),
                     _ => Poll::Ready(Some(Err(Broken::Left))),
                 };
             }
@@ -233,7 +250,7 @@ impl Pieces for InPieces {
                     let piece = Bytes::copy_from_slice(file.part(start as usize..end as usize));
                     return self.given(piece);
                 }
-                Whole::Large(file) => self.reading = Some(file.read_aside(start..end)),
+                file => self.reading = file.read_aside(start..end),
             }
         }
     }

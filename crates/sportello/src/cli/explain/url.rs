@@ -13,7 +13,7 @@ use crate::cli::paper::{Failed, visible};
 use crate::config::as_written::Directive;
 use crate::config::{Door, Role, Settings};
 use crate::opened;
-use crate::protocol::http::{Foreign, Reach, site_of};
+use crate::protocol::http::{Claim, Foreign, Reach, site_of};
 
 /// Which channel takes it, which site answers, and from which file; 1 when it is answered with an error, or not at all.
 pub(super) fn explain<'a>(basis: &'a Basis, written: &str, asked: &Asked) -> Result<(Told<'a>, u8), Failed> {
@@ -77,7 +77,7 @@ fn answered<'a>(
     let (sites, all) = opened::sites(&opened, None);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = visible(&String::from_utf8_lossy(head.host));
-    let chosen = match site_of(head, reach, &sites) {
+    let chosen = match site_of(&Claim::of(head), reach, &sites) {
         Ok(chosen) => chosen,
         Err(foreign) => {
             told.say(refused(foreign, &host));

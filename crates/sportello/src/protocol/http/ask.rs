@@ -23,6 +23,7 @@ use sportello_wire::http1::{Head, Method, Persistence, Refusal};
 
 use super::budget::Share;
 use super::coming::Intake;
+use super::guard::Claim;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival, answered};
 use super::representation;
@@ -52,11 +53,11 @@ impl Session<'_> {
             Err(IntakeError::Ended(ended)) => Err(ended),
             Err(IntakeError::Refused(refusal)) => {
                 // The framing of what follows is lost.
-                let page = fault::page(&head, refusal.status(), &refusal.to_string());
+                let page = fault::page(&head.fields, refusal.status(), &refusal.to_string());
                 self.send(&head, page, Next::End(End::Linger), arrival).await
             }
             Err(IntakeError::Spent(spent)) => {
-                self.send(&head, fault::spent(&head, spent), Next::End(End::Linger), arrival).await
+                self.send(&head, fault::spent(&head.fields, spent), Next::End(End::Linger), arrival).await
             }
         }
     }
@@ -72,15 +73,15 @@ impl Session<'_> {
             Served::Sites(sites) => {
                 let secured = self.connection.secured().map(|secured| &**secured);
                 guard::asked_alike(service.terms.as_deref(), secured, head.named)
-                    .and_then(|()| guard::site(head, reach, sites))
+                    .and_then(|()| guard::site(&Claim::of(head), reach, sites))
                     .map(Answerer::Site)
             }
-            Served::Desk(desk) => guard::admit(head, reach).map(|()| Answerer::Desk(desk)),
+            Served::Desk(desk) => guard::admit(&Claim::of(head), reach).map(|()| Answerer::Desk(desk)),
         };
         match (admitted, head.target) {
             (Err(foreign), _) => {
                 let next = self.skip_body(head).await?;
-                Ok(self.send(head, fault::foreign(head, foreign), next, arrival).await?)
+                Ok(self.send(head, fault::foreign(&head.fields, foreign), next, arrival).await?)
             }
             (Ok(_), Target::Asterisk) => {
                 let next = self.skip_body(head).await?;
@@ -127,7 +128,7 @@ impl Session<'_> {
             Ok(request) => self.exchange(head, Box::pin(site.answer(request)), intake, arrival).await,
             Err(bad) => {
                 let next = self.skip_body(head).await?;
-                Ok(self.send(head, fault::page(head, 400, &bad.to_string()), next, arrival).await?)
+                Ok(self.send(head, fault::page(&head.fields, 400, &bad.to_string()), next, arrival).await?)
             }
         }
     }
@@ -153,17 +154,19 @@ impl Session<'_> {
                         });
                     }
                     Ok(Found::Answer(answer)) => answer,
-                    Err(failure) => fault::failed(head, &failure),
+                    Err(failure) => fault::failed(&head.fields, &failure),
                 }
             }
             Method::Options => options(),
             // RFC 9110 §15.6.2: a method that no resource here could have.
-            Method::Other if !fault::is_common(head.verb) => fault::page(head, 501, "this server knows no such method"),
-            _ => fault::page(head, 405, "this folder can only be read"),
+            Method::Other if !fault::is_common(head.verb) => {
+                fault::page(&head.fields, 501, "this server knows no such method")
+            }
+            _ => fault::page(&head.fields, 405, "this folder can only be read"),
         };
         // RFC 9110 §10.2.1
         let answer = if matches!(answer.status, 405 | 501) { answer.with("allow", ALLOWED) } else { answer };
-        let answer = fault::dressed(answer, head, files, arrival.batch).await;
+        let answer = fault::dressed(answer, &head.fields, files, arrival.batch).await;
         let answer = files.compressed(answer, head.method, head.fields.values("accept-encoding")).await;
         Ok(self.send(head, answer, next, arrival).await?)
     }
@@ -221,6 +224,12 @@ impl Session<'_> {
                 self.connection.write_parts(&whole).await?;
                 self.outbox.clear();
             }
+            (Whole::Open(file), Content::One(range)) => {
+                self.flush().await?;
+                self.connection.send_file(file, range.start, range.end - range.start).await?;
+            }
+            // Only a site's own files are asked for in parts.
+            (Whole::Open(_), Content::Parts(_)) => return Err(Ended::Io(io::ErrorKind::Unsupported.into())),
             (Whole::Large(file), Content::One(range)) => {
                 self.flush().await?;
                 self.send_part(file, range.start, range.end).await?;

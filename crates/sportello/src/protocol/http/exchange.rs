@@ -66,7 +66,7 @@ impl Session<'_> {
             Err(error) => return Err(error),
         };
         drop(service);
-        Ok(self.give(head, fault::worded(head, answer), exchange, arrival).await?)
+        Ok(self.give(head, fault::worded(&head.fields, answer), exchange, arrival).await?)
     }
 
     fn poll_answer(

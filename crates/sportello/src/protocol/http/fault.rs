@@ -7,8 +7,9 @@ use sportello_service::files::{Batch, Files, Form, preferred_form};
 use sportello_service::page;
 use sportello_service::status::said;
 use sportello_service::web::{Answer, Body};
+use sportello_wire::http1::Refusal;
 use sportello_wire::http1::answer::{AnswerHead, Said};
-use sportello_wire::http1::{Head, Refusal};
+use sportello_wire::http1::field::Lines;
 use tracing::{debug, error};
 
 use super::budget::Spent;
@@ -39,40 +40,40 @@ fn plain(out: &mut Vec<u8>, status: u16, text: &str) {
 }
 
 /// A request that failed, in the form the client prefers. Logs the cause, once.
-pub(super) fn failed(head: &Head<'_>, failure: &Failure) -> Answer {
+pub(super) fn failed(lines: &impl Lines, failure: &Failure) -> Answer {
     let status = said(failure.class).http;
     match (&failure.source, failure.class) {
         (Some(source), Class::Internal) => error!(status, cause = %chain(&**source), "request failed"),
         (Some(source), _) => debug!(status, cause = %chain(&**source), "request failed"),
         (None, _) => {}
     }
-    let answer = page(head, status, &failure.public);
+    let answer = page(lines, status, &failure.public);
     if status == 503 { answer.with("retry-after", "1") } else { answer }
 }
 
 /// A body for which there is no memory now (RFC 9110 §15.6.4).
-pub(super) fn spent(head: &Head<'_>, spent: Spent) -> Answer {
-    page(head, 503, &spent.to_string()).with("retry-after", "1")
+pub(super) fn spent(lines: &impl Lines, spent: Spent) -> Answer {
+    page(lines, 503, &spent.to_string()).with("retry-after", "1")
 }
 
 /// A request that is for no one here, or that another website may have begun.
-pub(super) fn foreign(head: &Head<'_>, foreign: Foreign) -> Answer {
+pub(super) fn foreign(lines: &impl Lines, foreign: Foreign) -> Answer {
     match foreign {
-        Foreign::Host => page(head, 421, "this port answers to localhost, 127.0.0.1 and [::1] only"),
-        Foreign::Site => page(head, 421, "no site of that name is served on this port"),
+        Foreign::Host => page(lines, 421, "this port answers to localhost, 127.0.0.1 and [::1] only"),
+        Foreign::Site => page(lines, 421, "no site of that name is served on this port"),
         Foreign::Connection => {
-            page(head, 421, "this site asks its clients for certificates: connect to it by its own name")
+            page(lines, 421, "this site asks its clients for certificates: connect to it by its own name")
         }
-        Foreign::Nameless => page(head, 404, "this port serves sites by their names; send a Host field"),
-        Foreign::Origin => page(head, 403, "this port does not answer to pages of other sites"),
+        Foreign::Nameless => page(lines, 404, "this port serves sites by their names; send a Host field"),
+        Foreign::Origin => page(lines, 403, "this port does not answer to pages of other sites"),
     }
 }
 
 /// An answer in the site's own clothes: its page takes the place of ours, the status and the other fields stay. A page that
 /// cannot be sent is left out, so none can lead to another.
-pub(super) async fn dressed(answer: Answer, head: &Head<'_>, files: &Files, batch: Batch) -> Answer {
+pub(super) async fn dressed(answer: Answer, lines: &impl Lines, files: &Files, batch: Batch) -> Answer {
     // A program that wants JSON gets JSON.
-    if answer.status < 400 || preferred_form(head.fields.values("accept")) == Form::Json {
+    if answer.status < 400 || preferred_form(lines.values_of("accept")) == Form::Json {
         return answer;
     }
     let Some(page) = files.error_page(answer.status, batch).await else { return answer };
@@ -88,11 +89,11 @@ pub(super) fn is_common(verb: &[u8]) -> bool {
 }
 
 /// An answer that says with its status alone that something is wrong, with a page that says it in words.
-pub(super) fn worded(head: &Head<'_>, answer: Answer) -> Answer {
+pub(super) fn worded(lines: &impl Lines, answer: Answer) -> Answer {
     if answer.status < 400 || !matches!(answer.body, Body::Empty) {
         return answer;
     }
-    let mut worded = page(head, answer.status, sentence(answer.status));
+    let mut worded = page(lines, answer.status, sentence(answer.status));
     for (name, value) in answer.fields.lines() {
         worded.fields.add_parsed(name.clone(), value.clone());
     }
@@ -115,8 +116,8 @@ fn sentence(status: u16) -> &'static str {
 }
 
 /// A page with a status and a sentence.
-pub(super) fn page(head: &Head<'_>, status: u16, sentence: &str) -> Answer {
-    page::page(preferred_form(head.fields.values("accept")), status, sentence)
+pub(super) fn page(lines: &impl Lines, status: u16, sentence: &str) -> Answer {
+    page::page(preferred_form(lines.values_of("accept")), status, sentence)
 }
 
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
@@ -139,7 +140,7 @@ mod tests {
     fn body(fields: &str, sentence: &str) -> String {
         let input = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
         let head = parse(input.as_bytes(), &Limits::default()).unwrap().unwrap();
-        let Body::Bytes(bytes) = page(&head, 404, sentence).body else { panic!("no body") };
+        let Body::Bytes(bytes) = page(&head.fields, 404, sentence).body else { panic!("no body") };
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn a_body_without_memory_is_to_come_again() {
         let head = parse(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", &Limits::default()).unwrap().unwrap();
-        let answer = spent(&head, Spent);
+        let answer = spent(&head.fields, Spent);
         assert_eq!(answer.status, 503);
         assert_eq!(answer.fields.text("retry-after"), Some("1"));
     }

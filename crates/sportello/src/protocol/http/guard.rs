@@ -8,7 +8,7 @@ use std::rc::Rc;
 use sportello_net::tls::{Secured, Terms};
 use sportello_service::site::Site;
 use sportello_wire::http1::Head;
-use sportello_wire::http1::field::Known;
+use sportello_wire::http1::field::{Fields, Known, Lines};
 use sportello_wire::http1::target::Host;
 
 use super::sites::{Choice, Sites, canonical};
@@ -45,37 +45,61 @@ pub fn asked_alike(terms: Option<&Terms>, secured: Option<&Secured>, named: Opti
     if terms.asks_the_same(secured.name.as_deref(), named.as_deref()) { Ok(()) } else { Err(Foreign::Connection) }
 }
 
+/// What a request says of whom it is for and who began it.
+#[derive(Clone, Copy)]
+pub struct Claim<'a, L> {
+    /// The authority as it was written; empty where there is none.
+    pub host: &'a [u8],
+    /// The host in it.
+    pub named: Option<Host<'a>>,
+    /// The fields, where an Origin may be among them.
+    pub origins: Option<&'a L>,
+}
+
+impl<'a> Claim<'a, Fields<'a>> {
+    /// What this head says.
+    pub fn of(head: &'a Head<'a>) -> Self {
+        let origins = head.present.has(Known::Origin).then_some(&head.fields);
+        Self { host: head.host, named: head.named, origins }
+    }
+}
+
+impl<L: Lines> Claim<'_, L> {
+    fn comes_from(&self, is_own: impl Fn(&[u8]) -> bool) -> bool {
+        self.origins.is_none_or(|lines| lines.values_of("origin").all(is_own))
+    }
+}
+
 /// The site that answers a request which came over a channel of this reach. Over loopback, beside this machine's names those
 /// that were configured are its own: they cannot be another website's.
-pub fn site(head: &Head<'_>, reach: Reach, sites: &Sites) -> Result<Rc<Site>, Foreign> {
-    match sites.choose(head.host, head.named) {
+pub fn site<L: Lines>(claim: &Claim<'_, L>, reach: Reach, sites: &Sites) -> Result<Rc<Site>, Foreign> {
+    match sites.choose(claim.host, claim.named) {
         Choice::Named(site) => {
             let is_own =
-                |origin| is_loopback_origin(origin) || origin_host(origin).is_some_and(|host| sites.bears(host));
-            if reach == Reach::Loopback && head.present.has(Known::Origin) && !head.fields.values("origin").all(is_own)
-            {
+                |origin: &[u8]| is_loopback_origin(origin) || origin_host(origin).is_some_and(|host| sites.bears(host));
+            if reach == Reach::Loopback && !claim.comes_from(is_own) {
                 return Err(Foreign::Origin);
             }
             Ok(site)
         }
-        Choice::Default(site) => admit(head, reach).map(|()| site),
+        Choice::Default(site) => admit(claim, reach).map(|()| site),
         Choice::None => {
-            admit(head, reach)?;
-            Err(if head.named.is_some() { Foreign::Site } else { Foreign::Nameless })
+            admit(claim, reach)?;
+            Err(if claim.named.is_some() { Foreign::Site } else { Foreign::Nameless })
         }
     }
 }
 
 /// Checks Host and Origin of a request that came over a channel of this reach.
-pub(super) fn admit(head: &Head<'_>, reach: Reach) -> Result<(), Foreign> {
+pub(super) fn admit<L: Lines>(claim: &Claim<'_, L>, reach: Reach) -> Result<(), Foreign> {
     if reach == Reach::Network {
         return Ok(());
     }
     // HTTP/1.0 may name no host; a browser always does.
-    if head.named.is_some_and(|host| !host.is_loopback()) {
+    if claim.named.is_some_and(|host| !host.is_loopback()) {
         return Err(Foreign::Host);
     }
-    if head.present.has(Known::Origin) && !head.fields.values("origin").all(is_loopback_origin) {
+    if !claim.comes_from(is_loopback_origin) {
         return Err(Foreign::Origin);
     }
     Ok(())
@@ -115,13 +139,13 @@ mod tests {
         ] {
             let input = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
             let head = parse(input.as_bytes(), &Limits::default()).unwrap().unwrap();
-            assert_eq!(admit(&head, Reach::Loopback), expect, "{fields}");
-            assert_eq!(admit(&head, Reach::Network), Ok(()), "{fields}");
+            assert_eq!(admit(&Claim::of(&head), Reach::Loopback), expect, "{fields}");
+            assert_eq!(admit(&Claim::of(&head), Reach::Network), Ok(()), "{fields}");
         }
         let absolute = b"GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let head = parse(absolute, &Limits::default()).unwrap().unwrap();
-        assert_eq!(admit(&head, Reach::Loopback), Err(Foreign::Host));
+        assert_eq!(admit(&Claim::of(&head), Reach::Loopback), Err(Foreign::Host));
         let old = parse(b"GET / HTTP/1.0\r\n\r\n", &Limits::default()).unwrap().unwrap();
-        assert_eq!(admit(&old, Reach::Loopback), Ok(()));
+        assert_eq!(admit(&Claim::of(&old), Reach::Loopback), Ok(()));
     }
 }

@@ -15,7 +15,7 @@ use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 use tokio::time::Instant;
 
 use super::clock::Second;
-use super::guard::{self, Reach};
+use super::guard::{self, Claim, Reach};
 use super::outbox::Outbox;
 use super::representation::{begin_hot, write_whole};
 use super::sites::Sites;
@@ -199,7 +199,7 @@ fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<Rc<Files>> {
     let plain = matches!(head.method, Method::Get | Method::Head)
         && head.framing == Framing::Length(0)
         && !head.present.has(Known::Expect);
-    if plain { guard::site(head, reach, sites).ok()?.plain().cloned() } else { None }
+    if plain { guard::site(&Claim::of(head), reach, sites).ok()?.plain().cloned() } else { None }
 }
 
 /// In which order the client takes the forms of a file of these.

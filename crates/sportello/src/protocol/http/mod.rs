@@ -17,6 +17,7 @@ mod exchange;
 mod fault;
 mod framed;
 mod guard;
+mod http2;
 mod intake;
 mod memory;
 mod neutral;
@@ -29,8 +30,8 @@ mod tunnel;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sportello_net::Connection;
 use sportello_net::tls::Terms;
+use sportello_net::{Buffer, Connection};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_wire::http1;
@@ -39,7 +40,7 @@ use tokio::time::Instant;
 use crate::current::Current;
 use budget::Budget;
 
-pub use guard::{Foreign, Reach, asked_alike, site as site_of};
+pub use guard::{Claim, Foreign, Reach, asked_alike, site as site_of};
 pub use sites::{BadSiteName, SiteName, Sites, TakenName};
 
 /// What one HTTP channel serves on one worker.
@@ -80,6 +81,11 @@ pub struct Service {
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.
 pub fn serve(connection: Box<Connection>, service: impl Into<Current<Service>>) -> impl Future<Output = ()> {
     session::run(connection, service.into())
+}
+
+/// Serves one connection whose client has agreed to speak HTTP/2 until it ends.
+pub async fn serve_http2(connection: Box<Connection>, service: impl Into<Current<Service>>) {
+    http2::serve(connection, Buffer::new(), service.into()).await;
 }
 
 /// Tells a client that speaks plain HTTP to a channel with TLS what is wrong, and closes.

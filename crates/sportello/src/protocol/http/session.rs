@@ -17,7 +17,7 @@ use tracing::debug;
 
 use super::memory::{self, Arrival, Halt};
 use super::outbox::Outbox;
-use super::{Service, fault};
+use super::{Service, fault, http2};
 use crate::current::Current;
 use crate::observe::{self, Done};
 
@@ -25,25 +25,49 @@ use crate::observe::{self, Done};
 #[expect(clippy::manual_async_fn, reason = "an async function keeps two places for each of its arguments")]
 pub(super) fn run(mut connection: Box<Connection>, service: Current<Service>) -> impl Future<Output = ()> {
     async move {
-        let end = loop {
+        let exit = loop {
             let arrived = connection.request().await;
             // Nothing else is kept in the future: what is borrowed in it would have its place there while it waits.
             let next = match answer(&mut connection, &service, arrived) {
                 Progress::Answered(next) => next,
                 Progress::Waiting(rest) => rest.await,
+                Progress::Http2(input) => break Exit::Http2(input),
             };
             match next {
                 Ok(Next::Request) => {}
-                Ok(Next::End(end)) => break Ok(end),
-                Err(ended) => break Err(ended),
+                Ok(Next::End(end)) => break Exit::Done(end),
+                Err(ended) => break Exit::Broken(ended),
             }
         };
-        match end {
-            Ok(End::Done) => {}
-            Ok(End::Linger) => Box::pin(connection.close()).await,
-            Err(ended) => debug!(connection = connection.id(), %ended, "connection ended"),
+        if let Some(rest) = finish(connection, service, exit) {
+            rest.await;
         }
     }
+}
+
+/// What is still to be done for a connection.
+fn finish(
+    connection: Box<Connection>,
+    service: Current<Service>,
+    exit: Exit,
+) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    match exit {
+        Exit::Done(End::Done) => None,
+        Exit::Done(End::Linger) => Some(Box::pin(connection.close())),
+        Exit::Http2(input) => Some(Box::pin(http2::serve(connection, input, service))),
+        Exit::Broken(ended) => {
+            debug!(connection = connection.id(), %ended, "connection ended");
+            None
+        }
+    }
+}
+
+/// Why a connection is served no longer as it was.
+enum Exit {
+    Done(End),
+    /// From here on it is HTTP/2.
+    Http2(Buffer),
+    Broken(Ended),
 }
 
 /// Answers what has arrived, at once where that is possible.
@@ -54,6 +78,9 @@ fn answer<'c>(
 ) -> Progress<'c> {
     Progress::Answered(match arrived {
         Ok(input) if input.is_empty() => Ok(Next::End(End::Done)),
+        Ok(input) if connection.request_number() == 0 && input.filled().starts_with(http2::PREFACE) => {
+            return Progress::Http2(input);
+        }
         Ok(input) => match Session::new(connection, service, input).answer() {
             Ok(progress) => return progress,
             Err(ended) => Err(ended),
@@ -76,6 +103,8 @@ pub(super) struct Session<'c> {
 /// How far what has come is answered.
 enum Progress<'c> {
     Answered(Result<Next, Ended>),
+    /// The client speaks another version; this is what has come of it.
+    Http2(Buffer),
     /// The rest waits for something.
     Waiting(Pin<Box<dyn Future<Output = Result<Next, Ended>> + 'c>>),
 }

@@ -31,7 +31,7 @@ impl Serve for Folder {
     }
 }
 
-struct House {
+pub(super) struct House {
     folder: PathBuf,
     address: SocketAddr,
     workers: Workers,
@@ -39,11 +39,11 @@ struct House {
 }
 
 impl House {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         Self::with(Deadlines::default())
     }
 
-    fn with(deadlines: Deadlines) -> Self {
+    pub(super) fn with(deadlines: Deadlines) -> Self {
         Self::serving(deadlines, |folder| Served::Sites(Sites::only(files(folder, Settings::default()))))
     }
 
@@ -70,7 +70,7 @@ impl House {
         Self { folder, address, workers, threads }
     }
 
-    fn client(&self) -> TcpStream {
+    pub(super) fn client(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
@@ -86,7 +86,7 @@ impl House {
     }
 
     /// Waits until every session has ended, so that a panic in one of them is seen by its missing answer.
-    fn close(self) {
+    pub(super) fn close(self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(self.workers.drain());
         for thread in self.threads {
@@ -322,7 +322,7 @@ fn refusals_are_answered_and_close() {
         ("GET / HTTP/1.1\r\n\r\n", 400),
         ("GET / HTTP/1.1\nHost: localhost\n\n", 400),
         ("\x16\x03\x01", 400),
-        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+        ("PRI * HTTP/3.0\r\n\r\n", 505),
         ("CONNECT a:1 HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     ] {

@@ -85,7 +85,12 @@ pub(super) static ROWS: &[Row] = &[
                 "the upstream's",
                 "what the upstreams' certificates must say, and what they are asked for (SNI)",
             ),
-            optional("certificate", Kind::Path, "no certificate", "a chain in PEM by which this server is known to them"),
+            optional(
+                "certificate",
+                Kind::Path,
+                "no certificate",
+                "a chain in PEM by which this server is known to them",
+            ),
             optional("key", Kind::Path, "no key", "its key in PEM"),
             optional(
                 "verify",

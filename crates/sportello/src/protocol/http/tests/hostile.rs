@@ -98,7 +98,7 @@ fn lines_that_are_no_requests_are_told_so_and_closed() {
         (400, format!("GET http://u@localhost/a HTTP/1.1\r\n{host}")),
         (400, format!("GET ftp://localhost/a HTTP/1.1\r\n{host}")),
         (421, format!("GET https://localhost/a HTTP/1.1\r\n{host}")),
-        (505, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
+        (505, "PRI * HTTP/3.0\r\n\r\n".to_owned()),
         (501, format!("CONNECT localhost:80 HTTP/1.1\r\n{host}")),
         (417, format!("GET / HTTP/1.1\r\nExpect: x\r\n{host}")),
     ] {

@@ -1,0 +1,267 @@
+//! One stream: its request is led to what answers it, and its answer sent as the client takes it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderValue, Response, StatusCode, header};
+use sportello_service::desk;
+use sportello_service::files::{Content, Stored, Whole};
+use sportello_service::web::{Answer, Body, Fields, Pieces, Request};
+use sportello_wire::http1::target::Host;
+use tokio::time::{Instant, timeout};
+
+use super::super::budget::{Share, Spent};
+use super::super::guard::{self, Claim};
+use super::super::{BODIES, Served, Service, clock, fault, memory};
+use super::asked::{self, Unfit};
+use super::{Shared, coming};
+use crate::observe::{self, Done};
+
+/// Answers one request.
+pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let started = Instant::now();
+    let service = shared.current.now();
+    let (head, body) = request.into_parts();
+    let deadlines = shared.stream.connection().channel().deadlines;
+    let (body, rest) = coming::incoming(body, &head.headers, deadlines.between_bytes);
+    let method = head.method.clone();
+    let asked = asked::request(&head, body, &shared.stream, &service);
+    let is_head = method == http::Method::HEAD;
+    let answer = match asked {
+        Ok(request) => {
+            let answering = Box::pin(carry_out(&shared, &service, request));
+            tokio::select! {
+                biased;
+                answer = answering => answer,
+                _ = poll_fn(|context| respond.poll_reset(context)) => {
+                    shared.taken_back.set(shared.taken_back.get() + 1);
+                    return tell(&shared, &head, 499, 0, started);
+                }
+            }
+        }
+        Err(Unfit { status: 204, .. }) => Answer::empty(204).with("allow", "GET, HEAD, OPTIONS"),
+        Err(Unfit { status, sentence }) => fault::page(&Fields::new(), status, &sentence),
+    };
+    let status = answer.status;
+    let sent = Sending { shared: &shared, patience: deadlines.write }.send(&mut respond, answer, is_head).await;
+    match sent {
+        Ok(bytes) => {
+            shared.answered.set(shared.answered.get() + 1);
+            tell(&shared, &head, status, bytes, started);
+            if let Some(rest) = rest {
+                rest.skip().await;
+            }
+        }
+        Err(Cut::Reset) => {
+            shared.taken_back.set(shared.taken_back.get() + 1);
+            tell(&shared, &head, 499, 0, started);
+        }
+        Err(Cut::Slow | Cut::Broken) => {
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            tell(&shared, &head, status, 0, started);
+        }
+    }
+}
+
+/// Notes one answered request.
+fn tell(shared: &Shared, head: &http::request::Parts, status: u16, bytes: u64, started: Instant) {
+    let mut digits = itoa::Buffer::new();
+    let object = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let done = Done {
+        verb: head.method.as_str().as_bytes(),
+        object: object.as_bytes(),
+        outcome: digits.format(status),
+        bytes,
+        started,
+        ended: Instant::now(),
+        failed: status >= 400,
+    };
+    observe::answered(&shared.stream.connection(), done);
+}
+
+async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answer {
+    let reach = memory::reach(&shared.stream.connection());
+    let fields = request.fields.clone();
+    let claim = Claim { host: &request.authority, named: Host::parse(&request.authority), origins: Some(&fields) };
+    let answer = match &*service.served {
+        Served::Sites(sites) => {
+            let alike = guard::asked_alike(service.terms.as_deref(), request.client.secured.as_deref(), claim.named);
+            match alike.and_then(|()| guard::site(&claim, reach, sites)) {
+                Ok(site) => site.answer(request).await,
+                Err(foreign) => fault::foreign(&fields, foreign),
+            }
+        }
+        Served::Desk(desk) => match guard::admit(&claim, reach) {
+            Ok(()) => match whole(request, service.limits.body).await {
+                Ok(request) => desk.answer(request).await,
+                Err(answer) => answer,
+            },
+            Err(foreign) => fault::foreign(&fields, foreign),
+        },
+    };
+    fault::worded(&fields, answer)
+}
+
+/// The request as the desk takes it, its body read whole.
+async fn whole(mut request: Request, most: u64) -> Result<desk::Request, Answer> {
+    let mut share = Share::of(&BODIES);
+    let mut body = Vec::new();
+    let mut incoming = std::mem::take(&mut request.body);
+    while let Some(piece) = incoming.piece().await.map_err(|_| Answer::empty(400))? {
+        if body.len() as u64 + piece.len() as u64 > most {
+            return Err(Answer::empty(413));
+        }
+        share.hold(body.len() + piece.len()).map_err(|Spent| Answer::empty(503).with("retry-after", "1"))?;
+        body.extend_from_slice(&piece);
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let host = ("host".to_owned(), request.authority.to_vec());
+    let fields = request.fields.iter().map(|(name, value)| (name.to_owned(), value.to_vec()));
+    Ok(desk::Request {
+        method: text(&request.verb),
+        path: text(request.path.encoded()),
+        query: request.query.as_deref().map(text),
+        fields: [host].into_iter().chain(fields).collect(),
+        body: body.into(),
+        peer: request.client.peer,
+    })
+}
+
+/// Why an answer was not sent whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// The client took its request back, or is gone.
+    Reset,
+    /// The client holds its window shut.
+    Slow,
+    /// What answers broke off.
+    Broken,
+}
+
+struct Sending<'s> {
+    shared: &'s Shared,
+    /// How long the client may take nothing.
+    patience: Duration,
+}
+
+impl Sending<'_> {
+    /// Sends the answer; how many bytes of content that were.
+    async fn send(self, respond: &mut SendResponse<Bytes>, answer: Answer, is_head: bool) -> Result<u64, Cut> {
+        let (head, body) = head(answer);
+        let bodiless = is_head || matches!(head.status().as_u16(), 204 | 304);
+        let pieces: Box<dyn Pieces> = match body {
+            _ if bodiless => return self.begin(respond, head, true).map(|_| 0),
+            Body::Empty => return self.begin(respond, head, true).map(|_| 0),
+            Body::Bytes(bytes) if bytes.is_empty() => return self.begin(respond, head, true).map(|_| 0),
+            Body::Bytes(bytes) => {
+                let mut stream = self.begin(respond, head, false)?;
+                let length = bytes.len() as u64;
+                return self.piece(&mut stream, bytes, true).await.map(|()| length);
+            }
+            Body::Stored(stored) => stored.into_pieces(),
+            Body::File { file, start, length } => {
+                let content = Content::One(start..start.saturating_add(length));
+                Stored { file: Whole::Open(file), content }.into_pieces()
+            }
+            Body::Pieces(pieces) => pieces,
+            // Nothing that HTTP/2 knows asks for one.
+            Body::Tunnel(_) => return Err(Cut::Broken),
+        };
+        let mut stream = self.begin(respond, head, false)?;
+        self.pieces(&mut stream, pieces).await
+    }
+
+    fn begin(
+        &self,
+        respond: &mut SendResponse<Bytes>,
+        head: Response<()>,
+        is_last: bool,
+    ) -> Result<SendStream<Bytes>, Cut> {
+        respond.send_response(head, is_last).map_err(|_| Cut::Reset)
+    }
+
+    async fn pieces(&self, stream: &mut SendStream<Bytes>, mut pieces: Box<dyn Pieces>) -> Result<u64, Cut> {
+        let promised = pieces.left();
+        let mut sent = 0u64;
+        loop {
+            let draining = self.shared.draining.notified();
+            let is_cut = pieces.is_endless() && self.shared.is_draining.get();
+            let piece = tokio::select! {
+                biased;
+                () = async {}, if is_cut => None,
+                piece = poll_fn(|context| pieces.poll_piece(context)) => piece.transpose().map_err(|_| Cut::Broken)?,
+                _ = poll_fn(|context| stream.poll_reset(context)) => return Err(Cut::Reset),
+                () = draining, if pieces.is_endless() => None,
+            };
+            let Some(piece) = piece else { break };
+            sent = sent.saturating_add(piece.len() as u64);
+            if promised.is_some_and(|promised| sent > promised) {
+                return Err(Cut::Broken);
+            }
+            let is_last = promised == Some(sent);
+            self.piece(stream, piece, is_last).await?;
+            if is_last {
+                return Ok(sent);
+            }
+        }
+        if promised.is_some_and(|promised| sent < promised) {
+            return Err(Cut::Broken);
+        }
+        stream.send_data(Bytes::new(), true).map_err(|_| Cut::Reset)?;
+        Ok(sent)
+    }
+
+    /// Sends one piece as the windows open.
+    async fn piece(&self, stream: &mut SendStream<Bytes>, mut piece: Bytes, is_last: bool) -> Result<(), Cut> {
+        loop {
+            stream.reserve_capacity(piece.len());
+            let mut room = stream.capacity();
+            if room == 0 {
+                let opened = timeout(self.patience, poll_fn(|context| stream.poll_capacity(context))).await;
+                room = opened.map_err(|_| Cut::Slow)?.ok_or(Cut::Reset)?.map_err(|_| Cut::Reset)?;
+            }
+            let now = piece.split_to(room.min(piece.len()));
+            let is_end = piece.is_empty();
+            stream.send_data(now, is_last && is_end).map_err(|_| Cut::Reset)?;
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The head of an answer: its fields, its length where that is known, the date.
+fn head(answer: Answer) -> (Response<()>, Body) {
+    let Answer { status, fields, body } = answer;
+    let mut response = Response::new(());
+    // Services give none that is no status.
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    for (name, value) in fields.lines() {
+        let name = header::HeaderName::from_bytes(name);
+        // What stands in Fields may be sent; what only HTTP/1.1 knows does not stand there.
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value.clone())) {
+            headers.append(name, value);
+        }
+    }
+    let length = match &body {
+        _ if matches!(status, 204 | 304) => None,
+        Body::Empty => Some(0),
+        Body::Bytes(bytes) => Some(bytes.len() as u64),
+        Body::Stored(stored) => Some(stored.content.length()),
+        Body::File { length, .. } => Some(*length),
+        Body::Pieces(pieces) => pieces.left(),
+        Body::Tunnel(_) => None,
+    };
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    if let Ok(date) = HeaderValue::from_bytes(&clock::second().date) {
+        headers.insert(header::DATE, date);
+    }
+    (response, body)
+}

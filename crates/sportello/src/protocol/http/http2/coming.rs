@@ -1,0 +1,99 @@
+//! The body of a stream while it comes. What a service has taken is given back to the windows, and nothing before: a slow service slows
+//! its client down.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream};
+use sportello_service::web::{Broken, Incoming, Pieces};
+use tokio::time::Sleep;
+
+use super::super::UNREAD_MOST;
+
+/// The service's end.
+struct Coming(Rc<RefCell<Body>>);
+
+/// The stream's own end: what no service took is read past, for a client that is told to stop forgets the answer it has.
+pub(super) struct Rest(Rc<RefCell<Body>>);
+
+struct Body {
+    stream: RecvStream,
+    left: Option<u64>,
+    /// How long the client may say nothing when it is asked.
+    patience: Duration,
+    /// Runs while it is asked.
+    silence: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a service is given of the body of this request, and what is left of it behind the answer.
+pub(super) fn incoming(stream: RecvStream, headers: &http::HeaderMap, patience: Duration) -> (Incoming, Option<Rest>) {
+    if stream.is_end_stream() {
+        return (Incoming::Empty, None);
+    }
+    // The engine sees to it that as many bytes come (RFC 9113 §8.1.1).
+    let length = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = Rc::new(RefCell::new(Body { stream, left: length, patience, silence: None }));
+    (Incoming::Pieces(Box::new(Coming(Rc::clone(&body)))), Some(Rest(body)))
+}
+
+impl Rest {
+    /// Reads past what is left, if it is little.
+    pub(super) async fn skip(self) {
+        let mut skipped = 0;
+        while skipped <= UNREAD_MOST {
+            match poll_fn(|context| self.0.borrow_mut().poll_piece(context)).await {
+                Some(Ok(piece)) => skipped = skipped.saturating_add(piece.len() as u64),
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+impl Pieces for Coming {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        self.0.borrow_mut().poll_piece(context)
+    }
+
+    fn left(&self) -> Option<u64> {
+        self.0.borrow().left
+    }
+}
+
+impl Body {
+    fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience;
+        self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience))).as_mut().poll(context)
+    }
+
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
+        loop {
+            match self.stream.poll_data(context) {
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.silence = None;
+                    // It cannot fail: so much was received.
+                    let _ = self.stream.flow_control().release_capacity(piece.len());
+                    if piece.is_empty() {
+                        continue;
+                    }
+                    self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+                    return Poll::Ready(Some(Ok(piece)));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let malformed = error.reason() == Some(Reason::PROTOCOL_ERROR);
+                    let broken = if malformed { Broken::Malformed } else { Broken::Left };
+                    return Poll::Ready(Some(Err(broken)));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(self.poll_silence(context));
+                    return Poll::Ready(Some(Err(Broken::Left)));
+                }
+            }
+        }
+    }
+}

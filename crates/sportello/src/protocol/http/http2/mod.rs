@@ -1,0 +1,180 @@
+//! HTTP/2 over one connection (RFC 9113), by the `h2` crate behind this seam: frames, HPACK and flow control are its, what is asked and
+//! answered is ours and the same as over HTTP/1.1.
+//!
+//! The engine owns the connection's bytes; each stream is a task of its own. What the answers of one waking add up to is written at once.
+//! Bounded by [`STREAMS_MOST`] streams, [`WINDOW`] bytes of bodies that no service has taken, `BUFFERED_MOST` bytes of answer for each
+//! stream, the channel's limits for heads; by its deadlines for a peer that does not read, holds a window shut, stops within a body or
+//! has nothing under way; a client that takes back more than it lets be answered is sent away ([`TAKEN_BACK_MOST`]).
+
+mod answer;
+mod asked;
+mod coming;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream};
+use sportello_net::{Buffer, Connection, Ended, Stream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use super::Service;
+use crate::current::Current;
+
+/// What a client says first that knows beforehand what this server speaks (RFC 9113 §3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// Streams of one connection at once; nginx's bound.
+const STREAMS_MOST: u32 = 128;
+/// Bytes of bodies of one connection that were sent and not taken.
+const WINDOW: u32 = 256 * 1024;
+/// The same for one stream.
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// Bytes of an answer that the engine holds for one stream.
+const BUFFERED_MOST: usize = 32 * 1024;
+/// Streams that a client may take back beyond those that it let be answered (CVE-2023-44487).
+const TAKEN_BACK_MOST: u64 = 100;
+/// Frames of one kind that may wait to be handled before the client is sent away.
+const PENDING_MOST: usize = 32;
+
+/// What the streams of a connection share.
+struct Shared {
+    stream: Stream,
+    current: Current<Service>,
+    /// Told when the server drains: what has no end of its own ends then.
+    draining: Notify,
+    is_draining: Cell<bool>,
+    answered: Cell<u64>,
+    taken_back: Cell<u64>,
+}
+
+/// Serves a connection whose client speaks HTTP/2, of which `input` was read already, until it ends.
+pub(super) async fn serve(connection: Box<Connection>, input: Buffer, current: Current<Service>) {
+    let stream = Stream::new(connection, input);
+    let end = talk(&stream, current).await;
+    let ended = stream.ended();
+    let is_there = match &end {
+        Ok(()) => true,
+        Err(error) => {
+            debug!(%error, ?ended, "an HTTP/2 connection ended");
+            // Who is sent away shall read why.
+            matches!(error, End::Protocol(error) if !error.is_io())
+        }
+    };
+    if let Some(connection) = stream.into_connection().filter(|_| is_there) {
+        Box::pin(connection.close()).await;
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Protocol(#[from] h2::Error),
+    #[error(transparent)]
+    Connection(#[from] Ended),
+}
+
+async fn talk(stream: &Stream, current: Current<Service>) -> Result<(), End> {
+    let limits = current.now().limits.head;
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS_MOST)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_send_buffer_size(BUFFERED_MOST)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        .max_concurrent_reset_streams(PENDING_MOST)
+        .max_pending_accept_reset_streams(PENDING_MOST)
+        .max_local_error_reset_streams(Some(PENDING_MOST));
+    stream.rest();
+    let mut handshake = std::pin::pin!(builder.handshake::<_, Bytes>(stream.clone()));
+    let connection = poll_fn(|context| {
+        let shaken = handshake.as_mut().poll(context);
+        match stream.poll_send(context) {
+            Poll::Ready(Err(ended)) => Poll::Ready(Err(End::from(ended))),
+            _ => shaken.map_err(End::from),
+        }
+    })
+    .await?;
+    let shared = Rc::new(Shared {
+        stream: stream.clone(),
+        current,
+        draining: Notify::new(),
+        is_draining: Cell::new(false),
+        answered: Cell::new(0),
+        taken_back: Cell::new(0),
+    });
+    let mut talk = Talk { connection, tasks: JoinSet::new(), shared, is_over: false };
+    poll_fn(|context| talk.poll(context)).await
+}
+
+/// The conversation of one connection.
+struct Talk {
+    connection: h2::server::Connection<Stream, Bytes>,
+    tasks: JoinSet<()>,
+    shared: Rc<Shared>,
+    /// Whether the engine has nothing more to do.
+    is_over: bool,
+}
+
+impl Talk {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        self.drain_if_told();
+        loop {
+            while !self.is_over {
+                match self.connection.poll_accept(context) {
+                    Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
+                    Poll::Ready(Some(Err(error))) => {
+                        // What says why goes out as far as it can.
+                        let _ = self.shared.stream.poll_send(context);
+                        return Poll::Ready(Err(error.into()));
+                    }
+                    Poll::Ready(None) => self.is_over = true,
+                    Poll::Pending => break,
+                }
+            }
+            let sent = self.shared.stream.poll_send(context)?;
+            if self.is_over && sent.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            // A stream that ended may have left something to say to the engine, which was woken then.
+            match self.tasks.poll_join_next(context) {
+                Poll::Ready(Some(Err(error))) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => {
+                    self.shared.stream.rest();
+                    return Poll::Pending;
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn begin(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+        let shared = &self.shared;
+        if shared.taken_back.get() > shared.answered.get().saturating_add(TAKEN_BACK_MOST) {
+            self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            return;
+        }
+        shared.stream.work();
+        self.tasks.spawn_local(answer::answer(Rc::clone(shared), request, respond));
+    }
+
+    /// RFC 9113 §6.8: what was begun is answered, nothing more is begun.
+    fn drain_if_told(&mut self) {
+        let shared = &self.shared;
+        if !shared.is_draining.get() && shared.stream.connection().is_stopping() {
+            shared.is_draining.set(true);
+            shared.draining.notify_waiters();
+            self.connection.graceful_shutdown();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

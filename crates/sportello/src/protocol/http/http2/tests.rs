@@ -1,0 +1,262 @@
+//! Conversations in HTTP/2 with clients of all kinds, byte by byte over real sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use sportello_net::Deadlines;
+
+use super::super::tests::House;
+use super::*;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const ACK: u8 = 1;
+
+/// One frame as it was received.
+#[derive(Clone, Debug)]
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
+struct Client(TcpStream);
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut out = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    out.extend([kind, flags]);
+    out.extend(stream.to_be_bytes());
+    out.extend(payload);
+    out
+}
+
+/// Fields that are in no table, and not compressed (RFC 7541 §6.2.2).
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, value) in fields {
+        out.push(0);
+        for text in [name, value] {
+            assert!(text.len() < 127, "longer ones take another form");
+            out.push(text.len() as u8);
+            out.extend(text.as_bytes());
+        }
+    }
+    out
+}
+
+fn asking(method: &str, path: &str) -> Vec<u8> {
+    block(&[(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)])
+}
+
+impl Client {
+    /// Says hello with these settings (RFC 9113 §6.5.1).
+    fn new(house: &House, settings: &[(u16, u32)]) -> Self {
+        let mut stream = house.client();
+        let mut payload = Vec::new();
+        for (name, value) in settings {
+            payload.extend(name.to_be_bytes());
+            payload.extend(value.to_be_bytes());
+        }
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        stream.write_all(&frame(SETTINGS, 0, 0, &payload)).unwrap();
+        Self(stream)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        // A server that has said enough need not listen.
+        let _ = self.0.write_all(bytes);
+    }
+
+    fn ask(&mut self, stream: u32, method: &str, path: &str) {
+        self.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &asking(method, path)));
+    }
+
+    fn next(&mut self) -> Option<Frame> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).ok()?;
+        let [a, b, c, kind, flags, d, e, f, g] = head;
+        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
+        self.0.read_exact(&mut payload).ok()?;
+        Some(Frame { kind, flags, stream: u32::from_be_bytes([d, e, f, g]), payload })
+    }
+
+    /// Reads until a frame of this kind comes.
+    fn until(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let frame = self.next()?;
+            if frame.kind == kind && (kind != SETTINGS && kind != PING || frame.flags & ACK != 0) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// The content of one answer.
+    fn content(&mut self, stream: u32) -> Option<Vec<u8>> {
+        let mut content = Vec::new();
+        loop {
+            let frame = self.next()?;
+            if frame.stream != stream {
+                continue;
+            }
+            match frame.kind {
+                DATA => content.extend(frame.payload),
+                RESET => return None,
+                _ => {}
+            }
+            if frame.flags & END_STREAM != 0 {
+                return Some(content);
+            }
+        }
+    }
+
+    /// Why the server ends the connection.
+    fn dismissed(&mut self) -> Option<u32> {
+        let frame = self.until(GO_AWAY)?;
+        frame.payload.get(4..8).map(|code| u32::from_be_bytes(code.try_into().unwrap()))
+    }
+}
+
+#[test]
+fn streams_are_answered_beside_each_other() {
+    let house = House::open();
+    let mut client = Client::new(&house, &[]);
+    for stream in [1, 3, 5] {
+        client.ask(stream, "GET", "/a");
+    }
+    let mut answered = Vec::new();
+    while answered.len() < 3 {
+        let frame = client.until(DATA).unwrap();
+        assert_eq!(frame.payload, b"first");
+        answered.push(frame.stream);
+    }
+    answered.sort_unstable();
+    assert_eq!(answered, [1, 3, 5]);
+    client.send(&frame(HEADERS, END_HEADERS, 7, &asking("POST", "/a")));
+    client.send(&frame(DATA, END_STREAM, 7, b"body"));
+    assert!(client.content(7).unwrap().windows(3).any(|word| word == b"405"));
+    client.ask(9, "GET", "/large");
+    drop(client);
+    house.close();
+}
+
+#[test]
+fn what_is_no_request_is_refused() {
+    let house = House::open();
+    let mut stream = 1;
+    let mut client = Client::new(&house, &[]);
+    let mut ask = |fields: &[(&str, &str)]| {
+        client.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields)));
+        stream += 2;
+        client.content(stream - 2).map(|content| String::from_utf8_lossy(&content).into_owned())
+    };
+    let good = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/a")];
+    assert_eq!(ask(&good).as_deref(), Some("first"));
+    for (instead, expect) in [
+        ((":path", "/%2e%2e/a"), "400"),
+        ((":path", "/a%2fb"), "400"),
+        ((":authority", "evil.example"), "421"),
+        ((":method", "CONNECTED"), "405"),
+    ] {
+        let fields = good.map(|field| if field.0 == instead.0 { instead } else { field });
+        assert!(ask(&fields).unwrap().contains(expect), "{instead:?}");
+    }
+    let two_hosts = [&good[..], &[("host", "other.example")]].concat();
+    assert!(ask(&two_hosts).unwrap().contains("400"));
+    let many: Vec<_> = good.into_iter().chain((0..101).map(|_| ("x", "y"))).collect();
+    assert!(ask(&many).unwrap().contains("431"));
+    // What concerns one connection is malformed in HTTP/2 (RFC 9113 §8.2.2).
+    assert_eq!(ask(&[&good[..], &[("connection", "close")]].concat()), None);
+    assert_eq!(ask(&[&good[..], &[("transfer-encoding", "chunked")]].concat()), None);
+    drop(client);
+    house.close();
+}
+
+#[test]
+fn who_takes_back_what_it_asks_is_sent_away() {
+    let house = House::open();
+    let mut client = Client::new(&house, &[]);
+    for stream in (1..6000).step_by(2) {
+        client.ask(stream, "GET", "/large");
+        client.send(&frame(RESET, 0, stream, &8u32.to_be_bytes()));
+    }
+    assert_eq!(client.dismissed(), Some(u32::from(Reason::ENHANCE_YOUR_CALM)));
+    house.close();
+}
+
+#[test]
+fn a_head_without_an_end_is_cut_off() {
+    let house = House::open();
+    let mut client = Client::new(&house, &[]);
+    client.send(&frame(HEADERS, END_STREAM, 1, &asking("GET", "/a")));
+    for _ in 0..10_000 {
+        client.send(&frame(CONTINUATION, 0, 1, &block(&[("x", "y")])));
+    }
+    // Who goes on sending may see a reset instead of the reason.
+    assert_ne!(client.dismissed(), Some(0));
+    assert!(client.next().is_none(), "nothing more is answered");
+    let mut other = Client::new(&house, &[]);
+    other.ask(1, "GET", "/a");
+    assert_eq!(other.content(1).unwrap(), b"first", "others are");
+    drop(other);
+    house.close();
+}
+
+#[test]
+fn pings_and_settings_are_answered_one_by_one() {
+    let house = House::open();
+    let mut client = Client::new(&house, &[]);
+    for number in 0..50u64 {
+        client.send(&frame(PING, 0, 0, &number.to_be_bytes()));
+        assert_eq!(client.until(PING).unwrap().payload, number.to_be_bytes());
+        client.send(&frame(SETTINGS, 0, 0, &[]));
+        client.until(SETTINGS).unwrap();
+    }
+    client.ask(1, "GET", "/a");
+    assert_eq!(client.content(1).unwrap(), b"first");
+    drop(client);
+    house.close();
+}
+
+#[test]
+fn a_window_that_stays_shut_ends_its_stream_alone() {
+    let house = House::with(Deadlines { write: Duration::from_millis(300), ..Deadlines::default() });
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    let mut client = Client::new(&house, &[(4, 0)]);
+    client.ask(1, "GET", "/a");
+    let reset = client.until(RESET).unwrap();
+    assert_eq!(reset.stream, 1);
+    client.send(&frame(PING, 0, 0, &[7; 8]));
+    assert_eq!(client.until(PING).unwrap().payload, [7; 8], "the others live on");
+    drop(client);
+    house.close();
+}
+
+#[test]
+fn who_has_nothing_under_way_and_says_nothing_is_left() {
+    let house = House::with(Deadlines { idle: Duration::from_millis(300), ..Deadlines::default() });
+    let mut client = Client::new(&house, &[]);
+    client.ask(1, "GET", "/a");
+    assert_eq!(client.content(1).unwrap(), b"first");
+    while client.next().is_some() {}
+    house.close();
+}
+
+#[test]
+fn a_server_that_stops_finishes_what_was_begun() {
+    let house = House::open();
+    let mut client = Client::new(&house, &[(4, 1 << 20)]);
+    client.ask(1, "GET", "/a");
+    assert_eq!(client.content(1).unwrap(), b"first");
+    let waiting = std::thread::spawn(move || client.dismissed());
+    house.close();
+    assert_eq!(waiting.join().unwrap(), Some(0), "told without a fault");
+}
