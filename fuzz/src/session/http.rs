@@ -50,7 +50,9 @@ impl House {
     fn play(&self, data: &[u8], pace: Pace) -> Vec<(u16, Vec<u8>)> {
         let service = Rc::clone(&self.service);
         let heard = self.events.play(data, pace, |connection| http::serve(Box::new(connection), service));
-        answers(&heard, &asked(&sent(data)))
+        let sent = sent(data);
+        // What answers these words are frames, no HTTP/1.1 answers (RFC 9113 §3.4).
+        if sent.starts_with(b"PRI * HTTP/2.0\r\n") { Vec::new() } else { answers(&heard, &asked(&sent)) }
     }
 }
 
