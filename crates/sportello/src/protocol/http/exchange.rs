@@ -200,10 +200,12 @@ impl Session<'_> {
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Ended>> {
         loop {
-            // What did not come whole is not ended as if it had.
-            flow.gather(context, self.outbox.open()).map_err(io::Error::other)?;
-            if flow.is_over && self.outbox.bytes().is_empty() && flow.waiting.is_empty() {
-                return Poll::Ready(Ok(()));
+            flow.gather(context, self.outbox.open());
+            if flow.over.is_some() && self.outbox.bytes().is_empty() && flow.waiting.is_empty() {
+                // What did not come whole is given as far as it came, and not ended as if it had.
+                return Poll::Ready(
+                    flow.over.take().unwrap_or(Ok(())).map_err(|broken| io::Error::other(broken).into()),
+                );
             }
             // A body that is broken is told to the service, whose answer may still end well.
             if matches!(self.advance(context, exchange), Ok(Demand::Look) | Err(_)) {
@@ -230,7 +232,8 @@ struct Flow {
     waiting: Waiting,
     /// Whether nothing more is to be asked for.
     is_cut: bool,
-    is_over: bool,
+    /// How it ended at the service.
+    over: Option<Result<(), Broken>>,
     /// Bytes that were taken from the service.
     sent: u64,
 }
@@ -244,23 +247,28 @@ impl Flow {
             patience: if pieces.is_endless() { Patience::Endless } else { Patience::None },
             waiting: Waiting::default(),
             is_cut: false,
-            is_over: false,
+            over: None,
             sent: 0,
             pieces,
         }
     }
 
     /// Takes what the service has, as long as it is little.
-    fn gather(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) -> Result<(), Broken> {
-        while !self.is_over && self.waiting.is_empty() && out.len() < GATHERED {
+    fn gather(&mut self, context: &mut Context<'_>, out: &mut Vec<u8>) {
+        while self.over.is_none() && self.waiting.is_empty() && out.len() < GATHERED {
             let next = if self.is_cut { Poll::Ready(None) } else { self.pieces.poll_piece(context) };
-            match next {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(None) => self.end(out)?,
-                Poll::Ready(Some(piece)) => self.take(piece?, out)?,
+            let taken = match next {
+                Poll::Pending => return,
+                Poll::Ready(None) => {
+                    self.over = Some(self.end(out));
+                    return;
+                }
+                Poll::Ready(Some(piece)) => piece.and_then(|piece| self.take(piece, out)),
+            };
+            if let Err(broken) = taken {
+                self.over = Some(Err(broken));
             }
         }
-        Ok(())
     }
 
     fn take(&mut self, piece: Bytes, out: &mut Vec<u8>) -> Result<(), Broken> {
@@ -286,7 +294,6 @@ impl Flow {
         if self.promised.is_some_and(|promised| self.sent < promised) {
             return Err(Broken::Left);
         }
-        self.is_over = true;
         if self.chunked {
             out.extend_from_slice(LAST_CHUNK);
         }
