@@ -71,6 +71,8 @@ struct Planned {
     plan: Plan,
     /// On what terms it speaks TLS, if it does, and from when on; the same for as long as it is a channel.
     terms: Option<(Arc<Terms>, Begins)>,
+    /// The port to which its requests are sent, if they are only sent elsewhere.
+    https: Option<u16>,
 }
 
 /// What is served on a channel, as all workers share it.
@@ -132,6 +134,7 @@ impl Generation {
                 index,
                 plan: Plan::of(&door.role, before.map(|planned| &planned.plan)),
                 terms,
+                https: door.to_https.map(|port| port.among(doors)),
             })
         };
         Ok(Self {
@@ -146,7 +149,7 @@ impl Generation {
 
     /// With the commands of this machine's administrator on the channel of this number.
     pub(crate) fn with_command_line(mut self, index: usize) -> Self {
-        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None });
+        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None, https: None });
         self
     }
 
@@ -236,10 +239,11 @@ impl Serve for Services {
             log.iter().for_each(|log| sites.log_to(site, log.clone()));
         }
         let sites = Rc::new(http::Served::Sites(sites));
-        let http = |served: &Rc<_>, limits: &_, terms: &Option<(Arc<Terms>, Begins)>| {
+        let http = |served: &Rc<_>, limits: &_, planned: &Planned| {
+            let (https, terms) = (planned.https, &planned.terms);
             let terms = terms.as_ref().map(|(terms, _)| terms).filter(|terms| !terms.asks_all_the_same());
             let answers = self.house.answers.clone();
-            http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned() }
+            http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned(), https }
         };
         let smtp = |policy: &_, terms: &Option<(Arc<Terms>, Begins)>| {
             let offered = terms.clone().filter(|(_, begins)| *begins == Begins::WhenAsked);
@@ -247,18 +251,19 @@ impl Serve for Services {
         };
         let mut channels = self.channels.borrow_mut();
         channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
-        for Planned { index, plan, terms } in &generation.planned {
+        for planned in &generation.planned {
+            let Planned { index, plan, terms, .. } = planned;
             match (plan, channels.get(index).map(|place| place.service.spoken())) {
-                (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits, terms)),
-                (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits, terms)),
+                (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits, planned)),
+                (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits, planned)),
                 (Plan::Smtp(policy, _), Some(Service::Smtp(place))) => place.set(smtp(policy, terms)),
                 (Plan::Command(_) | Plan::CommandLine, Some(Service::Command(place))) => {
                     place.set(self.command(&generation, plan));
                 }
                 (plan, _) => {
                     let spoken = match plan {
-                        Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits, terms))),
-                        Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits, terms))),
+                        Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits, planned))),
+                        Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits, planned))),
                         Plan::Smtp(policy, _) => Service::Smtp(Current::new(smtp(policy, terms))),
                         Plan::Command(_) | Plan::CommandLine => {
                             Service::Command(Current::new(self.command(&generation, plan)))
@@ -395,7 +400,8 @@ mod tests {
     fn what_a_channel_that_goes_served_is_kept_for_those_on_their_way() {
         let served = Rc::new(http::Served::Sites(http::Sites::default()));
         let limits = http::Limits::default();
-        let service = Current::new(http::Service { served, limits, answers: Answers::default(), terms: None });
+        let service =
+            Current::new(http::Service { served, limits, answers: Answers::default(), terms: None, https: None });
         let session = service.clone();
         let mut place = Place { service: Service::Http(service), standing: Standing::Served };
         // Once for those who are just handed over, then for as long as a session has it.

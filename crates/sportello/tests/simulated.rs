@@ -110,7 +110,7 @@ fn web_within(limits: http::Limits, deadlines: Deadlines, act: impl AsyncFnOnce(
     simulation::run(simulation::channel(Speaker::Client, deadlines), async |simulation| {
         let files = Files::new(root, files::Settings::default());
         let served = Rc::new(http::Served::Sites(http::Sites::only(files)));
-        let service = Rc::new(http::Service { served, limits, answers: Answers::default(), terms: None });
+        let service = Rc::new(http::Service { served, limits, answers: Answers::default(), terms: None, https: None });
         let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));
         act(simulation, &mut client).await;
         client.leave().await;
@@ -192,7 +192,8 @@ fn a_body_for_the_desk_at_its_channels_bound_and_one_byte_beyond() {
         let observer = Arc::new(|| Box::pin(async { Default::default() }) as _);
         let desk = Rc::new(http::Served::Desk(Desk::new(store.clone(), observer, Default::default())));
         let limits = http::Limits { body: 2_000, ..Default::default() };
-        let service = Rc::new(http::Service { served: desk, limits, answers: Answers::default(), terms: None });
+        let service =
+            Rc::new(http::Service { served: desk, limits, answers: Answers::default(), terms: None, https: None });
         for (length, status) in [(2_000, "400"), (2_001, "413")] {
             let service = Rc::clone(&service);
             let mut client = simulation.connect(|connection| http::serve(Box::new(connection), service));

@@ -57,7 +57,13 @@ impl House {
 }
 
 fn service(served: Served) -> Rc<Service> {
-    Rc::new(Service { served: Rc::new(served), limits: Default::default(), answers: Default::default(), terms: None })
+    Rc::new(Service {
+        served: Rc::new(served),
+        limits: Default::default(),
+        answers: Default::default(),
+        terms: None,
+        https: None,
+    })
 }
 
 /// A folder is served.

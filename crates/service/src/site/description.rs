@@ -83,8 +83,8 @@ pub struct Route {
 /// What is done in passing.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// What came in plain is sent to https; the rest goes on.
-    Https,
+    /// What came in plain is sent to https, at this port; the rest goes on.
+    Https(u16),
     /// Another path.
     Rewrite(Rewrite),
     /// A shorter path.

@@ -34,7 +34,7 @@ use crate::fastcgi::FastCgi;
 use crate::files::Files;
 use crate::proxy::Proxy;
 use crate::run::Runner;
-use crate::web::{Answer, Request};
+use crate::web::{Answer, Request, Scheme};
 
 pub use access::Access;
 pub use change::{BadChange, BadRewrite, FieldChange, How, Of, Rewrite, StripPrefix};
@@ -43,7 +43,7 @@ pub use limit::{AtOnce, BadRate, By, HowOften, Limit, per_minute};
 pub use login::{BadAccounts, Login};
 pub use matcher::{BadExpression, BadRule, Matcher, PathExpression, Rule};
 pub use pattern::{BadPattern, PathPattern};
-pub use redirect::{BadRedirect, Redirect, to_https};
+pub use redirect::{BadRedirect, HTTPS, Redirect};
 pub use respond::{BadRespond, Respond};
 pub use root::Root;
 pub use run::Run;
@@ -124,6 +124,15 @@ impl Site {
                 self.folder(root.folder)
             }
             _ => None,
+        }
+    }
+
+    /// Where a request goes that came in plain and shall not: to the same over TLS, at this port. `None` where it came over TLS, be it to a
+    /// proxy that is believed.
+    pub fn to_https(&self, request: &Request, port: u16) -> Option<Answer> {
+        match self.description.trust.scheme(request) {
+            Scheme::Http => redirect::to_https(request, port),
+            Scheme::Https => None,
         }
     }
 

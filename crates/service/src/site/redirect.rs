@@ -109,17 +109,29 @@ fn behind(text: &str, rest: &[Piece]) -> Result<(), BadRedirect> {
     }
 }
 
-/// The same over TLS, on the usual port; nothing where it is there already.
-pub fn to_https(request: &Request) -> Option<Answer> {
+/// The same over TLS, on this port; nothing where it is there already. The port that the client wrote is that of the plain channel, so it
+/// is left out.
+///
+/// It says 308 and not 301, to every method: whoever sent a form in plain sends the form again and not a GET (RFC 9110 §15.4.9, §15.4.2).
+pub(super) fn to_https(request: &Request, port: u16) -> Option<Answer> {
     if request.scheme == Scheme::Https {
         return None;
     }
+    // HTTP/1.0 may name no host.
+    if request.authority.is_empty() {
+        return Some(Answer::empty(400));
+    }
     let mut place = b"https://".to_vec();
     place.extend_from_slice(super::template::host(&request.authority));
+    if port != HTTPS {
+        place.extend_from_slice(format!(":{port}").as_bytes());
+    }
     place.extend_from_slice(&request.target());
-    // HTTP/1.0 may name no host. RFC 9110 §15.4.9: the method stays.
-    Some(if request.authority.is_empty() { Answer::empty(400) } else { to(308, place) })
+    Some(to(308, place))
 }
+
+/// The port that a URL of https means without saying so (RFC 9110 §4.2.2).
+pub const HTTPS: u16 = 443;
 
 fn to(status: u16, place: Vec<u8>) -> Answer {
     let mut answer = Answer::empty(status);
@@ -187,6 +199,31 @@ mod tests {
         }
         for (status, is_one) in [(300, false), (301, true), (304, false), (305, false), (308, true), (309, false)] {
             assert_eq!(Redirect::parse("/", Some(status)).is_ok(), is_one, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_came_in_plain_goes_to_the_port_with_tls() {
+        for (authority, target, port, expect) in [
+            ("www.example.org", "/", 443, Some("https://www.example.org/")),
+            ("www.example.org:80", "/a%20b?c=d", 443, Some("https://www.example.org/a%20b?c=d")),
+            ("WWW.example.org.:8080", "/", 8443, Some("https://WWW.example.org.:8443/")),
+            ("www.example.org:", "/", 443, Some("https://www.example.org/")),
+            ("[2001:db8::1]:80", "/", 443, Some("https://[2001:db8::1]/")),
+            ("[2001:db8::1]", "/", 8443, Some("https://[2001:db8::1]:8443/")),
+            // Two slashes stay behind the host.
+            ("www.example.org", "//evil.example/..", 443, Some("https://www.example.org/")),
+            ("", "/", 443, None),
+            // No parser lets such a host pass; were there one, nothing is split.
+            ("a\r\nset-cookie: b", "/", 443, None),
+        ] {
+            let mut asked = crate::site::tests::request(target);
+            asked.authority = authority.into();
+            let answer = to_https(&asked, port).unwrap();
+            assert_eq!(answer.fields.text("location"), expect, "{authority} {target}");
+            assert_eq!(answer.status, if expect.is_some() { 308 } else { 400 }, "{authority}");
+            asked.scheme = Scheme::Https;
+            assert!(to_https(&asked, port).is_none());
         }
     }
 

@@ -56,7 +56,7 @@ async fn the_first_route_that_fits_decides() {
             route("/a/*", vec![route("/a/b", vec![], respond(201))], None),
             route("/a/c", vec![], respond(500)),
             route("/b/*", vec![route("/b/x", vec![], respond(202))], respond(203)),
-            route("*", vec![Item::Step(Step::Https)], None),
+            route("*", vec![Item::Step(Step::Https(HTTPS))], None),
         ],
         respond(299),
     ));

@@ -66,7 +66,7 @@ pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'
 /// What a step would do, and the status if it answers.
 fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option<u16>) {
     match step {
-        Step::Https => match to_https(request) {
+        Step::Https(port) => match to_https(request, *port) {
             Some(answer) => ("it came in plain and is sent to https".to_owned(), Some(answer.status)),
             None => ("it came over TLS already".to_owned(), None),
         },

@@ -129,7 +129,7 @@ async fn take<'d>(
 ) -> Result<(), Result<Answer, Ours>> {
     let known = &mut passage.known;
     match step {
-        Step::Https => to_https(request).map_or(Ok(()), |answer| Err(Ok(answer))),
+        Step::Https(port) => to_https(request, *port).map_or(Ok(()), |answer| Err(Ok(answer))),
         Step::Rewrite(rewrite) => {
             known.keep_asked(request);
             known.stripped.clear();

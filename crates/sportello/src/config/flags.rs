@@ -140,7 +140,7 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
             most_connections: usual::share(&role, most),
             backlog: usual::BACKLOG,
         };
-        doors.push((name, Door { channel, role, tls: None, origin: Origin::Flag(name) }));
+        doors.push((name, Door { channel, role, tls: None, to_https: None, origin: Origin::Flag(name) }));
     }
     Ok(doors.into_iter().map(|(_, door)| door).collect())
 }

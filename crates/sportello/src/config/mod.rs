@@ -21,5 +21,7 @@ pub mod value;
 
 pub use self::checked::Checked;
 pub use self::flags::Error;
-pub use self::settings::{AccessLog, Begins, Door, Hosts, Logging, Origin, Others, Role, Settings, Site, Tls};
+pub use self::settings::{
+    AccessLog, Begins, Door, Hosts, HttpsPort, Logging, Origin, Others, Role, Settings, Site, Tls,
+};
 pub use self::usual::{deadlines, default_state};

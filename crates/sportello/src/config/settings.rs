@@ -8,7 +8,7 @@ use std::time::Duration;
 use sportello_net::{Channel, tls};
 use sportello_service::certificates::{Pair, Signer, Wanted};
 use sportello_service::run::Program;
-use sportello_service::site::Description;
+use sportello_service::site::{Description, HTTPS};
 use tracing::metadata::LevelFilter;
 
 use crate::observe::access;
@@ -74,6 +74,8 @@ pub struct Door {
     pub role: Role,
     /// How it is encrypted, if it is.
     pub tls: Option<Tls>,
+    /// Where its requests are sent, if it only says that all is to be had over TLS.
+    pub to_https: Option<HttpsPort>,
     /// Who wants it.
     pub origin: Origin,
 }
@@ -82,6 +84,32 @@ impl Door {
     /// Its TLS, if connections begin with it.
     pub fn implicit_tls(&self) -> Option<&tls::Settings> {
         self.tls.as_ref().filter(|tls| tls.begins == Begins::AtOnce).map(|tls| &tls.settings)
+    }
+
+    /// Whether the sites are to be had here over TLS.
+    pub fn gives_https(&self) -> bool {
+        self.role.gives_sites() && self.implicit_tls().is_some()
+    }
+}
+
+/// The port at which the sites are to be had over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpsPort {
+    /// That of the channel for it.
+    OfChannel,
+    /// This, which clients see: somebody in front of this server passes it on.
+    Written(u16),
+}
+
+impl HttpsPort {
+    /// The port, with the channels as they are: the usual one where one of them has it, else that of the first.
+    pub fn among(self, doors: &[Door]) -> u16 {
+        let ports = || doors.iter().filter(|door| door.gives_https()).map(|door| door.channel.address.port());
+        match self {
+            Self::Written(port) => port,
+            Self::OfChannel if ports().any(|port| port == HTTPS) => HTTPS,
+            Self::OfChannel => ports().next().unwrap_or(HTTPS),
+        }
     }
 }
 

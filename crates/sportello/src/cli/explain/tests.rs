@@ -54,7 +54,37 @@ fn a_url_is_followed_to_its_file() {
     check("http://127.0.0.1:8025/", ("the desk answers", &[1, 5, 6, 7], 0));
     check("http://127.0.0.2:8025/", ("no channel speaks http", &[2, 3, 4, 5], 1));
     check("http://127.0.0.1/", ("no channel speaks http", &[2, 3, 4, 5], 1));
-    assert!(url::explain(&basis, "https://www.example.org/", &asked()).is_err());
+    check("https://www.example.org:8080/", ("no channel speaks https", &[2, 3, 4, 5], 1));
+    assert!(url::explain(&basis, "ftp://www.example.org/", &asked()).is_err());
+}
+
+#[test]
+fn a_channel_that_sends_to_https_is_told_and_https_is_followed() {
+    let basis = basis(
+        r#"channel web port=8443 protocol=http tls=auto
+channel plain port=8080 protocol=http {
+    redirect https
+}
+channel mapped port=8081 protocol=http {
+    redirect https port=443
+}
+domain example.org {
+    site www.example.org {
+        redirect https
+        root "/bin"
+    }
+}
+"#,
+    );
+    let check = |url: &str, expect| check(url::explain(&basis, url, &asked()), &basis, expect);
+    let sent = "308: the channel sends it to https://www.example.org:8443/sh?a, for the site www.example.org";
+    check("http://www.example.org:8080/sh?a", (sent, &[2, 3, 4], 0));
+    check("http://www.example.org:8081/", ("it to https://www.example.org/, for", &[5, 6, 7], 0));
+    check("http://other.example:8080/", ("loopback answers only", &[2, 3, 4, 9], 1));
+    check("https://www.example.org:8443/sh", ("it came over TLS already", &[1, 8, 9, 10, 11], 0));
+    check("https://www.example.org:8443/sh", ("200: the file /", &[1, 8, 9, 10, 11], 0));
+    check("http://www.example.org:8443/sh", ("no channel speaks http at", &[1, 2, 5], 1));
+    check("https://www.example.org/", ("web at 127.0.0.1:8443 (https)", &[1, 2, 5], 1));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
+use sportello_service::web::Scheme;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Limits};
@@ -17,11 +18,16 @@ use crate::protocol::http::{Claim, Foreign, Reach, site_of};
 
 /// Which channel takes it, which site answers, and from which file; 1 when it is answered with an error, or not at all.
 pub(super) fn explain<'a>(basis: &'a Basis, written: &str, asked: &Asked) -> Result<(Told<'a>, u8), Failed> {
-    let url = Url::parse(written).map_err(|error| Failed::new(error.to_string()))?;
+    let scheme = if begins_with_https(written) { Scheme::Https } else { Scheme::Http };
+    let url = match scheme {
+        Scheme::Http => Url::parse(written),
+        Scheme::Https => Url::parse_secure(written),
+    };
+    let url = url.map_err(|error| Failed::new(error.to_string()))?;
     let mut told = Told::new();
     let settings = &basis.settings;
-    let Some(door) = settings.channels.iter().find(|door| takes(door, &url)) else {
-        told.say(nobody(settings, &url));
+    let Some(door) = settings.channels.iter().find(|door| takes(door, &url) && spoken(door) == scheme) else {
+        told.say(nobody(settings, &url, scheme));
         told.heads.extend(basis.directives("channel"));
         return Ok((told, 1));
     };
@@ -47,7 +53,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str, asked: &Asked) -> Res
             return Ok((told, 1));
         }
     };
-    let code = answered(basis, door, (&head, asked.from), &mut told)?;
+    let code = answered(basis, door, (&head, asked.from, scheme), &mut told)?;
     Ok((told, code))
 }
 
@@ -58,18 +64,28 @@ fn takes(door: &Door, url: &Url) -> bool {
     door.role.protocol() == "http" && address.port() == url.place.port && reached
 }
 
-fn nobody(settings: &Settings, url: &Url) -> String {
+fn begins_with_https(written: &str) -> bool {
+    written.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("https:"))
+}
+
+/// What URLs of this channel begin with.
+fn spoken(door: &Door) -> Scheme {
+    if door.implicit_tls().is_some() { Scheme::Https } else { Scheme::Http }
+}
+
+fn nobody(settings: &Settings, url: &Url, scheme: Scheme) -> String {
     let http = settings.channels.iter().filter(|door| door.role.protocol() == "http");
-    let places: Vec<String> = http.map(|door| format!("{} at {}", door.channel.name, door.channel.address)).collect();
+    let place = |door: &Door| format!("{} at {} ({})", door.channel.name, door.channel.address, spoken(door).name());
+    let places: Vec<String> = http.map(place).collect();
     let places = if places.is_empty() { "none".to_owned() } else { places.join(", ") };
-    format!("no channel speaks http at {}; the http channels are: {places}", url.place)
+    format!("no channel speaks {} at {}; the http channels are: {places}", scheme.name(), url.place)
 }
 
 /// What the sites say; asked as the server would ask them.
 fn answered<'a>(
     basis: &'a Basis,
     door: &Door,
-    (head, from): (&Head<'_>, Option<IpAddr>),
+    (head, from, scheme): (&Head<'_>, Option<IpAddr>, Scheme),
     told: &mut Told<'a>,
 ) -> Result<u8, Failed> {
     let settings = &basis.settings;
@@ -90,6 +106,14 @@ fn answered<'a>(
     let named: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
     let named = if named.is_empty() { "*".to_owned() } else { named.join(" ") };
     let Target::Path { path, query } = head.target else { return Ok(1) };
+    let asked = way::request(head, (from, door.channel.address), scheme);
+    if let (Some(port), Ok(request)) = (door.to_https, &asked)
+        && let Some(answer) = chosen.to_https(request, port.among(&settings.channels))
+    {
+        let place = visible(answer.fields.text("location").unwrap_or_default());
+        told.say(format!("{}: the channel sends it to {place}, for the site {named}", answer.status));
+        return Ok(0);
+    }
     if let (Some(files), [folder]) = (chosen.plain(), site.description.folders.as_slice()) {
         told.say(format!("the site {named} answers for {host}, from {}", folder.path.display()));
         deciding(basis, place, told);
@@ -99,7 +123,7 @@ fn answered<'a>(
     if let Some((domain, site)) = written_site(basis, place) {
         told.heads.extend([domain, site]);
     }
-    way::explain(&chosen, head, (from, door.channel.address), told)
+    way::explain(&chosen, asked, told)
 }
 
 fn refused(foreign: Foreign, host: &str) -> String {

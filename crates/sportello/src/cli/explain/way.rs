@@ -11,14 +11,9 @@ use sportello_wire::http1::target::Target;
 use super::{Told, file};
 use crate::cli::paper::Failed;
 
-/// What a site would make of the request with this head, which comes from `from`, over a channel at `local`.
-pub(super) fn explain(
-    site: &Site,
-    head: &Head<'_>,
-    (from, local): (Option<IpAddr>, SocketAddr),
-    told: &mut Told<'_>,
-) -> Result<u8, Failed> {
-    let mut request = match request(head, SocketAddr::new(from.unwrap_or(Ipv4Addr::LOCALHOST.into()), 0), local) {
+/// What a site would make of a request.
+pub(super) fn explain(site: &Site, request: Result<Request, String>, told: &mut Told<'_>) -> Result<u8, Failed> {
+    let mut request = match request {
         Ok(request) => request,
         Err(refused) => {
             told.say(format!("it is refused with 400: {refused}"));
@@ -89,8 +84,13 @@ pub(super) fn explain(
     }
 }
 
-/// The request as a channel would hand it to the site.
-fn request(head: &Head<'_>, peer: SocketAddr, local: SocketAddr) -> Result<Request, String> {
+/// The request with this head, which comes from `from` over a channel at `local`, as it would be handed to the site.
+pub(super) fn request(
+    head: &Head<'_>,
+    (from, local): (Option<IpAddr>, SocketAddr),
+    scheme: Scheme,
+) -> Result<Request, String> {
+    let peer = SocketAddr::new(from.unwrap_or(Ipv4Addr::LOCALHOST.into()), 0);
     let Target::Path { path, query } = head.target else { return Err("it asks for no path".to_owned()) };
     let mut fields = Fields::new();
     for (name, value) in head.fields {
@@ -102,7 +102,7 @@ fn request(head: &Head<'_>, peer: SocketAddr, local: SocketAddr) -> Result<Reque
     Ok(Request {
         method: head.method,
         verb: Bytes::copy_from_slice(head.verb),
-        scheme: Scheme::Http,
+        scheme,
         authority: Bytes::copy_from_slice(head.host),
         path: Path::parse(path).map_err(|error| error.to_string())?,
         query: query.map(Bytes::copy_from_slice),

@@ -42,13 +42,22 @@ impl Url {
 
     /// Reads an absolute URL. What may not stand in a request line (spaces, letters beyond ASCII) is percent-encoded.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::read(text, "http", 80)
+    }
+
+    /// The same of a URL of https, for who only wants to know of it.
+    pub fn parse_secure(text: &str) -> Result<Self, Error> {
+        Self::read(text, "https", 443)
+    }
+
+    fn read(text: &str, wanted: &str, usual: u16) -> Result<Self, Error> {
         if text.len() > Self::MOST {
             return Err(Error::TooLong);
         }
         let text = text.split_once('#').map_or(text, |(before, _)| before);
         let shown = || crate::cli::paper::visible(text);
         let rest = match scheme(text) {
-            Some(("http", rest)) => rest,
+            Some((scheme, rest)) if scheme == wanted => rest,
             Some(("https", _)) => return Err(Error::Https(shown())),
             _ => return Err(Error::Scheme(shown())),
         };
@@ -60,9 +69,9 @@ impl Url {
         }
         let bracketed = authority.ends_with(']');
         let with_port = match authority.rsplit_once(':') {
-            Some((host, "")) if !bracketed => format!("{host}:80"),
+            Some((host, "")) if !bracketed => format!("{host}:{usual}"),
             Some(_) if !bracketed => authority.to_owned(),
-            _ => format!("{authority}:80"),
+            _ => format!("{authority}:{usual}"),
         };
         let place = with_port.parse().map_err(|_| Error::Authority(shown()))?;
         let slash = if target.starts_with('/') { "" } else { "/" };

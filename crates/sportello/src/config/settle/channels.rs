@@ -1,5 +1,7 @@
 //! The channels: where each listens, what is served on it, its limits and its deadlines.
 
+pub(super) mod elsewhere;
+
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -32,6 +34,7 @@ pub(super) fn settle(written: &Written, (address, most): (IpAddr, usize), faults
         settled.push((door, directive));
     }
     of_this_machine(written, &settled, faults);
+    elsewhere::reached(&settled, faults);
     let doors = settled.into_iter().enumerate();
     doors.map(|(index, (door, _))| Door { channel: Channel { index, ..door.channel }, ..door }).collect()
 }
@@ -70,7 +73,9 @@ fn door(
     };
     let line = written.source.place(directive.name.start).line;
     let tls = encrypted::tls(directive, &role, faults);
-    Some(Door { channel, role, tls, origin: Origin::File { path: written.source.path().to_owned(), line } })
+    let to_https = elsewhere::to_https(directive, &role, faults);
+    let origin = Origin::File { path: written.source.path().to_owned(), line };
+    Some(Door { channel, role, tls, to_https, origin })
 }
 
 /// Each address must be one that can be listened on; each is tried once, on a port that nobody has.

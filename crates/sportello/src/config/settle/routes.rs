@@ -109,7 +109,7 @@ impl Settler<'_> {
                     decided = Some(child);
                 }
                 block.items.push(Written { line, what: Item::Route(route) });
-            } else if let Some(steps) = step::settle(child, self.faults) {
+            } else if let Some(steps) = step::settle(self.written, child, self.faults) {
                 self.reached(child, decided);
                 block.items.extend(steps.into_iter().map(|step| Written { line, what: Item::Step(step) }));
             } else if child.row.name == "error-page" {

@@ -30,7 +30,6 @@ pub const ABSENT: &[Absent] = &[
     directive("", "include", "put all of it in one file"),
     value("channel", "protocol", "submission", SENDING),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
-    directive("channel", "redirect", "remove it; this channel gives the same sites as those with TLS"),
     directive("channel", "allow", ACCOUNTS),
     directive("channel", "proxy-protocol", "remove it; the client's address is that of the connection"),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),

@@ -7,6 +7,7 @@ mod command;
 mod domain;
 mod fastcgi;
 mod files;
+mod plain;
 mod proxy;
 mod route;
 mod server;
@@ -62,6 +63,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     [
         server::ROWS,
         channel::ROWS,
+        plain::ROWS,
         tls::ROWS,
         acme::ROWS,
         domain::ROWS,

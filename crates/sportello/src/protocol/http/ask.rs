@@ -12,7 +12,7 @@ use sportello_service::files::{
     Content, Files, Found, HotFile, LargeFile, PackedFile, Taste, Whole, preferred_form, represent,
 };
 use sportello_service::site::Site;
-use sportello_service::web::{Answer, Body};
+use sportello_service::web::{Answer, Body, Incoming};
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::condition::Outcome;
 use sportello_wire::http1::field::Known;
@@ -87,10 +87,16 @@ impl Session<'_> {
                 let next = self.skip_body(head).await?;
                 Ok(self.send(head, options(), next, arrival).await?)
             }
-            (Ok(Answerer::Site(site)), Target::Path { path, query }) => match site.plain() {
-                Some(files) => self.read_folder(files, head, (path, query), arrival).await,
-                None => self.ask_site(site, head, raw, (path, query), arrival).await,
-            },
+            (Ok(Answerer::Site(site)), Target::Path { path, query }) => {
+                if let Some(answer) = self.sent_to_https(&site, head, raw, (path, query)) {
+                    let next = self.skip_body(head).await?;
+                    return Ok(self.send(head, fault::worded(&head.fields, answer), next, arrival).await?);
+                }
+                match site.plain() {
+                    Some(files) => self.read_folder(files, head, (path, query), arrival).await,
+                    None => self.ask_site(site, head, raw, (path, query), arrival).await,
+                }
+            }
             (Ok(Answerer::Desk(desk)), Target::Path { path, query }) => {
                 let mut share = Share::of(&BODIES);
                 let request = self.request(head, (path, query), &mut share).await?;
@@ -112,6 +118,22 @@ impl Session<'_> {
         }
         let answer = self.service.answers.of(std::str::from_utf8(path).ok()?)?;
         Some(Answer::bytes(200, "application/octet-stream", Vec::from(answer.as_bytes())))
+    }
+
+    /// What a channel says that only sends elsewhere. Asked when the site is known: a host that is nobody's is sent nowhere. A path that
+    /// cannot be read is told so here.
+    fn sent_to_https(
+        &self,
+        site: &Site,
+        head: &Head<'_>,
+        raw: &[u8],
+        target: (&[u8], Option<&[u8]>),
+    ) -> Option<Answer> {
+        let port = self.service.https?;
+        match neutral::request(head, raw, target, neutral::client(self.connection), Incoming::Empty) {
+            Ok(request) => site.to_https(&request, port),
+            Err(bad) => Some(fault::page(&head.fields, 400, &bad.to_string())),
+        }
     }
 
     /// Leads the request through a site that has more to say than which folder it is.

@@ -81,8 +81,10 @@ pub(super) fn answer(
             return Halt::Full;
         }
         let ready = match &*service.served {
-            // Each of its requests is compared with what its connection was made for.
-            Served::Sites(_) if service.terms.is_some() => run.parse(filled).and(Err(Halt::Ask)),
+            // Each of its requests is compared with what its connection was made for, or sent elsewhere.
+            Served::Sites(_) if service.terms.is_some() || service.https.is_some() => {
+                run.parse(filled).and(Err(Halt::Ask))
+            }
             Served::Sites(sites) => run.request(sites, filled, outbox.open()),
             Served::Desk(_) => run.parse(filled).and(Err(Halt::Ask)),
         };

@@ -76,6 +76,8 @@ pub struct Service {
     pub answers: Answers,
     /// What its clients are asked, where that is not the same for all names.
     pub terms: Option<Arc<Terms>>,
+    /// The port with TLS to which every request for a site is sent, where none is answered here.
+    pub https: Option<u16>,
 }
 
 /// Serves one connection until it ends. In a box, since each future that passes it on keeps a place for it.

@@ -48,6 +48,15 @@ impl House {
     }
 
     fn serving(deadlines: Deadlines, served: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
+        Self::made(deadlines, None, served)
+    }
+
+    /// One whose channel sends to https, at this port, where there is one.
+    fn made(
+        deadlines: Deadlines,
+        https: Option<u16>,
+        served: impl Fn(&Path) -> Served + Send + Sync + 'static,
+    ) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("sportello-http-{}-{number}", std::process::id()));
@@ -64,7 +73,7 @@ impl House {
         answers.give(challenge::TOKEN, challenge::ANSWER).unwrap();
         let make = move |_: &Workers, _| {
             let (served, answers) = (Rc::new(served(&place)), answers.clone());
-            Folder(Rc::new(Service { served, limits: Limits::default(), answers, terms: None }))
+            Folder(Rc::new(Service { served, limits: Limits::default(), answers, terms: None, https }))
         };
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
         Self { folder, address, workers, threads }
@@ -146,6 +155,7 @@ fn get(target: &str) -> String {
 }
 
 mod challenge;
+mod elsewhere;
 mod encoded;
 mod hostile;
 mod routed;

@@ -10,20 +10,21 @@ use sportello_service::site::{
 };
 use sportello_service::web::Network;
 
-use crate::config::as_written::{Directive, Value};
+use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
+use crate::config::settle::channels::elsewhere;
 use crate::config::settle::one;
 use crate::config::value::duration;
 
 /// The steps of `directive`, where it is one; none where it is wrong, which is told.
-pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Vec<Step>> {
+pub(super) fn settle(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Vec<Step>> {
     let steps = match directive.row.name {
         "redirect" if one(Some(directive)).and_then(Value::text) == Some("https") => {
             if let Some(status) = directive.property("status") {
                 let fault = Fault::error(status.span, "redirect https says 308").label("not this");
                 faults.push(fault.help("remove it"));
             }
-            vec![Step::Https]
+            vec![Step::Https(elsewhere::port(written))]
         }
         "rewrite" => read(directive, faults, |text| Rewrite::parse(text).map(Step::Rewrite)),
         "strip-prefix" => read(directive, faults, |text| StripPrefix::parse(text).map(Step::StripPrefix)),

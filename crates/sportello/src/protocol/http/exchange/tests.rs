@@ -32,6 +32,7 @@ async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering
         limits: super::super::Limits::default(),
         answers: Default::default(),
         terms: None,
+        https: None,
     });
     let mut input = Buffer::new();
     loop {

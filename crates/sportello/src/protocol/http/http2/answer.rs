@@ -91,7 +91,10 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
         Served::Sites(sites) => {
             let alike = guard::asked_alike(service.terms.as_deref(), request.client.secured.as_deref(), claim.named);
             match alike.and_then(|()| guard::site(&claim, reach, sites)) {
-                Ok(site) => site.answer(request).await,
+                Ok(site) => match service.https.and_then(|port| site.to_https(&request, port)) {
+                    Some(answer) => answer,
+                    None => site.answer(request).await,
+                },
                 Err(foreign) => fault::foreign(&fields, foreign),
             }
         }
