@@ -8,7 +8,7 @@ from sportello import Server, check, contains, finish, folder, program, same, st
 LIFE = 45  # seconds that a certificate is good: the first one is renewed while this runs
 BACK = 60.0  # seconds within which a CA that was down is asked again, with some to spare for a busy machine
 
-ca = Authority(LIFE)
+ca = Authority(LIFE, customers=True)
 here = folder("sportello-acme-")
 write(here / "www/index.html", "hello\n")
 dns = program(here / "dns", f"""\

@@ -1,14 +1,13 @@
-import glob
 import hashlib
 import json
 import os
 import signal
 import subprocess
 
-from sportello import (BINARY, Http, Server, _die_with_parent, check, contains, finish, folder, run, same, step, until,
+import php
+from sportello import (BINARY, Http, Server, check, contains, finish, folder, run, same, step, until,
                        write)
 
-FPM = sorted(glob.glob("/usr/sbin/php-fpm*"))[-1]
 HERE = folder("sportello-fastcgi-")
 HERE.chmod(0o755)  # the scripts run as another user, where this one is root
 WWW = HERE / "www"
@@ -51,20 +50,6 @@ write(HERE / "outside.php", "<?php echo 'PWNED';", 0o644)
 write(WWW / "style.css", "p {}\n", 0o644)
 WWW.chmod(0o777)
 
-write(HERE / "fpm.conf", f"""
-[global]
-daemonize = no
-error_log = {HERE}/fpm.log
-[www]
-user = nobody
-group = nogroup
-listen = {HERE}/fpm.sock
-pm = static
-pm.max_children = 4
-php_admin_value[post_max_size] = 64M
-php_admin_value[upload_max_filesize] = 64M
-php_admin_flag[log_errors] = on
-""")
 write(HERE / "sportello.kdl", f"""
 state "state"
 channel web address="127.0.0.1" port=0 protocol=http
@@ -115,10 +100,7 @@ for name in ("kept", "impatient", "gone"):
     write(WWW / name / "echo.php", SCRIPTS["echo.php"], 0o644)
     write(WWW / name / "pid.php", SCRIPTS["pid.php"], 0o644)
 
-fpm = subprocess.Popen([FPM, "-n", "-y", str(HERE / "fpm.conf"), "-F"], stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
-until(lambda: (HERE / "fpm.sock").exists() or fpm.poll() is not None, "PHP-FPM listens")
-check(fpm.poll() is None, f"PHP-FPM runs: {(HERE / 'fpm.log').read_text()}")
+fpm = php.Pool(HERE)
 server = Server(config=HERE / "sportello.kdl")
 URL = f"http://localhost:{server.web}"
 
@@ -284,6 +266,5 @@ with step("a connection is used again where that is said, and explain tells what
     contains(said.stdout, "runs the script echo.php with the path /x")
 
 server.stop()
-fpm.terminate()
-fpm.wait(30)
+fpm.stop()
 finish()

@@ -30,9 +30,12 @@ def listening(port):
 
 
 class Authority:
-    """The CA: its files, its two processes. It looks for proofs on the ports `plain` and `encrypted` of 127.0.0.1."""
+    """The CA: its files, its two processes. It looks for proofs on the ports `plain` and `encrypted` of 127.0.0.1.
 
-    def __init__(self, life):
+    Certificates are good for `life` seconds. It takes everybody, or, with `customers`, only who has the key `kid-1`.
+    """
+
+    def __init__(self, life, customers=False):
         self.here = folder("sportello-ca-")
         self.plain, self.encrypted, self.port, self.management, self.dns, self.names = free_ports(6)
         self.root = self.here / "ca.pem"
@@ -42,7 +45,7 @@ class Authority:
             "listenAddress": f"127.0.0.1:{self.port}", "managementListenAddress": f"127.0.0.1:{self.management}",
             "certificate": str(self.here / "server.pem"), "privateKey": str(self.here / "server.key"),
             "httpPort": self.plain, "tlsPort": self.encrypted, "ocspResponderURL": "",
-            "externalAccountBindingRequired": True, "externalAccountMACKeys": {"kid-1": KEY},
+            "externalAccountBindingRequired": customers, "externalAccountMACKeys": {"kid-1": KEY},
             "certificateValidityPeriod": life,
         }
         self.config = write(self.here / "pebble.json", json.dumps({"pebble": settings}))
