@@ -25,12 +25,12 @@ FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-u
 
 
 class Browser:
-    """One browser with a profile of its own."""
+    """One browser with a profile of its own, and with `flags` beside the usual ones."""
 
-    def __init__(self):
+    def __init__(self, *flags):
         self.profile = Path(tempfile.mkdtemp(prefix="sportello-chromium-"))
         # Chromium starts many processes; its own group lets them all be ended.
-        self.process = subprocess.Popen(["chromium", *FLAGS, f"--user-data-dir={self.profile}", "about:blank"],
+        self.process = subprocess.Popen(["chromium", *FLAGS, *flags, f"--user-data-dir={self.profile}", "about:blank"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         preexec_fn=_die_with_parent)
         port_file = self.profile / "DevToolsActivePort"

@@ -2,7 +2,7 @@
 //!
 //! A block that opens with `console server` starts the server it shows; a block `console run` holds commands, each line
 //! after `$ ` with what it prints below; `console run loose` lets figures differ. A document runs from top to bottom in a
-//! fresh folder with a home of its own. The ports that people read in it are changed for free ones, and back in the output.
+//! fresh folder with a home of its own, in which the configuration lies that bears its name. The ports that people read in it are changed for free ones, and back in the output.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -19,7 +19,8 @@ use crate::step::Note;
 use crate::tree;
 
 /// The documents whose commands run.
-const DOCUMENTS: [&str; 4] = ["README.md", "docs/manual.md", "docs/what-is-a-server.md", "docs/che-cos-e-un-server.md"];
+const DOCUMENTS: [&str; 5] =
+    ["README.md", "docs/manual.md", "docs/what-is-a-server.md", "docs/che-cos-e-un-server.md", "docs/example-sites.md"];
 /// Two languages of one text: the same commands in the same order.
 const TWINS: [&str; 2] = ["docs/what-is-a-server.md", "docs/che-cos-e-un-server.md"];
 /// The ports people read, and the flag that moves each.
@@ -133,6 +134,11 @@ impl Stage {
         let (folder, home) = (base.join("folder"), base.join("home"));
         for each in [&folder, &home] {
             fs::create_dir_all(each).map_err(|error| format!("{}: {error}", each.display()))?;
+        }
+        let configuration = root.join(name).with_extension("kdl");
+        if let (true, Some(file)) = (configuration.is_file(), configuration.file_name()) {
+            fs::copy(&configuration, folder.join(file))
+                .map_err(|error| format!("{}: {error}", configuration.display()))?;
         }
         let mut paths = vec![binary.parent().unwrap_or(Path::new("/")).to_owned()];
         paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
