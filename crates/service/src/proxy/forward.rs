@@ -112,7 +112,7 @@ pub(super) fn stays_behind(name: &str) -> bool {
 }
 
 /// Whether a field claims who the client is, however it is spelled.
-pub(super) fn tells_of_client(name: &str) -> bool {
+pub(crate) fn tells_of_client(name: &str) -> bool {
     let alike = |begin: &str| {
         name.len() >= begin.len()
             && name.bytes().zip(begin.bytes()).all(|(byte, expect)| byte == expect || (byte == b'_' && expect == b'-'))

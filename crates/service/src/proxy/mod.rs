@@ -41,6 +41,7 @@ use tracing::debug;
 pub use address::{Address, BadAddress, Place, Speech};
 pub use encryption::{BadEncryption, BadIdentity, Believe, Encryption, Identity};
 pub use fault::Fault;
+pub(crate) use forward::tells_of_client as is_claim;
 pub use health::Health;
 pub use settings::{Balance, Ejection, Host, Member, Role, Settings, Timeouts, UPSTREAMS_MOST};
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Access, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust};
+use super::{
+    Access, Ask, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust,
+};
 use crate::{fastcgi, files, proxy};
 
 /// All that was written of a site.
@@ -97,6 +99,8 @@ pub enum Step {
     Limit(Limit),
     /// Who may go on, by name and password.
     Login(Arc<Login>),
+    /// Who may go on, by what another server says.
+    Ask(Ask),
     /// The error pages of a folder, by its place in [`Description::folders`], in place of ours.
     ErrorPages(usize),
 }

@@ -10,6 +10,7 @@
 //! once; what a step or an action is bounded by, it says itself.
 
 mod access;
+mod ask;
 mod change;
 mod cursor;
 mod description;
@@ -37,6 +38,7 @@ use crate::run::Runner;
 use crate::web::{Answer, Request, Scheme};
 
 pub use access::Access;
+pub use ask::{Ask, BadCopy, BadQuestion, FieldCopy, Question};
 pub use change::{BadChange, BadRewrite, FieldChange, How, Of, Rewrite, StripPrefix};
 pub use description::{Action, Application, Block, Description, Folder, Item, Route, Step, Written};
 pub use limit::{AtOnce, BadRate, By, HowOften, Limit, per_minute};

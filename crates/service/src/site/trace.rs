@@ -91,6 +91,7 @@ fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option
         }
         Step::Limit(limit) => (format!("at most {limit}"), None),
         Step::Login(login) => (login.to_string(), None),
+        Step::Ask(ask) => (ask.to_string(), None),
         Step::ErrorPages(_) => ("an error would be told by the site's own page".to_owned(), None),
     }
 }

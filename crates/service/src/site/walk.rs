@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::time::timeout;
 
+use super::ask::Peer;
 use super::change::{FieldChange, Of};
 use super::cursor::{Cursor, Stop};
 use super::description::{Action, Step};
@@ -56,6 +57,11 @@ impl Known {
     /// What the group of this number found in the latest path that fitted.
     pub(super) fn group(&self, number: usize) -> &[u8] {
         number.checked_sub(1).and_then(|place| self.groups.get(place)).map_or(&[], |found| found)
+    }
+
+    /// Path and query as they were asked for, where a step changed them.
+    pub(super) fn asked(&self) -> Option<&[u8]> {
+        self.asked.as_deref()
     }
 
     /// What was taken off the path that was asked for, as it is sent.
@@ -114,7 +120,7 @@ async fn lead<'d>(
     loop {
         match cursor.next(request, &mut passage.known) {
             Stop::Passed(..) | Stop::Entered(..) => {}
-            Stop::Step(_, step) => take(step, request, passage).await?,
+            Stop::Step(_, step) => take(site, step, request, passage).await?,
             Stop::End(Some(action)) => return Ok(&action.what),
             Stop::End(None) => return Err(Err(Ours::new(404, "nothing of that name is here"))),
         }
@@ -123,6 +129,7 @@ async fn lead<'d>(
 
 /// Takes a step, which may answer.
 async fn take<'d>(
+    site: &'d Site,
     step: &'d Step,
     request: &mut Request,
     passage: &mut Passage<'d>,
@@ -154,11 +161,19 @@ async fn take<'d>(
         Step::Access(access) => access.take(known).map_err(Err),
         Step::Limit(limit) => limit.take(request, known, &mut passage.kept).map_err(Err),
         Step::Login(login) => login.take(request, known).await.map_err(Err),
+        // Large, and rare beside the others.
+        Step::Ask(ask) => Box::pin(ask.take(site.proxy(ask.proxy), request, known, peer(site, request))).await,
         Step::ErrorPages(place) => {
             passage.effects.push(Effect::ErrorPages(*place));
             Ok(())
         }
     }
+}
+
+/// Whether the word of whoever is connected counts.
+fn peer(site: &Site, request: &Request) -> Peer {
+    let is_believed = site.description().trust.proxies.iter().any(|proxy| proxy.has(request.client.peer.ip()));
+    if is_believed { Peer::Believed } else { Peer::Stranger }
 }
 
 /// Lets an action answer, within the time it has.
@@ -187,7 +202,7 @@ async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> R
         Action::FastCgi(place) => {
             let nothing = || Ours::new(404, "nothing of that name is here");
             let application = site.application(*place).ok_or_else(nothing)?;
-            let is_trusted = site.description().trust.proxies.iter().any(|proxy| proxy.has(request.client.peer.ip()));
+            let is_trusted = peer(site, &request) == Peer::Believed;
             let asked = Asked {
                 target: known.asked.clone(),
                 account: known.account().map(Box::from),

@@ -175,9 +175,14 @@ impl Row {
     }
 }
 
-/// The directives that may stand within `path`. What may stand in a site may stand in its routes.
+/// The directives that may stand within `path`. What may stand in a site may stand in its routes, and what is said of
+/// the upstreams of a proxy can be said of those that are asked.
 pub fn children(path: &str) -> impl Iterator<Item = &'static Row> {
-    rows().filter(move |row| row.within == path || path == ROUTE && row.within == SITE && !OF_HOSTS.contains(&row.name))
+    rows().filter(move |row| {
+        row.within == path
+            || path == ROUTE && row.within == SITE && !OF_HOSTS.contains(&row.name)
+            || path == ASK && row.within == PROXY
+    })
 }
 
 /// The directives that are described within `path`.
@@ -192,6 +197,8 @@ pub fn absent(path: &str) -> impl Iterator<Item = &'static Absent> {
 
 const SITE: &str = "domain/site";
 const ROUTE: &str = "domain/site/route";
+const PROXY: &str = "domain/site/proxy";
+const ASK: &str = "domain/site/ask";
 /// What is said of a site's hosts, before any request.
 const OF_HOSTS: [&str; 2] = ["certificate", "tls"];
 

@@ -4,6 +4,7 @@
 //! those that answer, [`matcher`] for those that choose, [`step`] for those that are done in passing.
 
 mod action;
+mod ask;
 mod fastcgi;
 mod matcher;
 mod proxy;
@@ -112,6 +113,10 @@ impl Settler<'_> {
             } else if let Some(steps) = step::settle(self.written, child, self.faults) {
                 self.reached(child, decided);
                 block.items.extend(steps.into_iter().map(|step| Written { line, what: Item::Step(step) }));
+            } else if child.row.name == "ask" {
+                self.reached(child, decided);
+                let step = ask::settle(self, child);
+                block.items.extend(step.map(|step| Written { line, what: Item::Step(step) }));
             } else if child.row.name == "error-page" {
                 pages.get_or_insert((block.items.len(), line));
             } else if action::is_one(child) {

@@ -2,6 +2,7 @@
 
 mod access;
 mod acme;
+mod ask;
 mod channel;
 mod command;
 mod domain;
@@ -71,6 +72,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         proxy::ROWS,
         fastcgi::ROWS,
         step::ROWS,
+        ask::ROWS,
         files::ROWS,
         access::ROWS,
         command::ROWS,

@@ -16,6 +16,11 @@ use crate::config::settle::{one, set};
 
 /// The upstreams of `directive` and all that is said of them.
 pub(super) fn settle(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Arc<Upstreams>> {
+    settings(written, directive, faults).map(Upstreams::new)
+}
+
+/// What is said of the upstreams of `directive`, which is `proxy` or another one that has such.
+pub(super) fn settings(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Settings> {
     let before = faults.len();
     let mut settings = Settings::of([]);
     settings.upstreams = members(directive, faults);
@@ -44,7 +49,7 @@ pub(super) fn settle(written: &Written, directive: &Directive, faults: &mut Vec<
         set(&mut settings.idle_most, one(Some(written)).and_then(Value::number));
         set(&mut settings.idle_age, written.property("age").and_then(Value::time));
     }
-    (faults.len() == before).then(|| Upstreams::new(settings))
+    (faults.len() == before).then_some(settings)
 }
 
 fn members(directive: &Directive, faults: &mut Vec<Fault>) -> Vec<Member> {
