@@ -14,11 +14,12 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 18] = [
+const NEEDS: [(&str, &str); 19] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
     ("curl", "curl"),
+    ("h2load", "nghttp2-client"),
     ("redis-cli", "redis-tools"),
     ("swaks", "swaks"),
     ("nc", "netcat-openbsd"),
