@@ -73,6 +73,7 @@ domain localhost {{
             rewrite "/echo.php{{path}}"
             fastcgi "unix:{HERE}/fpm.sock" {{
                 root "www"
+                path-info on
             }}
         }}
         route "/impatient/*" {{
@@ -89,6 +90,7 @@ domain localhost {{
         route "*.php" "/index.php/*" "/echo.php/*" "/blog/*" {{
             fastcgi "unix:{HERE}/fpm.sock" {{
                 root "www"
+                path-info on
                 param APP_ENV "scenario"
             }}
         }}
@@ -209,6 +211,7 @@ with step("nothing is run that is no script, and no source is shown"):
     for path, expected in {
         "/upload/avatar.jpg/x.php": 404, "/upload/avatar.jpg/.php": 404, "/upload/avatar.jpg%00.php": 400,
         "/upload/avatar.jpg%2fx.php": 400, "/upload/avatar.jpg/%2e%2e/avatar.jpg/x.php": 404,
+        "/kept/echo.php/": 404, "/kept/echo.php/x": 404, "/kept/echo.php//": 404, "/kept/echo.php/%2e/": 404,
         "/missing.php": 404, "/missing.php/echo.php": 404, "/out.php": 404, "/.git/secret.php": 404,
         "/../outside.php": 400, "/%2e%2e/outside.php": 400, "/blog/..%2f..%2foutside.php": 400, "/blog\\..\\echo.php": 400,
         "/echo.php%0a": 404, "/echo.php%20": 404, "/echo.php.": 404, "/echo.PHP": 404, "/echo.php::$DATA": 404,

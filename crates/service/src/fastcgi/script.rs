@@ -1,7 +1,7 @@
 //! Which script a path means, and what of the path is left for it.
 //!
 //! The path is cut behind the first name that ends as scripts do and is a file beneath the root (RFC 3875 §3.2); what lies behind is the
-//! script's `PATH_INFO`. A name that is a folder is passed through, any other ends the search: so no application is ever told a name that
+//! script's `PATH_INFO`, if scripts are to have one: else a rule for `/admin.php` would be slipped by as `/admin.php/`. A name that is a folder is passed through, any other ends the search: so no application is ever told a name that
 //! is not there, which PHP would shorten until it finds something (`/upload/avatar.jpg/x.php`). Blocking threads only. Bounded by the
 //! path: no name is looked for twice.
 
@@ -47,7 +47,10 @@ fn own(root: &Root, scripts: &Scripts, names: &[u8]) -> Found {
             continue;
         }
         match kind(root, candidate) {
-            Some(Kind::File) => return Found::Script(Script { names: candidate.to_vec(), info: info.to_vec() }),
+            Some(Kind::File) if info.is_empty() || scripts.path_info => {
+                return Found::Script(Script { names: candidate.to_vec(), info: info.to_vec() });
+            }
+            Some(Kind::File) => return Found::Nothing,
             Some(Kind::Folder) => {}
             None => return Found::Nothing,
         }
@@ -109,7 +112,8 @@ mod tests {
         symlink("info.php", folder.join("www/link.php")).unwrap();
         assert!(std::process::Command::new("mkfifo").arg(folder.join("www/fifo.php")).status().unwrap().success());
         let root = Root::open(&folder.join("www")).unwrap();
-        let scripts = Scripts::new(".php", Some("index.php")).unwrap();
+        let alone = Scripts::new(".php", Some("index.php")).unwrap();
+        let scripts = alone.clone().with_path_info();
         for (path, expect) in [
             ("info.php", Some(("info.php", ""))),
             ("info.php/a/b", Some(("info.php", "/a/b"))),
@@ -151,6 +155,16 @@ mod tests {
             assert_eq!(find(&root, &scripts, path.as_bytes()), expect, "{path:?}");
         }
         assert_eq!(find(&root, &scripts, b"blog"), Found::Folder);
+        for (path, expect) in [
+            ("info.php", true),
+            ("dir.php/in.php", true),
+            ("blog/", true),
+            ("info.php/", false),
+            ("info.php/x", false),
+            ("info.php/info.php", false),
+        ] {
+            assert_eq!(find(&root, &alone, path.as_bytes()) != Found::Nothing, expect, "{path}");
+        }
         assert_eq!(find(&root, &Scripts::new(".php", None).unwrap(), b"blog/"), Found::Nothing);
         for (fallback, path, expect) in [
             ("/index.php", "2024/hello", Some("index.php")),

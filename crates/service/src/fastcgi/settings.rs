@@ -36,6 +36,8 @@ pub struct Settings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scripts {
     pub(super) split: Box<[u8]>,
+    /// Whether a path goes on behind a script.
+    pub(super) path_info: bool,
     pub(super) index: Option<Box<[u8]>>,
     /// Names beneath the root.
     pub(super) fallback: Option<Box<[u8]>>,
@@ -80,7 +82,14 @@ impl Scripts {
         if index.is_some_and(|name| !is_index(&name)) {
             return Err(BadScripts::Index);
         }
-        Ok(Self { split: split.as_bytes().into(), index: index.map(|name| name.as_bytes().into()), fallback: None })
+        let index = index.map(|name| name.as_bytes().into());
+        Ok(Self { split: split.as_bytes().into(), path_info: false, index, fallback: None })
+    }
+
+    /// The same, with what lies behind a script's name left for the script.
+    #[must_use]
+    pub fn with_path_info(self) -> Self {
+        Self { path_info: true, ..self }
     }
 
     /// The same, with the script that is run where a path leads to none: `/index.php`.
@@ -106,6 +115,7 @@ impl Settings {
             seen_as: None,
             scripts: Scripts {
                 split: b".php".as_slice().into(),
+                path_info: false,
                 index: Some(b"index.php".as_slice().into()),
                 fallback: None,
             },

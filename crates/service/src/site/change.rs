@@ -38,18 +38,36 @@ impl Rewrite {
         if is_path && is_sent { Ok(Self(template)) } else { Err(BadRewrite::NoPath) }
     }
 
-    /// Changes the request; `None` where what comes of it is no path.
+    /// Changes the request; `None` where what comes of it is no path, or one that leads up again: what a client named in part would be
+    /// a way around the rules that it passed already.
     pub(super) fn take(&self, request: &mut Request, known: &Known) -> Option<()> {
         let target = self.0.filled(request, known, For::Url);
         let (path, query) = match target.iter().position(|&byte| byte == b'?') {
             Some(mark) => (target.get(..mark)?, Some(Bytes::copy_from_slice(target.get(mark.saturating_add(1)..)?))),
             None => (&target[..], None),
         };
+        if path.split(|&byte| byte == b'/').any(is_dots) {
+            return None;
+        }
         request.path = Path::parse(path).ok()?;
         if let Some(query) = query {
             request.query = Some(query).filter(|query| !query.is_empty());
         }
         Some(())
+    }
+}
+
+/// Whether a name, as it is sent, is that of the folder itself or of the one above (RFC 3986 §5.2.4).
+fn is_dots(name: &[u8]) -> bool {
+    let mut rest = name;
+    let mut dots = 0u8;
+    loop {
+        rest = match rest {
+            [] => return matches!(dots, 1 | 2),
+            [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => rest,
+            _ => return false,
+        };
+        dots = dots.saturating_add(1);
     }
 }
 
@@ -236,6 +254,9 @@ mod tests {
             ("/x{path}", "/a%20b", Some("/x/a%20b")),
             ("/{host}{query}", "/?a=b", Some("/www.example.org?a=b")),
             ("/../x", "/", None),
+            ("/x/../y", "/", None),
+            ("/x/%2E%2e/y", "/", None),
+            ("/x/.../..y", "/", Some("/x/.../..y")),
         ] {
             let mut asked = request(target);
             let known = Known::of(&asked, &Default::default());
@@ -244,6 +265,27 @@ mod tests {
         }
         for wrong in ["", "x", "{host}", "/a b", "/a#b", "/ä"] {
             assert_eq!(Rewrite::parse(wrong), Err(BadRewrite::NoPath), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_request_brings_leads_nowhere_else() {
+        let rewrite = Rewrite::parse("/images/{1}").unwrap();
+        for (group, expect) in [
+            ("a/b", Some("/images/a/b")),
+            ("..", None),
+            (".", None),
+            ("../secret/x", None),
+            ("a/../../secret", None),
+            ("a/..", None),
+            ("%2e%2e/x", Some("/images/%252e%252e/x")),
+            ("..a/b..", Some("/images/..a/b..")),
+        ] {
+            let mut asked = request("/");
+            let mut known = Known::of(&asked, &Default::default());
+            known.set_groups(vec![group.as_bytes().into()]);
+            let done = rewrite.take(&mut asked, &known);
+            assert_eq!(done.map(|()| String::from_utf8(asked.target()).unwrap()).as_deref(), expect, "{group}");
         }
     }
 

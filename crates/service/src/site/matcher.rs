@@ -65,7 +65,8 @@ impl PathExpression {
     /// # Errors
     /// When it cannot be read, or is too large.
     pub fn parse(written: &str) -> Result<Self, BadExpression> {
-        let whole = format!("^(?:{written})$");
+        // A `.` is any letter: a rule that a line's end in a path slips by would be none.
+        let whole = format!("(?s)^(?:{written})$");
         let bad = |error: regex_lite::Error| BadExpression(error.to_string());
         // Alone first: nothing may close the brackets around it.
         Regex::new(written).map_err(bad)?;
@@ -78,7 +79,9 @@ impl PathExpression {
     }
 
     fn find(&self, path: &[u8]) -> Option<Vec<Box<[u8]>>> {
-        let found = self.0.captures(std::str::from_utf8(path).ok()?)?;
+        // What is no text is compared as such, with U+FFFD for what is none: it must not slip by either.
+        let path = String::from_utf8_lossy(path);
+        let found = self.0.captures(&path)?;
         let group =
             |group: Option<regex_lite::Match<'_>>| Box::from(group.map_or("", |group| group.as_str()).as_bytes());
         Some(found.iter().skip(1).map(group).collect())
@@ -263,7 +266,10 @@ mod tests {
             ("/a|/b", "/x/b", false),
             ("/([0-9]+)", "/%31%32", true),
             ("/(?i)admin", "/ADMIN", true),
-            ("/.*", "/%ff", false),
+            ("/private/.*", "/private/%ff", true),
+            ("/private/.*", "/private/x%0a", true),
+            ("/private/.*", "/private/%0d%0ax", true),
+            ("/[a-z]+", "/a%0a", false),
         ] {
             check(&matcher(text), &[], target, expect);
         }

@@ -27,7 +27,10 @@ fn a_plain_request_has_these_parameters_and_no_other() {
             fields: fields(&[("accept", "*/*")]),
             ..request("GET", "/blog/index.php/2024/caf%C3%A9%20x?a=%20b&c")
         };
-        let told = told(request, &Asked::default(), |_| {}).await;
+        let told = told(request, &Asked::default(), |settings| {
+            settings.scripts = settings.scripts.clone().with_path_info();
+        })
+        .await;
         let expect = [
             ("DOCUMENT_ROOT", "ROOT"),
             ("DOCUMENT_URI", "/blog/index.php/2024/caf\u{e9} x"),

@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use thiserror::Error;
@@ -21,12 +23,11 @@ const DECOY: &str = "$2b$10$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuuabcdefgh
 
 /// Names and the hashes of their passwords.
 pub(super) struct Accounts {
-    by_name: HashMap<Box<str>, Hash>,
-    /// One of them: what is compared for a name that is not there takes as long.
-    decoy: Hash,
+    /// Where each one's hash stands.
+    by_name: HashMap<Box<str>, usize>,
+    hashes: Vec<Hash>,
 }
 
-#[derive(Clone)]
 enum Hash {
     Bcrypt(Box<str>),
     Argon2(Box<str>),
@@ -41,9 +42,6 @@ pub enum BadAccounts {
     /// There is too much in it.
     #[error("it is larger than 4 MiB, or has more than {ACCOUNTS_MOST} accounts")]
     Large,
-    /// Nobody could log in.
-    #[error("there is no account in it; make one: htpasswd -c -B FILE NAME")]
-    Nobody,
     /// A line.
     #[error("line {0}: expected name:hash, as htpasswd -B writes it")]
     Line(usize),
@@ -73,12 +71,16 @@ impl Accounts {
 
     /// None, until there is a file.
     pub(super) fn nobody() -> Self {
-        Self { by_name: HashMap::new(), decoy: Hash::Bcrypt(DECOY.into()) }
+        Self { by_name: HashMap::new(), hashes: Vec::new() }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
     }
 
     fn parse(text: &str) -> Result<Self, BadAccounts> {
-        let mut by_name: HashMap<Box<str>, Hash> = HashMap::new();
-        let mut decoy = None;
+        let mut accounts = Self::nobody();
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -86,27 +88,34 @@ impl Accounts {
             }
             let (name, hash) =
                 line.split_once(':').filter(|(name, _)| !name.is_empty()).ok_or(BadAccounts::Line(number))?;
-            let hash = Hash::read(hash, number)?;
-            decoy.get_or_insert_with(|| hash.clone());
-            if by_name.insert(name.into(), hash).is_some() {
+            if accounts.by_name.insert(name.into(), accounts.hashes.len()).is_some() {
                 return Err(BadAccounts::Twice(number));
             }
-            if by_name.len() > ACCOUNTS_MOST {
+            accounts.hashes.push(Hash::read(hash, number)?);
+            if accounts.hashes.len() > ACCOUNTS_MOST {
                 return Err(BadAccounts::Large);
             }
         }
-        Ok(Self { by_name, decoy: decoy.ok_or(BadAccounts::Nobody)? })
+        Ok(accounts)
     }
 
     /// Whether this is the password of this account. Slow on purpose: not for a worker. It takes as long for a name that is not there.
     pub(super) fn has(&self, name: &str, password: &[u8]) -> bool {
-        match self.by_name.get(name) {
+        match self.by_name.get(name).and_then(|&place| self.hashes.get(place)) {
             Some(hash) => hash.fits(password),
             None => {
-                let _ = std::hint::black_box(self.decoy.fits(password));
+                let _ = std::hint::black_box(self.decoy(name).is_some_and(|decoy| decoy.fits(password)));
                 false
             }
         }
+    }
+
+    /// What is compared for a name that is not there: always the same one of those that are, so that in a file of different costs the
+    /// time it takes is no more telling than anybody else's.
+    fn decoy(&self, name: &str) -> Option<&Hash> {
+        static NOBODY: LazyLock<Hash> = LazyLock::new(|| Hash::Bcrypt(DECOY.into()));
+        let place = self.by_name.hasher().hash_one(name).checked_rem(self.hashes.len() as u64);
+        place.map_or(Some(&*NOBODY), |place| self.hashes.get(place as usize))
     }
 }
 
@@ -174,11 +183,28 @@ pub(in crate::site) mod tests {
     }
 
     #[test]
+    fn a_name_that_is_not_there_costs_what_some_other_does() {
+        let costs = [4, 5, 6].map(|cost| bcrypt::hash("secret", cost).unwrap());
+        let text: String = costs.iter().zip(["a", "b", "c"]).map(|(hash, name)| format!("{name}:{hash}\n")).collect();
+        let accounts = Accounts::parse(&text).unwrap();
+        let cost = |name: &str| match accounts.decoy(name) {
+            Some(Hash::Bcrypt(hash)) => hash[4..6].to_owned(),
+            _ => panic!("another kind"),
+        };
+        let names: Vec<String> = (0..200).map(|number| format!("nobody{number}")).collect();
+        let seen: std::collections::HashSet<String> = names.iter().map(|name| cost(name)).collect();
+        assert_eq!(seen.len(), costs.len());
+        assert!(names.iter().all(|name| cost(name) == cost(name)));
+        for text in ["", "# nobody\n"] {
+            let nobody = Accounts::parse(text).unwrap();
+            assert!(nobody.is_empty() && nobody.decoy("ada").is_some() && !nobody.has("ada", b"secret"));
+        }
+    }
+
+    #[test]
     fn old_and_broken_lines_are_refused_by_their_number() {
         let good = ada();
         for (text, expect) in [
-            ("", "no account"),
-            ("# nobody\n", "no account"),
             ("ada\n", "line 1: expected"),
             (":x\n", "line 1: expected"),
             ("ada:$2y$05$short\n", "line 1: expected"),

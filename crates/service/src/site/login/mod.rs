@@ -1,8 +1,8 @@
 //! `login`: who is there, by name and password (RFC 7617).
 //!
-//! Hashes are compared on blocking threads, [`AT_ONCE`] at a time, and a name that is not there takes as long as one that is. What was right is
-//! known again for [`KNOWN_FOR`], by a keyed hash, until the file changes. Each source may try [`TRIES`] times in a minute; what is known
-//! again is no try. Bounded by: [`KNOWN_MOST`], [`WAITING_MOST`], and the accounts of the file.
+//! Hashes are compared on blocking threads, [`AT_ONCE`] at a time in the whole process, and a name that is not there takes as long as one
+//! that is. What was right is known again for [`KNOWN_FOR`], by a keyed hash, until the file changes. Each source may try [`TRIES`] times in
+//! a minute; what is known again is no try. Bounded by: [`KNOWN_MOST`], [`WAITING_MOST`], and the accounts of the file.
 
 mod accounts;
 
@@ -11,7 +11,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs;
@@ -29,8 +29,10 @@ use crate::web::Request;
 use accounts::Accounts;
 pub use accounts::BadAccounts;
 
-/// Hashes that are compared at once.
+/// Hashes that are compared at once, whatever many files of accounts there are: fewer than a worker has threads for its files, so that
+/// these are served while somebody guesses passwords.
 const AT_ONCE: usize = 2;
+static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
 /// Requests that wait for one.
 const WAITING_MOST: usize = 64;
 /// How long a password that was right need not be compared again.
@@ -50,7 +52,6 @@ pub struct Login {
     realm: Box<str>,
     key: [u8; 32],
     tries: Rate,
-    permits: Arc<Semaphore>,
     waiting: AtomicUsize,
     state: Mutex<State>,
 }
@@ -66,16 +67,13 @@ struct State {
 type Stamp = Option<(SystemTime, u64)>;
 
 impl Login {
-    /// Asks for the accounts in `file`, which is read here; until it is there, nobody can log in. Blocks.
+    /// Asks for the accounts in `file`, which is read here; without it or with none in it nobody can log in. Blocks.
     ///
     /// # Errors
     /// When the file is wrong, or there is no randomness.
     pub fn new(file: &Path, realm: &str) -> Result<Self, BadAccounts> {
         let stamp = stamp(file);
-        let accounts = match Accounts::read(file) {
-            Err(BadAccounts::Io(error)) if error.kind() == ErrorKind::NotFound => Accounts::nobody(),
-            read => read?,
-        };
+        let accounts = read(file)?;
         let mut key = [0; 32];
         let random = aws_lc_rs::default_provider().secure_random;
         random.fill(&mut key).map_err(|_| std::io::Error::other("no random bytes are to be had"))?;
@@ -84,7 +82,6 @@ impl Login {
             realm: realm.into(),
             key,
             tries: Rate::new(Often::per_minute(TRIES)),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
             waiting: AtomicUsize::new(0),
             state: Mutex::new(State {
                 accounts: Arc::new(accounts),
@@ -104,10 +101,11 @@ impl Login {
         let token = self.token(&found);
         if !self.is_known(&token) {
             self.tries.take(known.address()).map_err(|often| too_often(often.0))?;
-            if !self.compare(found.clone()).await? {
+            let accounts = Arc::clone(&self.state().accounts);
+            if !self.compare(found.clone(), Arc::clone(&accounts)).await? {
                 return Err(self.challenge());
             }
-            self.keep(token);
+            self.keep(token, &accounts);
         }
         known.set_account(found.name);
         Ok(())
@@ -137,7 +135,7 @@ impl Login {
         if now == self.state().stamp {
             return;
         }
-        match Accounts::read(&self.file) {
+        match read(&self.file) {
             Ok(accounts) => {
                 let mut state = self.state();
                 (state.accounts, state.stamp) = (Arc::new(accounts), now);
@@ -150,11 +148,10 @@ impl Login {
         }
     }
 
-    async fn compare(&self, found: Credentials) -> Result<bool, Ours> {
+    async fn compare(&self, found: Credentials, accounts: Arc<Accounts>) -> Result<bool, Ours> {
         let busy = || Failure::new(Class::Busy, "too many log in at once, try later");
         let _waiting = Waiting::among(&self.waiting).ok_or_else(busy)?;
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(Failure::internal)?;
-        let accounts = Arc::clone(&self.state().accounts);
+        let permit = Arc::clone(&PERMITS).acquire_owned().await.map_err(Failure::internal)?;
         // It is compared to the end whoever leaves meanwhile: the place is free only then.
         let compare = move || {
             let _permit = permit;
@@ -176,8 +173,12 @@ impl Login {
         self.state().known.get(token).is_some_and(|since| since.elapsed() < KNOWN_FOR)
     }
 
-    fn keep(&self, token: [u8; 32]) {
+    /// Knows it again, if these are still the accounts it was compared with.
+    fn keep(&self, token: [u8; 32], accounts: &Arc<Accounts>) {
         let mut state = self.state();
+        if !Arc::ptr_eq(&state.accounts, accounts) {
+            return;
+        }
         if state.known.len() >= KNOWN_MOST {
             state.known.retain(|_, since| since.elapsed() < KNOWN_FOR);
         }
@@ -218,6 +219,18 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The accounts in a file; where there is no file, there are none.
+fn read(file: &Path) -> Result<Accounts, BadAccounts> {
+    let accounts = match Accounts::read(file) {
+        Err(BadAccounts::Io(error)) if error.kind() == ErrorKind::NotFound => Accounts::nobody(),
+        read => read?,
+    };
+    if accounts.is_empty() {
+        tracing::warn!(file = %file.display(), "nobody can log in: make an account by htpasswd -c -B FILE NAME");
+    }
+    Ok(accounts)
 }
 
 fn stamp(file: &Path) -> Stamp {

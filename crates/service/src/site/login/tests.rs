@@ -93,16 +93,44 @@ async fn a_file_that_changed_is_read_again_and_one_that_is_wrong_is_not_used() {
     assert_eq!(ask(&login, RIGHT).await, Err(401));
 }
 
+#[tokio::test]
+async fn who_is_taken_off_the_file_is_let_in_no_more() {
+    for (name, after) in [("emptied", Some("")), ("commented", Some("# nobody\n")), ("removed", None)] {
+        let file = Place::new(name, &ada());
+        let login = Arc::new(Login::new(&file.0, "staff").unwrap());
+        assert!(ask(&login, RIGHT).await.is_ok());
+        match after {
+            Some(text) => fs::write(&file.0, text).unwrap(),
+            None => fs::remove_file(&file.0).unwrap(),
+        }
+        login.read_again();
+        assert_eq!(ask(&login, RIGHT).await, Err(401), "{name}");
+        assert!(Login::new(&file.0, "staff").is_ok(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_compared_with_accounts_of_before_is_not_known() {
+    let file = Place::new("meanwhile", &ada());
+    let login = Arc::new(Login::new(&file.0, "staff").unwrap());
+    let before = Arc::clone(&login.state().accounts);
+    fs::write(&file.0, "# nobody\n").unwrap();
+    login.read_again();
+    login.keep([0; 32], &before);
+    assert!(!login.is_known(&[0; 32]));
+}
+
 #[test]
 fn what_is_known_and_who_waits_is_bounded() {
     let file = Place::new("bounds", &ada());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _entered = runtime.enter();
     let login = Login::new(&file.0, "staff").unwrap();
+    let accounts = Arc::clone(&login.state().accounts);
     for number in 0..=KNOWN_MOST as u64 {
         let mut token = [0; 32];
         token[..8].copy_from_slice(&number.to_be_bytes());
-        login.keep(token);
+        login.keep(token, &accounts);
     }
     assert_eq!(login.state().known.len(), KNOWN_MOST);
     let places: Vec<_> = (0..WAITING_MOST).map(|_| Waiting::among(&login.waiting).unwrap()).collect();

@@ -62,6 +62,9 @@ fn scripts(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Scripts> {
         written => Some(written.unwrap_or(&usual)),
     };
     match Scripts::new(end, name) {
+        Ok(scripts) if one(directive.first("path-info")).and_then(Value::text) == Some("on") => {
+            Some(scripts.with_path_info())
+        }
         Ok(scripts) => Some(scripts),
         Err(error) => {
             let place = if error == BadScripts::Index { index.or(split) } else { split };

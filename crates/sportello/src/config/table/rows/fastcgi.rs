@@ -14,7 +14,7 @@ pub(super) static ROWS: &[Row] = &[
         arguments: &[one("address", Kind::Text, "\"unix:/path/of/socket\" or \"host:port\"")],
         doc: "Answers with what a script says, run by an application such as PHP-FPM. The path is cut behind the first name that ends as scripts do and is a file in the folder; where there is none, the answer is 404 and nobody is asked.",
         default: "",
-        example: "domain example.org {\n    site example.org {\n        route \"*.php\" \"/index.php/*\" {\n            fastcgi \"unix:/run/php/php-fpm.sock\" {\n                root \"/srv\"\n            }\n        }\n        root \"/srv\"\n    }\n}",
+        example: "domain example.org {\n    site example.org {\n        route \"*.php\" {\n            fastcgi \"unix:/run/php/php-fpm.sock\" {\n                root \"/srv\"\n            }\n        }\n        root \"/srv\"\n    }\n}",
         ..PLAIN
     },
     Row {
@@ -39,9 +39,18 @@ pub(super) static ROWS: &[Row] = &[
         name: "split",
         within: WITHIN,
         arguments: &[one("end", Kind::Text, "begins with a dot")],
-        doc: "What the names of scripts end in; what of a path lies behind such a name is the script's PATH_INFO.",
+        doc: "What the names of scripts end in.",
         default: "\".php\"",
         example: "domain example.org {\n    site example.org {\n        fastcgi \"127.0.0.1:9000\" {\n            root \"/srv\"\n            split \".pl\"\n            index \"index.pl\"\n        }\n    }\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "path-info",
+        within: WITHIN,
+        arguments: &[one("whether", Kind::OneOf(&["on", "off"]), "")],
+        doc: "Whether a path may go on behind a script: what lies there is its PATH_INFO, as in /index.php/news/7. Then a rule for a script must name what lies beneath it too: route \"/admin.php/*\". Without it such a path leads to no script.",
+        default: "off",
+        example: "domain example.org {\n    site example.org {\n        route \"/index.php/*\" {\n            fastcgi \"127.0.0.1:9000\" {\n                root \"/srv\"\n                path-info on\n            }\n        }\n        root \"/srv/static\"\n    }\n}",
         ..PLAIN
     },
     Row {
