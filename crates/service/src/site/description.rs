@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     Access, Ask, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust,
 };
+use crate::compress::Compression;
 use crate::{fastcgi, files, proxy};
 
 /// All that was written of a site.
@@ -101,6 +102,8 @@ pub enum Step {
     Login(Arc<Login>),
     /// Who may go on, by what another server says.
     Ask(Ask),
+    /// The answer is encoded, as the client likes it.
+    Compress(Arc<Compression>),
     /// The error pages of a folder, by its place in [`Description::folders`], in place of ours.
     ErrorPages(usize),
 }

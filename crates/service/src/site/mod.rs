@@ -120,7 +120,9 @@ impl Site {
     /// The folder, where it is all there is: then whoever has the file in memory need not ask the site.
     pub fn plain(&self) -> Option<&Rc<Files>> {
         let Block { items, action, .. } = &self.description.block;
-        let is_plain = items.iter().all(|item| matches!(item.what, Item::Step(Step::ErrorPages(_))));
+        // The folder does both by itself.
+        let is_its = |step: &Step| matches!(step, Step::ErrorPages(_) | Step::Compress(_));
+        let is_plain = items.iter().all(|item| matches!(&item.what, Item::Step(step) if is_its(step)));
         match action {
             Some(Written { what: Action::Root(root), .. }) if is_plain && root.fallback.is_empty() => {
                 self.folder(root.folder)

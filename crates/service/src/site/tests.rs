@@ -112,3 +112,88 @@ async fn a_redirection_is_filled_and_stays_on_its_host() {
         assert_eq!((answer.status, answer.fields.text("location")), (302, Some(expect)), "{to} {target}");
     }
 }
+
+mod encoded {
+    use sportello_wire::http1::coding::Coding;
+
+    use super::*;
+    use crate::compress::{Compression, Level};
+    use crate::files::settings::ErrorPages;
+    use crate::web::Body;
+
+    fn compress() -> Item {
+        let levels = vec![Level::usual(Coding::Gzip)];
+        Item::Step(Step::Compress(Arc::new(Compression { levels, ..Compression::default() })))
+    }
+
+    fn page(length: usize) -> Option<Action> {
+        Some(Action::Respond(Respond::new(200, &"a word ".repeat(length / 7), Some("text/plain")).unwrap()))
+    }
+
+    fn change(how: How, name: &str) -> Item {
+        Item::Step(Step::Field(FieldChange::new(Of::Answer, name, how).unwrap()))
+    }
+
+    async fn coding(site: &Rc<Site>, target: &str, accept: &'static str) -> (Option<String>, Option<String>) {
+        let mut asked = request(target);
+        asked.fields.add("accept-encoding", accept).unwrap();
+        let answer = Rc::clone(site).answer(asked).await;
+        let text = |name| answer.fields.text(name).map(str::to_owned);
+        (text("content-encoding"), text("vary"))
+    }
+
+    #[tokio::test]
+    async fn what_is_written_behind_it_is_encoded() {
+        let no_transform = How::Set(Template::parse("no-transform").unwrap());
+        let site = site(block(
+            vec![
+                route("/before", vec![], page(7_000)),
+                compress(),
+                route("/tiny", vec![], page(700)),
+                route("/as-it-is", vec![change(no_transform, "cache-control")], page(7_000)),
+                route("/nobody", vec![Item::Step(Step::Access(Access::Deny(vec![])))], None),
+            ],
+            page(7_000),
+        ));
+        let varies = || Some("accept-encoding".to_owned());
+        for (target, accept, expect) in [
+            ("/", "gzip", (Some("gzip".to_owned()), varies())),
+            ("/", "br", (None, varies())),
+            ("/", "gzip;q=0", (None, varies())),
+            ("/before", "gzip", (None, None)),
+            ("/tiny", "gzip", (None, None)),
+            ("/as-it-is", "gzip", (None, None)),
+        ] {
+            assert_eq!(coding(&site, target, accept).await, expect, "{target} {accept}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_the_sites_own_in_place_of_an_encoded_one_is_whole() {
+        let folder = std::env::temp_dir().join(format!("sportello-encoded-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("403.html"), "<p>our own ".repeat(500)).unwrap();
+        let mut settings = crate::files::Settings::default();
+        let mut pages = ErrorPages::default();
+        pages.set(403, "/403.html").unwrap();
+        settings.error_pages = pages;
+        let root = Arc::new(crate::files::Root::open(&folder).unwrap());
+        let files = Rc::new(Files::new(root, settings));
+        let nobody = || Item::Step(Step::Access(Access::Deny(vec![])));
+        for (items, expect) in [
+            (vec![Item::Step(Step::ErrorPages(0)), compress(), nobody()], None),
+            (vec![compress(), Item::Step(Step::ErrorPages(0)), nobody()], Some("gzip")),
+        ] {
+            let description = Description { block: block(items, respond(200)), ..Description::default() };
+            let site = Rc::new(Site::new(Arc::new(description), vec![Rc::clone(&files)]));
+            let mut asked = request("/");
+            asked.fields.add("accept-encoding", "gzip").unwrap();
+            asked.fields.add("accept", "text/html").unwrap();
+            let answer = site.answer(asked).await;
+            assert_eq!((answer.status, answer.fields.text("content-encoding")), (403, expect));
+            let Body::Bytes(bytes) = answer.body else { panic!("no bytes") };
+            assert_eq!(bytes.starts_with(b"<p>our own"), expect.is_none());
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -1,5 +1,7 @@
 //! What would become of a request, told and not done: what waits for somebody, or counts, is named only.
 
+use sportello_wire::http1::coding::Coding;
+
 use super::change::Of;
 use super::cursor::{Cursor, Stop};
 use super::description::{Action, Description, Step, Written};
@@ -92,6 +94,10 @@ fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option
         Step::Limit(limit) => (format!("at most {limit}"), None),
         Step::Login(login) => (login.to_string(), None),
         Step::Ask(ask) => (ask.to_string(), None),
+        Step::Compress(compression) => {
+            let codings: Vec<&str> = compression.codings().map(Coding::name).collect();
+            (format!("its answer is encoded where the client likes that: {}", codings.join(", ")), None)
+        }
         Step::ErrorPages(_) => ("an error would be told by the site's own page".to_owned(), None),
     }
 }

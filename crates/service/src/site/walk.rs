@@ -4,6 +4,8 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use sportello_wire::http1::Method;
+use sportello_wire::http1::coding::Liking;
 use tokio::time::timeout;
 
 use super::ask::Peer;
@@ -15,6 +17,8 @@ use super::ours::Ours;
 use super::redirect::to_https;
 use super::trust::Trust;
 use super::{Site, root};
+use crate::compress::Compression;
+use crate::compress::answer::compressed;
 use crate::fastcgi::{Asked, Claims};
 use crate::files::{Batch, Form, preferred_form};
 use crate::web::{Answer, Body, Network, Request, Scheme};
@@ -83,6 +87,7 @@ impl Known {
 enum Effect<'d> {
     Field(&'d FieldChange, Bytes),
     ErrorPages(usize),
+    Compress(&'d Compression, Method, Liking),
 }
 
 /// What a request gathers on its way.
@@ -103,11 +108,11 @@ pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
         form: preferred_form(request.fields.values("accept")),
     };
     request.scheme = trust.scheme(&request);
-    let made = match lead(site, &mut request, &mut passage).await {
-        Ok(action) => carry_out(site, action, request, &passage).await,
-        Err(answered) => answered,
+    let (made, encoded) = match lead(site, &mut request, &mut passage).await {
+        Ok(action) => (carry_out(site, action, request, &passage).await, encoded(site, action)),
+        Err(answered) => (answered, Encoded::ByNobody),
     };
-    finished(site, made, passage).await
+    finished(site, made, encoded, passage).await
 }
 
 /// Leads a request to what answers it, unless a step does.
@@ -163,6 +168,11 @@ async fn take<'d>(
         Step::Login(login) => login.take(request, known).await.map_err(Err),
         // Large, and rare beside the others.
         Step::Ask(ask) => Box::pin(ask.take(site.proxy(ask.proxy), request, known, peer(site, request))).await,
+        Step::Compress(compression) => {
+            let liking = Liking::of(request.fields.values("accept-encoding"));
+            passage.effects.push(Effect::Compress(compression, request.method, liking));
+            Ok(())
+        }
         Step::ErrorPages(place) => {
             passage.effects.push(Effect::ErrorPages(*place));
             Ok(())
@@ -220,8 +230,22 @@ async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> R
     }
 }
 
+/// Whether whoever answered has chosen the coding of its files already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Encoded {
+    ByFolder,
+    ByNobody,
+}
+
+fn encoded(site: &Site, action: &Action) -> Encoded {
+    let Action::Root(root) = action else { return Encoded::ByNobody };
+    let folder = site.description().folders.get(root.folder);
+    let encodes = folder.is_some_and(|folder| !folder.settings.compression.levels.is_empty());
+    if encodes { Encoded::ByFolder } else { Encoded::ByNobody }
+}
+
 /// Does to the answer what was written on the way, from the inside out.
-async fn finished(site: &Site, made: Result<Answer, Ours>, passage: Passage<'_>) -> Answer {
+async fn finished(site: &Site, made: Result<Answer, Ours>, encoded: Encoded, passage: Passage<'_>) -> Answer {
     let Passage { effects, kept, form, .. } = passage;
     let (mut answer, mut is_ours) = match made {
         Ok(answer) => (answer, false),
@@ -234,12 +258,19 @@ async fn finished(site: &Site, made: Result<Answer, Ours>, passage: Passage<'_>)
             Effect::ErrorPages(place) if is_ours && form == Form::Html => {
                 let Some(files) = site.folder(place) else { continue };
                 let Some(page) = files.error_page(answer.status, Batch::begin()).await else { continue };
-                answer.fields.remove("content-type");
+                for name in ["content-type", "content-encoding"] {
+                    answer.fields.remove(name);
+                }
                 let answer_now = answer.with("content-type", page.description().media_type());
                 answer = answer_now.over(Body::Bytes(Bytes::copy_from_slice(page.body())));
                 is_ours = false;
             }
             Effect::ErrorPages(_) => {}
+            // A folder keeps its files encoded, and has found which of them gain by it.
+            Effect::Compress(..) if encoded == Encoded::ByFolder && matches!(answer.body, Body::Stored(_)) => {}
+            Effect::Compress(compression, method, liking) => {
+                answer = Box::pin(compressed(answer, method, &liking, compression)).await;
+            }
         }
     }
     holding(answer, kept.places)

@@ -28,10 +28,9 @@ fn coding(value: &Value) -> Option<Coding> {
     value.text().and_then(|text| Coding::of(text.as_bytes()))
 }
 
-/// What is encoded on the fly.
-pub(super) fn compression(directive: Option<&Directive>, faults: &mut Vec<Fault>) -> Compression {
+/// What is encoded on the fly, by this `compress`.
+pub(super) fn compression(directive: &Directive, faults: &mut Vec<Fault>) -> Compression {
     let mut compression = Compression::default();
-    let Some(directive) = directive else { return compression };
     compression.levels = codings(Some(directive), faults).into_iter().map(Level::usual).collect();
     set(&mut compression.minimum, directive.property("minimum").and_then(Value::number));
     set(&mut compression.most, directive.property("most").and_then(Value::number));

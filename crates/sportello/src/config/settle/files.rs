@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 
+use sportello_service::compress::Compression;
 use sportello_service::files::Settings;
 use sportello_service::files::settings::{
     CacheRule, CacheRuleError, Caching, HiddenNames, IndexNames, Links, Listings,
@@ -12,8 +13,8 @@ use crate::config::as_written::{Directive, Value};
 use crate::config::fault::Fault;
 use crate::config::source::Span;
 
-/// What `directive`, a site or a part of one, says of its files.
-pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Settings {
+/// What `directive`, a site or a part of one, says of its files, which are encoded by `compression`.
+pub(super) fn settle(directive: &Directive, compression: &Compression, faults: &mut Vec<Fault>) -> Settings {
     let mut files = Settings::default();
     let memory = directive.first("memory");
     set(&mut files.hot_files, one(memory).and_then(Value::number));
@@ -23,7 +24,7 @@ pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Settings
     error_pages(directive, &mut files, faults);
     caching(directive, &mut files, faults);
     files.precompressed = codings::codings(directive.first("precompressed"), faults);
-    files.compression = codings::compression(directive.first("compress"), faults);
+    files.compression = compression.clone();
     files
 }
 

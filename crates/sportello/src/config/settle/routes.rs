@@ -12,12 +12,13 @@ mod step;
 
 use std::sync::Arc;
 
+use sportello_service::compress::Compression;
 use sportello_service::proxy::Upstreams;
 use sportello_service::site::{
     Action, Application, Block, Description, Folder, Item, Route, Says, Step, Trust, Written,
 };
 
-use super::one;
+use super::{codings, one};
 use crate::config::as_written::{Directive, Value, Written as WrittenFile};
 use crate::config::fault::{Fault, any_error};
 use crate::config::table::Times;
@@ -29,7 +30,7 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
     let shape = if any_error(faults) { Shape::Broken } else { Shape::Sound };
     let mut settler =
         Settler { written, shape, folders: Vec::new(), applications: Vec::new(), proxies: Vec::new(), faults };
-    let block = settler.block(site, "")?;
+    let block = settler.block(site, "", &Arc::default())?;
     if settler.shape == Shape::Sound
         && block.action.is_none()
         && !has_route(&block)
@@ -94,9 +95,12 @@ impl Settler<'_> {
         self.written.source.place(directive.name.start).line
     }
 
-    /// A site or a route; `label` is that of the block around it.
-    fn block(&mut self, directive: &Directive, label: &str) -> Option<Block> {
+    /// A site or a route; `label` is that of the block around it, and `around` is how files are encoded where it stands.
+    fn block(&mut self, directive: &Directive, label: &str, around: &Arc<Compression>) -> Option<Block> {
         let mut block = Block { label: label.into(), ..Block::default() };
+        let own = directive.first("compress").map(|compress| Arc::new(codings::compression(compress, self.faults)));
+        // What holds for the routes from here on; for the files of this block, its own wherever it stands.
+        let mut here = around;
         let mut decided: Option<&Directive> = None;
         let mut answering: Option<&Directive> = None;
         // Where the first error page is written, among the items and in the file.
@@ -105,7 +109,7 @@ impl Settler<'_> {
             let line = self.line(child);
             if child.row.name == "route" {
                 self.reached(child, decided);
-                let Some(route) = self.route(child, label) else { continue };
+                let Some(route) = self.route(child, label, here) else { continue };
                 if route.matcher.fits_all() && !route.block.only_prepares() {
                     decided = Some(child);
                 }
@@ -113,6 +117,10 @@ impl Settler<'_> {
             } else if let Some(steps) = step::settle(self.written, child, self.faults) {
                 self.reached(child, decided);
                 block.items.extend(steps.into_iter().map(|step| Written { line, what: Item::Step(step) }));
+            } else if let ("compress", Some(own)) = (child.row.name, &own) {
+                self.reached(child, decided);
+                here = own;
+                block.items.push(Written { line, what: Item::Step(Step::Compress(Arc::clone(own))) });
             } else if child.row.name == "ask" {
                 self.reached(child, decided);
                 let step = ask::settle(self, child);
@@ -129,7 +137,8 @@ impl Settler<'_> {
                     continue;
                 }
                 answering = Some(child);
-                block.action = action::settle(self, directive, child).map(|what| Written { line, what });
+                let compression = own.as_ref().unwrap_or(around);
+                block.action = action::settle(self, (directive, compression), child).map(|what| Written { line, what });
             }
         }
         action::of_folders(directive, answering, self.faults);
@@ -140,11 +149,11 @@ impl Settler<'_> {
         Some(block)
     }
 
-    fn route(&mut self, directive: &Directive, around: &str) -> Option<Route> {
+    fn route(&mut self, directive: &Directive, around: &str, compression: &Arc<Compression>) -> Option<Route> {
         let matcher = matcher::settle(directive, self.faults);
         let path = one(Some(directive)).and_then(Value::text).unwrap_or("*");
         let label = if around.is_empty() { path.to_owned() } else { format!("{around} {path}") };
-        let block = self.block(directive, &label)?;
+        let block = self.block(directive, &label, compression)?;
         if self.shape == Shape::Sound
             && directive.children.is_empty()
             && block.items.is_empty()
@@ -169,3 +178,6 @@ fn two_answers(again: &Directive, first: &Directive) -> Fault {
     let fault = Fault::error(again.name, "two directives of this block answer").label("here again");
     fault.also(first.name, "first here").help("keep one of them, or put one into a route")
 }
+
+#[cfg(test)]
+mod tests;

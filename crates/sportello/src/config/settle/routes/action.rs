@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sportello_service::compress::Compression;
 use sportello_service::site::{Action, BadRespond, Folder, Redirect, Respond, Rewrite, Root, Run, Template};
 
 use super::{Settler, fastcgi, proxy};
@@ -18,10 +19,14 @@ pub(super) fn is_one(directive: &Directive) -> bool {
     matches!(directive.row.name, "root" | "fastcgi" | "respond" | "redirect" | "run" | "proxy")
 }
 
-/// The action of `directive`, which stands in `block`.
-pub(super) fn settle(settler: &mut Settler<'_>, block: &Directive, directive: &Directive) -> Option<Action> {
+/// The action of `directive`, which stands in `block`, whose files are encoded by `compression`.
+pub(super) fn settle(
+    settler: &mut Settler<'_>,
+    (block, compression): (&Directive, &Compression),
+    directive: &Directive,
+) -> Option<Action> {
     match directive.row.name {
-        "root" => root(settler, block, directive),
+        "root" => root(settler, (block, compression), directive),
         "fastcgi" => fastcgi::settle(settler, directive),
         "respond" => respond(directive, settler.faults).map(Action::Respond),
         "redirect" => redirect(directive, settler.faults).map(Action::Redirect),
@@ -34,8 +39,12 @@ pub(super) fn settle(settler: &mut Settler<'_>, block: &Directive, directive: &D
     }
 }
 
-fn root(settler: &mut Settler<'_>, block: &Directive, directive: &Directive) -> Option<Action> {
-    let settings = Arc::new(files::settle(block, settler.faults));
+fn root(
+    settler: &mut Settler<'_>,
+    (block, compression): (&Directive, &Compression),
+    directive: &Directive,
+) -> Option<Action> {
+    let settings = Arc::new(files::settle(block, compression, settler.faults));
     let path = folder(one(Some(directive))?, settler.faults)?;
     settler.folders.push(Folder { path, settings });
     let fallback = block.first("fallback").map_or_else(Vec::new, |fallback| fallbacks(fallback, settler.faults));
@@ -99,7 +108,15 @@ pub(super) fn of_folders(block: &Directive, answering: Option<&Directive>, fault
     let of_files = |name: &str| {
         matches!(
             name,
-            "memory" | "index" | "listing" | "hidden-names" | "symlinks" | "cache-control" | "error-page" | "fallback"
+            "memory"
+                | "index"
+                | "listing"
+                | "hidden-names"
+                | "symlinks"
+                | "cache-control"
+                | "precompressed"
+                | "error-page"
+                | "fallback"
         )
     };
     for child in block.children.iter().filter(|child| of_files(child.row.name)) {

@@ -98,7 +98,7 @@ pub(super) static ROWS: &[Row] = &[
             optional("minimum", Kind::Size(0, 1 << 30), "1 KiB", "smaller bodies are sent as they are"),
             optional("most", Kind::Size(0, 1 << 40), "64 MiB", "larger ones too"),
         ],
-        doc: "What is encoded on the fly: files are, once for each version where they are kept in memory.",
+        doc: "What is encoded on the fly: the answers of what is written behind it, whoever makes them. Files are encoded once for each version where they are kept in memory; what an upstream or an application says is encoded as it passes. Left as it is: what has a coding, says no-transform, is a part (206) or has no end (server-sent events).",
         default: "nothing is",
         example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        compress br zstd gzip\n    }\n}",
         ..PLAIN
