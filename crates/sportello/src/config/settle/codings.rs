@@ -30,8 +30,8 @@ fn coding(value: &Value) -> Option<Coding> {
 
 /// What is encoded on the fly, by this `compress`.
 pub(super) fn compression(directive: &Directive, faults: &mut Vec<Fault>) -> Compression {
-    let mut compression = Compression::default();
-    compression.levels = codings(Some(directive), faults).into_iter().map(Level::usual).collect();
+    let levels = codings(Some(directive), faults).into_iter().map(Level::usual).collect();
+    let mut compression = Compression { levels, ..Compression::default() };
     set(&mut compression.minimum, directive.property("minimum").and_then(Value::number));
     set(&mut compression.most, directive.property("most").and_then(Value::number));
     if let Some(value) = directive.property("most").filter(|_| compression.most < compression.minimum) {
