@@ -140,9 +140,13 @@ impl Credential {
 
 /// A certificate in a few words: its subject as RFC 4514 writes it, and the SHA-256 of all of it.
 pub fn described(certificate: &CertificateDer<'_>) -> String {
-    let subject = X509Certificate::from_der(certificate).map(|(_, read)| read.subject().to_string());
     let print = Sha256::digest(certificate).iter().fold(String::new(), |print, byte| format!("{print}{byte:02x}"));
-    format!("{} sha256:{print}", subject.unwrap_or_default())
+    format!("{} sha256:{print}", subject(certificate))
+}
+
+/// The subject of a certificate as RFC 4514 writes it; empty where it has none.
+pub fn subject(certificate: &CertificateDer<'_>) -> String {
+    X509Certificate::from_der(certificate).map(|(_, read)| read.subject().to_string()).unwrap_or_default()
 }
 
 /// Reads the certificates of authorities, as a server or a client trusts them.

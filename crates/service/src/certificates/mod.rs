@@ -16,7 +16,7 @@ mod watched;
 
 pub use answers::Answers;
 pub use authority::Authority;
-pub use credential::{Credential, CredentialError, described};
+pub use credential::{Credential, CredentialError, described, subject};
 pub use keyring::{Keyring, KeyringError};
 pub use standing::{Source, Standing};
 pub use wanted::{Group, Pair, Signer, Wanted};

@@ -55,6 +55,8 @@ pub const HELD_MOST: u64 = 16 << 20;
 /// An application, as one worker asks it.
 pub struct FastCgi {
     settings: Arc<Settings>,
+    /// Where it is, for people.
+    told: Arc<str>,
     root: Arc<Root>,
     pool: Rc<Pool>,
     places: Semaphore,
@@ -90,7 +92,9 @@ impl FastCgi {
     pub fn new(settings: Arc<Settings>, root: Arc<Root>) -> Self {
         let pool = Pool::new(Arc::clone(&settings));
         let units = usize::try_from(HELD_MOST / SMALL).unwrap_or(0);
-        Self { places: Semaphore::new(settings.requests_most), held: Semaphore::new(units), settings, root, pool }
+        let told = settings.address.to_string().into();
+        let (places, held) = (Semaphore::new(settings.requests_most), Semaphore::new(units));
+        Self { settings, told, root, pool, places, held }
     }
 
     /// Answers one request; `None`: no script is there by that name, and nobody was asked. To be called within a `LocalSet`. Dropping the
@@ -142,22 +146,30 @@ impl FastCgi {
         let body = std::mem::take(&mut request.body);
         let (input, _held) = self.input(body).await?;
         let head = parameters::write(&request, script, asked, &self.settings, &input).map_err(|_| Fault::TooLong)?;
+        let notes = Rc::clone(&request.notes);
+        notes.asks(&self.told);
         let place = timeout(self.settings.timeouts.connect, Rc::clone(self).place()).await;
         let place = place.map_err(|_| Fault::Full)?.ok_or(Fault::Internal)?;
         let is_repeatable = input.is_here() && is_idempotent(request.method);
         if is_repeatable && let Some(stream) = self.pool.take() {
+            notes.is_connected();
             let again = input.again();
             let mut exchange = self.exchange(stream, &head, again, script, &request);
             match exchange.head().await {
-                Ok(answer) => return body::answer(exchange, answer, request.method, place).await,
+                Ok(answer) => {
+                    notes.heard(answer.0.status);
+                    return body::answer(exchange, answer, request.method, place).await;
+                }
                 // It was closed while nobody looked: then this request was not begun, or may be begun again (RFC 9110 §9.2.2).
                 Err(Fault::Closed | Fault::Io(_)) if exchange.is_untouched() => {}
                 Err(fault) => return Err(fault),
             }
         }
         let stream = self.pool.connect().await?;
+        notes.is_connected();
         let mut exchange = self.exchange(stream, &head, input, script, &request);
         let answer = exchange.head().await?;
+        notes.heard(answer.0.status);
         body::answer(exchange, answer, request.method, place).await
     }
 

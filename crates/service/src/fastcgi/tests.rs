@@ -228,6 +228,7 @@ fn request(method: &'static str, target: &str) -> Request {
         },
         body: Incoming::Empty,
         upgrade: None,
+        notes: Rc::default(),
     }
 }
 

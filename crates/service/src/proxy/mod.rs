@@ -203,6 +203,8 @@ impl Proxy {
     ) -> Result<Answer, (Fault, Option<Attempt>)> {
         let counted = self.upstreams.settings.counts_loads().then(|| upstream.begin());
         let authority = upstream.member.address.authority();
+        let notes = Rc::clone(&attempt.request.notes);
+        notes.asks(&upstream.told);
         let mut waiting = self.pools.get(index).and_then(|pool| pool.take());
         loop {
             let was_used = waiting.is_some();
@@ -213,6 +215,7 @@ impl Proxy {
                     Err(fault) => return Err((fault, Some(attempt))),
                 },
             };
+            notes.is_connected();
             let head = forward::head(&attempt.request, &self.upstreams.settings, authority, attempt.announced);
             attempt.upload.begin(head.map_err(|error| (error.into(), None))?);
             let Attempt { request, announced, upload } = attempt;
@@ -256,6 +259,7 @@ impl Proxy {
         let Some(head) = Received::parse(&bytes, &HEAD)? else { return Err(Fault::Closed) };
         let mut fields = received::fields(&bytes, &head);
         let rest = bytes.slice(head.length..);
+        request.notes.heard(head.status);
         if head.status == 101 {
             let body = self.tunnel(request, exchange, &head, rest)?;
             // The one field of a connection that says something to the client too: what is spoken now.

@@ -16,6 +16,8 @@ use super::settings::{Ejection, Member};
 /// One upstream.
 pub(super) struct Upstream {
     pub(super) member: Member,
+    /// Its address, for people.
+    pub(super) told: Arc<str>,
     /// Where it is named.
     pub(super) addresses: Option<Addresses>,
     ejection: Option<Ejection>,
@@ -42,6 +44,7 @@ impl Upstream {
             Place::Socket(_) | Place::Unix(_) => None,
         };
         Self {
+            told: member.address.to_string().into(),
             member,
             addresses,
             ejection,

@@ -131,6 +131,13 @@ impl Description {
         let action = Some(Written { line: 0, what: Action::Root(Root::default()) });
         Self { folders: vec![folder], block: Block { action, ..Block::default() }, ..Self::default() }
     }
+
+    /// The labels of the site and its routes, each once, in the order they were written; the site's own, which is empty, first.
+    pub fn labels(&self) -> Vec<Arc<str>> {
+        let mut labels = Vec::new();
+        super::tally::labels(&self.block, &mut labels);
+        labels
+    }
 }
 
 impl Block {

@@ -23,11 +23,13 @@ mod redirect;
 mod respond;
 mod root;
 mod run;
+mod tally;
 mod template;
 mod trace;
 mod trust;
 mod walk;
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -49,6 +51,7 @@ pub use redirect::{BadRedirect, HTTPS, Redirect};
 pub use respond::{BadRespond, Respond};
 pub use root::Root;
 pub use run::Run;
+pub use tally::{Counted, Tallies, Tally};
 pub use template::{BadTemplate, Template};
 pub use trace::{End, Seen, Trace, trace};
 pub use trust::{Says, Trust};
@@ -64,13 +67,15 @@ pub struct Site {
     runner: Option<Runner>,
     /// In the order of [`Description::proxies`].
     proxies: Vec<Rc<Proxy>>,
+    /// What its requests are counted in, where they are.
+    tallies: OnceCell<Tallies>,
 }
 
 impl Site {
     /// Serves what was described, with the folders that it names.
     pub fn new(description: Arc<Description>, folders: Vec<Rc<Files>>) -> Self {
         let proxies = description.proxies.iter().map(|upstreams| Proxy::new(Arc::clone(upstreams))).collect();
-        Self { description, folders, applications: Vec::new(), runner: None, proxies }
+        Self { description, folders, applications: Vec::new(), runner: None, proxies, tallies: OnceCell::new() }
     }
 
     /// The same site with the applications that it names.
@@ -140,6 +145,16 @@ impl Site {
         }
     }
 
+    /// Has its requests counted; the first one to say so decides in what.
+    pub fn count_in(&self, tallies: Tallies) {
+        let _ = self.tallies.set(tallies);
+    }
+
+    /// What its requests are counted in.
+    pub fn tallies(&self) -> &Tallies {
+        self.tallies.get_or_init(Tallies::default)
+    }
+
     fn runner(&self) -> Option<&Runner> {
         self.runner.as_ref()
     }
@@ -156,4 +171,4 @@ impl Site {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,7 +7,7 @@ use super::*;
 use crate::web::{Client, Fields, Incoming, Path, Scheme};
 
 /// A request as a protocol would make it.
-pub(super) fn request(target: &str) -> Request {
+pub(crate) fn request(target: &str) -> Request {
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
     Request {
         method: Method::Get,
@@ -24,6 +24,7 @@ pub(super) fn request(target: &str) -> Request {
         },
         body: Incoming::Empty,
         upgrade: None,
+        notes: Rc::default(),
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use sportello_wire::http1::field::Lines;
+
 use crate::web::{Network, Request, Scheme};
 
 /// The proxies that are believed.
@@ -34,15 +36,20 @@ impl Trust {
 
     /// The client's address.
     pub(super) fn address(&self, request: &Request) -> IpAddr {
-        let peer = request.client.peer.ip().to_canonical();
+        self.address_of(request.client.peer.ip(), &request.fields)
+    }
+
+    /// The address of the client that connected from `peer` and sent these fields.
+    pub fn address_of(&self, peer: IpAddr, fields: &impl Lines) -> IpAddr {
+        let peer = peer.to_canonical();
         let mut client = peer;
         if self.proxies.is_empty() || !self.has(peer) {
             return client;
         }
         let names: Vec<Option<IpAddr>> = match self.says {
-            Says::XForwarded => elements(request, "x-forwarded-for").map(address).collect(),
+            Says::XForwarded => elements(fields, "x-forwarded-for").map(address).collect(),
             Says::Forwarded => {
-                elements(request, "forwarded").map(|text| parameter(text, "for").and_then(address)).collect()
+                elements(fields, "forwarded").map(|text| parameter(text, "for").and_then(address)).collect()
             }
         };
         for named in names.into_iter().rev() {
@@ -62,16 +69,16 @@ impl Trust {
             return request.scheme;
         }
         let said = match self.says {
-            Says::XForwarded => elements(request, "x-forwarded-proto").last(),
-            Says::Forwarded => elements(request, "forwarded").last().and_then(|text| parameter(text, "proto")),
+            Says::XForwarded => elements(&request.fields, "x-forwarded-proto").last(),
+            Says::Forwarded => elements(&request.fields, "forwarded").last().and_then(|text| parameter(text, "proto")),
         };
         if said.is_some_and(|said| said.eq_ignore_ascii_case("https")) { Scheme::Https } else { request.scheme }
     }
 }
 
 /// The elements of a list that may stand in several lines, in their order.
-fn elements<'r>(request: &'r Request, name: &'r str) -> impl Iterator<Item = &'r str> {
-    let lines = request.fields.values(name).map(|value| std::str::from_utf8(value).unwrap_or_default());
+fn elements<'f>(fields: &'f impl Lines, name: &'f str) -> impl Iterator<Item = &'f str> {
+    let lines = fields.values_of(name).map(|value| std::str::from_utf8(value).unwrap_or_default());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 

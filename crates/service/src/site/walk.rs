@@ -21,7 +21,7 @@ use crate::compress::Compression;
 use crate::compress::answer::compressed;
 use crate::fastcgi::{Asked, Claims};
 use crate::files::{Batch, Form, preferred_form};
-use crate::web::{Answer, Body, Network, Request, Scheme};
+use crate::web::{Answer, Body, Network, Request, Scheme, trace};
 
 /// What the way has found out about a request.
 #[derive(Debug)]
@@ -108,7 +108,13 @@ pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
         form: preferred_form(request.fields.values("accept")),
     };
     request.scheme = trust.scheme(&request);
-    let (made, encoded) = match lead(site, &mut request, &mut passage).await {
+    let notes = Rc::clone(&request.notes);
+    notes.set_address(passage.known.address());
+    let led = lead(site, &mut request, &mut passage).await;
+    if let Some(account) = passage.known.account() {
+        notes.set_account(account);
+    }
+    let (made, encoded) = match led {
         Ok(action) => (carry_out(site, action, request, &passage).await, encoded(site, action)),
         Err(answered) => (answered, Encoded::ByNobody),
     };
@@ -124,7 +130,9 @@ async fn lead<'d>(
     let mut cursor = Cursor::new(&site.description().block);
     loop {
         match cursor.next(request, &mut passage.known) {
-            Stop::Passed(..) | Stop::Entered(..) => {}
+            Stop::Passed(..) => {}
+            Stop::Entered(_, route) if route.block.only_prepares() => {}
+            Stop::Entered(_, route) => request.notes.set_route(&route.block.label),
             Stop::Step(_, step) => take(site, step, request, passage).await?,
             Stop::End(Some(action)) => return Ok(&action.what),
             Stop::End(None) => return Err(Err(Ours::new(404, "nothing of that name is here"))),
@@ -201,7 +209,10 @@ async fn carry_out(site: &Site, action: &Action, request: Request, passage: &Pas
     if overrun { Err(super::limit::too_large()) } else { made }
 }
 
-async fn act(site: &Site, action: &Action, request: Request, known: &Known) -> Result<Answer, Ours> {
+async fn act(site: &Site, action: &Action, mut request: Request, known: &Known) -> Result<Answer, Ours> {
+    if matches!(action, Action::FastCgi(_) | Action::Proxy(_)) {
+        trace::pass_on(&mut request);
+    }
     match action {
         Action::Root(root) => match site.folder(root.folder) {
             Some(files) => root::answer(files, root, request, known).await,

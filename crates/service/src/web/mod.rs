@@ -8,12 +8,15 @@ mod answer;
 mod body;
 mod fields;
 mod network;
+mod notes;
 mod path;
 mod request;
+pub mod trace;
 
 pub use answer::{Answer, Body, Tunnel, Wire};
 pub use body::{Broken, Incoming, Live, Pieces, Ready};
 pub use fields::{BadField, Fields};
 pub use network::{BadNetwork, Network};
+pub use notes::{Asked, Notes};
 pub use path::Path;
 pub use request::{Client, Request, Scheme, Upgrade};

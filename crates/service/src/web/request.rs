@@ -1,13 +1,14 @@
 //! What a client asks.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sportello_net::tls::Secured;
 use sportello_wire::http1::Method;
 
-use super::{Fields, Incoming, Path};
+use super::{Fields, Incoming, Notes, Path};
 
 /// One request.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Request {
     pub body: Incoming,
     /// The protocol that the client would rather speak, where it asks for one in a way that can be granted.
     pub upgrade: Option<Upgrade>,
+    /// What is found out about it on its way.
+    pub notes: Rc<Notes>,
 }
 
 /// Whether a request came encrypted.

@@ -27,6 +27,7 @@ fn request(fields: &[(&str, &str)]) -> Request {
         },
         body: Incoming::Empty,
         upgrade: None,
+        notes: std::rc::Rc::default(),
     }
 }
 

@@ -133,6 +133,7 @@ pub(super) fn request(verb: &str, target: &str, fields: &[(&str, &str)], body: I
         },
         body,
         upgrade: None,
+        notes: Rc::default(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way of a request through a site: each step and route that it comes by, and what decides.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use sportello_service::site::{Action, End, Site, trace};
@@ -110,5 +111,6 @@ pub(super) fn request(
         client: Client { peer, local, secured: None },
         body: Incoming::Empty,
         upgrade: None,
+        notes: Rc::default(),
     })
 }

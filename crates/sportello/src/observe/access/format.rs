@@ -6,8 +6,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use sportello_service::web::Asked;
 use sportello_wire::date;
 use sportello_wire::http1::trace::Trace;
+use tokio::time::Instant;
 
 use crate::observe::line::quote;
 
@@ -50,10 +52,12 @@ pub struct Access<'a> {
     pub took: Duration,
     /// Whom it asked.
     pub host: &'a [u8],
-    /// Who answered in our place.
-    pub upstream: Option<&'a str>,
-    /// `TLSv1.3`, where it came encrypted.
-    pub tls: Option<&'a str>,
+    /// The route that took it in.
+    pub route: Option<&'a str>,
+    /// Who was asked for the answer.
+    pub upstream: Option<&'a Asked>,
+    /// `TLSv1.3` and the name that was asked for, where it came encrypted.
+    pub tls: Option<(&'a str, Option<&'a str>)>,
     /// The trace it belongs to.
     pub trace: Option<Trace>,
 }
@@ -124,7 +128,7 @@ fn json(into: &mut Vec<u8>, access: &Access<'_>) {
     into.extend_from_slice(b"\",\"client\":\"");
     into.extend_from_slice(access.client.to_string().as_bytes());
     into.push(b'"');
-    let texts: [(&str, Option<&[u8]>); 9] = [
+    let texts: [(&str, Option<&[u8]>); 11] = [
         ("user", access.user),
         ("host", Some(access.host)),
         ("method", Some(access.method)),
@@ -132,8 +136,10 @@ fn json(into: &mut Vec<u8>, access: &Access<'_>) {
         ("protocol", Some(access.protocol.as_bytes())),
         ("referer", access.referer),
         ("agent", access.agent),
-        ("upstream", access.upstream.map(str::as_bytes)),
-        ("tls", access.tls.map(str::as_bytes)),
+        ("route", access.route.map(str::as_bytes)),
+        ("tls", access.tls.map(|(version, _)| version.as_bytes())),
+        ("sni", access.tls.and_then(|(_, name)| name).map(str::as_bytes)),
+        ("upstream", access.upstream.map(|asked| asked.upstream.as_bytes())),
     ];
     for (name, text) in texts {
         let Some(text) = text else { continue };
@@ -144,12 +150,31 @@ fn json(into: &mut Vec<u8>, access: &Access<'_>) {
         key(into, "trace");
         quote(into, trace.id().to_string().as_bytes());
     }
-    let took = u64::try_from(access.took.as_micros()).unwrap_or(u64::MAX);
-    for (name, figure) in [("status", access.status.into()), ("bytes", access.bytes), ("us", took)] {
+    access.upstream.inspect(|asked| of_upstream(into, asked));
+    for (name, figure) in [("status", access.status.into()), ("bytes", access.bytes), ("us", us(access.took))] {
         key(into, name);
         number(into, figure);
     }
     into.push(b'}');
+}
+
+/// What came of asking somebody else: status and time only where it began to answer.
+fn of_upstream(into: &mut Vec<u8>, asked: &Asked) {
+    let since = |moment: Instant| us(moment.saturating_duration_since(asked.began));
+    for (name, figure) in [
+        ("upstream_connect_us", asked.connected.map(since)),
+        ("upstream_us", asked.heard.map(|(moment, _)| since(moment))),
+        ("upstream_status", asked.heard.map(|(_, status)| status.into())),
+        ("upstreams_before", (asked.before > 0).then_some(asked.before.into())),
+    ] {
+        let Some(figure) = figure else { continue };
+        key(into, name);
+        number(into, figure);
+    }
+}
+
+fn us(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn key(into: &mut Vec<u8>, name: &str) {
@@ -197,6 +222,7 @@ mod tests {
             agent: None,
             took: Duration::from_micros(41),
             host: b"www.example.org",
+            route: None,
             upstream: None,
             tls: None,
             trace: None,
@@ -222,8 +248,23 @@ mod tests {
     #[test]
     fn json_says_all_that_is_known() {
         let trace = Trace::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-        let full =
-            Access { user: Some(b"ada"), upstream: Some("10.0.0.1:80"), tls: Some("TLSv1.3"), trace, ..access() };
+        let began = Instant::now();
+        let after = |us| began + Duration::from_micros(us);
+        let upstream = Asked {
+            upstream: "http://10.0.0.1:80".into(),
+            began,
+            connected: Some(after(3)),
+            heard: Some((after(9), 404)),
+            before: 1,
+        };
+        let full = Access {
+            user: Some(b"ada"),
+            route: Some("/api/*"),
+            upstream: Some(&upstream),
+            tls: Some(("TLSv1.3", Some("a.example"))),
+            trace,
+            ..access()
+        };
         let json: serde_json::Value = serde_json::from_str(&line(Format::Json, &full)).unwrap();
         for (name, expect) in [
             ("time", "2000-10-10T13:55:36.078Z"),
@@ -233,21 +274,35 @@ mod tests {
             ("method", "GET"),
             ("target", "/a?b"),
             ("protocol", "HTTP/1.1"),
-            ("upstream", "10.0.0.1:80"),
+            ("upstream", "http://10.0.0.1:80"),
+            ("route", "/api/*"),
+            ("sni", "a.example"),
             ("tls", "TLSv1.3"),
             ("trace", "0af7651916cd43dd8448eb211c80319c"),
         ] {
             assert_eq!(json[name], expect, "{name}");
         }
         assert_eq!((&json["status"], &json["bytes"], &json["us"]), (&200.into(), &2326.into(), &41.into()));
+        for (name, figure) in
+            [("upstream_connect_us", 3), ("upstream_us", 9), ("upstream_status", 404), ("upstreams_before", 1)]
+        {
+            assert_eq!(json[name], figure, "{name}");
+        }
         assert!(json.get("referer").is_none());
+        let vain = Asked { connected: None, heard: None, before: 0, ..upstream };
+        let json: serde_json::Value =
+            serde_json::from_str(&line(Format::Json, &Access { upstream: Some(&vain), ..access() })).unwrap();
+        assert!(json.get("upstream_us").is_none() && json["upstream"] == "http://10.0.0.1:80");
     }
 
     #[test]
     fn no_client_forges_a_line_or_moves_a_cursor() {
         let hostile = b"\"\r\n1.2.3.4 - - [x] \"GET / HTTP/1.1\" 200 1\n\x1b[2J\x9b\\\0\xff\xe2\x80\xae";
         for format in [Format::Common, Format::Combined, Format::Json] {
-            for place in 0..6 {
+            let text = String::from_utf8_lossy(hostile);
+            let upstream =
+                Asked { upstream: (&*text).into(), began: Instant::now(), connected: None, heard: None, before: 0 };
+            for place in 0..9 {
                 let mut access = access();
                 match place {
                     0 => access.user = Some(hostile),
@@ -255,6 +310,9 @@ mod tests {
                     2 => access.target = hostile,
                     3 => access.referer = Some(hostile),
                     4 => access.agent = Some(hostile),
+                    5 => access.route = Some(&text),
+                    6 => access.tls = Some(("TLSv1.3", Some(&text))),
+                    7 => access.upstream = Some(&upstream),
                     _ => access.host = hostile,
                 }
                 let line = line(format, &access);

@@ -2,13 +2,15 @@
 
 use std::cell::RefCell;
 use std::mem;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sportello_net::Connection;
-use sportello_wire::http1::trace::Trace;
-use sportello_wire::http1::{Head, Version};
+use sportello_net::tls::Secured;
+use sportello_service::certificates::subject;
+use sportello_service::web::{Notes, trace};
+use sportello_wire::http1::field;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -107,31 +109,68 @@ impl Drop for Lines {
     }
 }
 
+/// What was asked of a site with an access log, whatever it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a, L> {
+    /// Who asked, as far as that is believed.
+    pub client: IpAddr,
+    /// The method.
+    pub method: &'a [u8],
+    /// The target as it was sent.
+    pub target: &'a [u8],
+    /// The authority.
+    pub host: &'a [u8],
+    /// `HTTP/1.1`.
+    pub protocol: &'static str,
+    /// The fields.
+    pub fields: &'a L,
+}
+
 /// A site with an access log has answered a request.
-pub fn told(log: &SiteLog, connection: &Connection, head: &Head<'_>, said: Said) {
+pub fn told<L: field::Lines>(
+    log: &SiteLog,
+    secured: Option<&Secured>,
+    asked: &Asked<'_, L>,
+    notes: Option<&Notes>,
+    said: Said,
+) {
+    let account = notes.and_then(Notes::account);
+    let shown = || secured.and_then(|secured| secured.client.as_ref()).map(|own| subject(own).into());
+    let user: Option<Box<str>> = account.or_else(shown);
+    let upstream = notes.and_then(Notes::asked);
+    let route = notes.and_then(Notes::route);
+    // Only who tells of it makes one.
+    let is_told = log.format == Format::Json;
+    let known = notes.and_then(Notes::trace).filter(|_| is_told);
+    let trace = known.or_else(|| is_told.then(|| trace::named(asked.fields).unwrap_or_else(trace::begin)));
+    let first = |name| asked.fields.values_of(name).next();
     LINES.with_borrow_mut(|lines| {
         let Some(lines) = lines else { return };
-        let secured = connection.secured();
-        // Two are none (W3C Trace Context, level 1 §3.2).
-        let mut traces = head.fields.values(Trace::FIELD);
-        let trace = traces.next().filter(|_| traces.next().is_none()).and_then(Trace::parse);
         let access = Access {
             at: lines.clock.at(said.ended),
-            client: connection.peer().ip(),
-            user: None,
-            method: head.verb,
-            target: head.raw_target,
-            protocol: if head.version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" },
+            client: asked.client,
+            user: user.as_deref().map(str::as_bytes),
+            method: asked.method,
+            target: asked.target,
+            protocol: asked.protocol,
             status: said.status,
             bytes: said.bytes,
-            referer: head.fields.value("referer"),
-            agent: head.fields.value("user-agent"),
-            took: said.ended.saturating_duration_since(said.started),
-            host: head.host,
-            upstream: None,
-            tls: secured.as_ref().map(|secured| secured.version),
+            referer: first("referer"),
+            agent: first("user-agent"),
+            took: said.took(),
+            host: asked.host,
+            route: route.as_deref(),
+            upstream: upstream.as_ref(),
+            tls: secured.map(|secured| (secured.version, secured.name.as_deref())),
             trace,
         };
         lines.add(log, &access);
     });
+}
+
+impl Said {
+    /// From its first byte to its answer.
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_duration_since(self.started)
+    }
 }

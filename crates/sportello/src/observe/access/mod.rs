@@ -10,5 +10,5 @@ pub mod writer;
 
 pub use file::Rotation;
 pub use format::{Access, Format};
-pub use lines::{Lines, Said, SiteLog, told};
+pub use lines::{Asked, Lines, Said, SiteLog, told};
 pub use writer::{AccessLogs, Queue, Sink, Target};

@@ -7,8 +7,10 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sportello_service::files::Files;
+use sportello_service::site::Tally;
 use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::target::Target;
 use sportello_wire::http1::{Head, Method, Persistence, Version};
@@ -39,10 +41,15 @@ pub(super) struct Plain {
     reach: Reach,
     pub(super) files: Rc<Files>,
     pub(super) order: Order,
+    /// What it is counted in.
+    pub(super) tally: Arc<Tally>,
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) persistence: Persistence,
 }
+
+/// Where a request leads: the folder, the order of forms, and what it is counted in.
+type Found<'f> = (&'f Rc<Files>, Order, &'f Arc<Tally>);
 
 impl Recent {
     /// The request that `input` begins with, if it was read lately over a channel of this reach.
@@ -55,8 +62,8 @@ impl Recent {
     }
 
     /// Keeps the request that `input` began with and `head` was read from.
-    pub(super) fn keep(&mut self, input: &[u8], head: &Head<'_>, (files, order): (&Rc<Files>, Order), reach: Reach) {
-        let Some(plain) = Plain::of(input, head, (files, order), reach) else { return };
+    pub(super) fn keep(&mut self, input: &[u8], head: &Head<'_>, found: Found<'_>, reach: Reach) {
+        let Some(plain) = Plain::of(input, head, found, reach) else { return };
         match self.heads.get_mut(self.oldest) {
             Some(place) => *place = plain,
             None => self.heads.push(plain),
@@ -67,7 +74,7 @@ impl Recent {
 }
 
 impl Plain {
-    fn of(input: &[u8], head: &Head<'_>, (files, order): (&Rc<Files>, Order), reach: Reach) -> Option<Self> {
+    fn of(input: &[u8], head: &Head<'_>, (files, order, tally): Found<'_>, reach: Reach) -> Option<Self> {
         let bytes = input.get(..head.length).filter(|bytes| bytes.len() <= HEAD_MOST)?;
         let Target::Path { path, .. } = head.target else { return None };
         let place = |part: &[u8]| {
@@ -83,6 +90,7 @@ impl Plain {
             reach,
             files: Rc::clone(files),
             order,
+            tally: Arc::clone(tally),
             method: head.method,
             version: head.version,
             persistence: head.persistence,
@@ -109,8 +117,6 @@ impl Plain {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sportello_service::files::{Root, Settings};
     use sportello_wire::http1::Limits;
     use sportello_wire::http1::head::parse;
@@ -123,7 +129,7 @@ mod tests {
 
     fn keep(recent: &mut Recent, input: &[u8], files: &Rc<Files>) {
         let head = parse(input, &Limits::default()).unwrap().unwrap();
-        recent.keep(input, &head, (files, Order::PLAIN), Reach::Network);
+        recent.keep(input, &head, (files, Order::PLAIN, &Arc::default()), Reach::Network);
     }
 
     fn request(target: &str) -> Vec<u8> {

@@ -25,10 +25,12 @@ use super::budget::Share;
 use super::coming::Intake;
 use super::guard::Claim;
 use super::intake::{self, Expectation, IntakeError, Keep};
-use super::memory::{self, Arrival, answered};
+use super::memory::{self, Arrival};
 use super::representation;
 use super::session::{End, Next, Session};
+use super::told::{self, Asked};
 use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard, neutral};
+use crate::observe::access;
 
 /// Who answers a request that was admitted.
 enum Answerer<'a> {
@@ -147,7 +149,10 @@ impl Session<'_> {
     ) -> Result<Next, IntakeError> {
         let (intake, body) = Intake::new(head.framing)?;
         match neutral::request(head, raw, target, neutral::client(self.connection), body) {
-            Ok(request) => self.exchange(head, Box::pin(site.answer(request)), intake, arrival).await,
+            Ok(request) => {
+                let notes = Rc::clone(&request.notes);
+                self.exchange(head, (Box::pin(site.answer(request)), notes), intake, arrival).await
+            }
             Err(bad) => {
                 let next = self.skip_body(head).await?;
                 Ok(self.send(head, fault::page(&head.fields, 400, &bad.to_string()), next, arrival).await?)
@@ -205,7 +210,8 @@ impl Session<'_> {
         let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
         self.send_content(&Whole::Hot(Rc::clone(file)), &decided.content).await?;
-        answered((self.connection, &self.service), head, decided.status, bytes, arrival.at);
+        let said = access::Said::now(decided.status, bytes, arrival.at);
+        told::answered((self.connection, &self.service), &Asked::of(head), None, said);
         Ok(next)
     }
 
@@ -221,7 +227,8 @@ impl Session<'_> {
         let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
         self.send_content(&Whole::Large(Rc::new(file)), &decided.content).await?;
-        answered((self.connection, &self.service), head, decided.status, bytes, arrival.at);
+        let said = access::Said::now(decided.status, bytes, arrival.at);
+        told::answered((self.connection, &self.service), &Asked::of(head), None, said);
         Ok(next)
     }
 

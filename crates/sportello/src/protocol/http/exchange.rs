@@ -8,11 +8,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use sportello_net::{Connection, Ended, Moved, Pace, Patience, Wants};
-use sportello_service::web::{Answer, Body, Broken, Pieces};
+use sportello_service::web::{Answer, Body, Broken, Notes, Pieces};
 use sportello_wire::http1::answer::{CONTINUE, LAST_CHUNK, chunk, chunk_size};
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::field::Known;
@@ -32,12 +33,19 @@ pub(super) struct Exchange {
     intake: Intake,
     expectation: Expectation,
     pace: Pace,
+    /// What the service has found out, where one answers.
+    notes: Option<Rc<Notes>>,
 }
 
 impl Exchange {
     /// One whose request has no body, or whose body was read already.
     pub(super) fn without_body(connection: &Connection) -> Self {
-        Self { intake: Intake::none(), expectation: Expectation::None, pace: connection.pace() }
+        Self { intake: Intake::none(), expectation: Expectation::None, pace: connection.pace(), notes: None }
+    }
+
+    /// What is known of its request beside its head.
+    pub(super) fn notes(&self) -> Option<&Notes> {
+        self.notes.as_deref()
     }
 }
 
@@ -53,19 +61,21 @@ impl Session<'_> {
     pub(super) async fn exchange(
         &mut self,
         head: &Head<'_>,
-        mut service: Pin<Box<dyn Future<Output = Answer>>>,
+        (mut service, notes): (Pin<Box<dyn Future<Output = Answer>>>, Rc<Notes>),
         intake: Intake,
         arrival: Arrival,
     ) -> Result<Next, IntakeError> {
         let waits = head.present.has(Known::Expect) && head.framing != Framing::Length(0);
         let expectation = if waits { Expectation::Continue } else { Expectation::None };
-        let mut exchange = Exchange { intake, expectation, pace: self.connection.pace() };
+        let notes = Some(notes);
+        let mut exchange = Exchange { intake, expectation, pace: self.connection.pace(), notes };
         let answer = match poll_fn(|context| self.poll_answer(context, &mut service, &mut exchange)).await {
             Ok(answer) => answer,
             Err(IntakeError::Ended(ended @ Ended::TimedOut(_))) => return Err(self.too_late(ended, arrival).into()),
             Err(error) => return Err(error),
         };
         drop(service);
+        exchange.notes.iter().for_each(|notes| notes.is_answered());
         Ok(self.give(head, fault::worded(&head.fields, answer), exchange, arrival).await?)
     }
 

@@ -6,9 +6,11 @@ use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::{Head, Method, Version};
 
 use super::exchange::Exchange;
-use super::memory::{Arrival, answered};
+use super::memory::Arrival;
 use super::session::{End, Next, Session};
+use super::told::{self, Asked};
 use super::{COPY_BELOW, clock};
+use crate::observe::access;
 
 impl Session<'_> {
     /// Sends one answer; small ones wait in the outbox. Returns what becomes of the connection.
@@ -45,7 +47,8 @@ impl Session<'_> {
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
         let bytes = head_length + *sent.as_ref().unwrap_or(&0);
-        answered((self.connection, &self.service), head, status, bytes, arrival.at);
+        let told = access::Said::now(status, bytes, arrival.at);
+        told::answered((self.connection, &self.service), &Asked::of(head), exchange.notes(), told);
         sent.map(|_| next)
     }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use sportello_net::{Buffer, Connection};
 use sportello_service::files::{Batch, Content, Files, HotFile};
+use sportello_service::site::Site;
 use sportello_wire::http1::answer::Said;
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::coding::Order;
@@ -19,8 +20,9 @@ use super::guard::{self, Claim, Reach};
 use super::outbox::Outbox;
 use super::representation::{begin_hot, write_whole};
 use super::sites::Sites;
+use super::told::{self, Asked};
 use super::{COPY_BELOW, FLUSH_AT, Served, Service};
-use crate::observe::{self, Done, access};
+use crate::observe::access;
 
 /// Where the run over what has arrived came to a halt.
 pub(super) enum Halt {
@@ -142,32 +144,33 @@ impl Run<'_> {
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
             let rest = write_whole(out, &file, plain.method, Said::to(plain.version, persistence), &self.second);
-            self.tell((plain.verb(), plain.object()), 200, out.len() - before + rest.len());
+            let said = self.tell((plain.verb(), plain.object()), 200, out.len() - before + rest.len());
+            told::count(&plain.tally, said);
             return Ok(Ready { file, rest, persistence, length: plain.length() });
         }
         let head = self.parse(input)?;
-        let files = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
+        let (site, files) = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
         let Target::Path { path, .. } = head.target else { return Err(Halt::Ask) };
         let order = order(&files, &head);
         let file = files.hot(path, order, self.arrival.batch).ok_or(Halt::Ask)?;
         let persistence = self.persistence(head.persistence);
         let said = Said::to(head.version, persistence);
         let before = out.len();
-        let log = sites.log(&head);
+        let log = sites.log(&site);
         let (status, rest) = if head.present.has_any(Present::SELECTING) {
             write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
         } else {
             // What is to be told of in an access log has to be read each time.
             if may_be_known && log.is_none() {
-                recent.keep(input, &head, (&files, order), self.reach);
+                recent.keep(input, &head, (&files, order, site.tallies().whole()), self.reach);
             }
             (200, write_whole(out, &file, head.method, said, &self.second))
         };
         let bytes = out.len() - before + rest.len();
-        self.tell((head.verb, head.raw_target), status, bytes);
-        if let (Some(log), Some(ended)) = (log, self.ended) {
-            let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended };
-            access::told(log, self.connection, &head, said);
+        let said = self.tell((head.verb, head.raw_target), status, bytes);
+        told::count(site.tallies().whole(), said);
+        if let Some(log) = log {
+            told::logged(self.connection, log, &site, &Asked::of(&head), None, said);
         }
         Ok(Ready { file, rest, persistence, length: head.length })
     }
@@ -190,18 +193,25 @@ impl Run<'_> {
         if self.connection.is_stopping() { Persistence::Close } else { wanted }
     }
 
-    fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) {
+    fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) -> access::Said {
         let ended = *self.ended.get_or_insert_with(Instant::now);
-        told(self.connection, asked, status, bytes as u64, (self.arrival.at, ended));
+        let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended };
+        told::told(self.connection, asked, said);
+        said
     }
 }
 
-/// The folder of a request that may be answered from memory, if request and site are as plain as that.
-fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<Rc<Files>> {
+/// The site of a request, and its folder, that may be answered from memory, if request and site are as plain as that.
+fn admitted(sites: &Sites, head: &Head<'_>, reach: Reach) -> Option<(Rc<Site>, Rc<Files>)> {
     let plain = matches!(head.method, Method::Get | Method::Head)
         && head.framing == Framing::Length(0)
         && !head.present.has(Known::Expect);
-    if plain { guard::site(&Claim::of(head), reach, sites).ok()?.plain().cloned() } else { None }
+    if !plain {
+        return None;
+    }
+    let site = guard::site(&Claim::of(head), reach, sites).ok()?;
+    let files = Rc::clone(site.plain()?);
+    Some((site, files))
 }
 
 /// In which order the client takes the forms of a file of these.
@@ -246,34 +256,4 @@ pub(super) fn reach(connection: &Connection) -> Reach {
 /// Whether the connection lives on after this request: as the client wishes, unless the server drains.
 pub(super) fn persistence(connection: &Connection, head: &Head<'_>) -> Persistence {
     if connection.is_stopping() { Persistence::Close } else { head.persistence }
-}
-
-/// Notes one answered request.
-pub(super) fn answered(
-    (connection, service): (&Connection, &Service),
-    head: &Head<'_>,
-    status: u16,
-    bytes: u64,
-    started: Instant,
-) {
-    let ended = Instant::now();
-    told(connection, (head.verb, head.raw_target), status, bytes, (started, ended));
-    if let Served::Sites(sites) = &*service.served
-        && let Some(log) = sites.log(head)
-    {
-        access::told(log, connection, head, access::Said { status, bytes, started, ended });
-    }
-}
-
-fn told(
-    connection: &Connection,
-    (verb, object): (&[u8], &[u8]),
-    status: u16,
-    bytes: u64,
-    (started, ended): (Instant, Instant),
-) {
-    let mut digits = itoa::Buffer::new();
-    let outcome = if status == 200 { "200" } else { digits.format(status) };
-    let done = Done { verb, object, outcome, bytes, started, ended, failed: status >= 400 };
-    observe::answered(connection, done);
 }

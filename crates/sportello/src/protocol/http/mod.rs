@@ -25,6 +25,7 @@ mod outbox;
 mod representation;
 mod session;
 mod sites;
+mod told;
 mod tunnel;
 
 use std::rc::Rc;

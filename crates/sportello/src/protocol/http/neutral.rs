@@ -1,6 +1,7 @@
 //! A request of HTTP/1.1 as services take it: what concerns this connection alone is left out, the rest is said once.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use sportello_net::Connection;
@@ -39,6 +40,7 @@ pub(super) fn request(
         client,
         body,
         upgrade: upgrade(head),
+        notes: Rc::default(),
     })
 }
 

@@ -11,7 +11,6 @@ use std::rc::Rc;
 
 use sportello_service::files::Files;
 use sportello_service::site::Site;
-use sportello_wire::http1::Head;
 use sportello_wire::http1::target::Host;
 use thiserror::Error;
 
@@ -144,14 +143,16 @@ impl Sites {
         self.logs.insert(Rc::as_ptr(site), log);
     }
 
-    /// The access log of the site that a request of this head is for.
-    pub(super) fn log(&self, head: &Head<'_>) -> Option<&SiteLog> {
+    /// The access log of a site.
+    pub(super) fn log(&self, site: &Rc<Site>) -> Option<&SiteLog> {
         // Where no site has one this is all there is to it.
-        if self.logs.is_empty() {
-            return None;
-        }
-        match self.choose(head.host, head.named) {
-            Choice::Named(site) | Choice::Default(site) => self.logs.get(&Rc::as_ptr(&site)),
+        if self.logs.is_empty() { None } else { self.logs.get(&Rc::as_ptr(site)) }
+    }
+
+    /// The site that a request for this authority belongs to, answered by it or refused.
+    pub(super) fn site(&self, written: &[u8], named: Option<Host<'_>>) -> Option<Rc<Site>> {
+        match self.choose(written, named) {
+            Choice::Named(site) | Choice::Default(site) => Some(site),
             Choice::None => None,
         }
     }

@@ -46,7 +46,7 @@ async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering
         let (intake, body) = Intake::new(head.framing).unwrap();
         let request = neutral::request(&head, &raw, (path, query), neutral::client(&connection), body).unwrap();
         let mut session = Session::new(&mut connection, &current, input);
-        let next = session.exchange(&head, answer(request), intake, Arrival::now()).await;
+        let next = session.exchange(&head, (answer(request), Rc::default()), intake, Arrival::now()).await;
         if let Err(IntakeError::Refused(refusal)) = &next {
             session.refuse(*refusal, Arrival::now().at);
         }

@@ -10,16 +10,18 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderValue, Response, StatusCode, header};
 use sportello_service::desk;
 use sportello_service::files::{Content, Stored, Whole};
-use sportello_service::web::{Answer, Body, Fields, Pieces, Request};
+use sportello_service::web::{Answer, Body, Fields, Notes, Pieces, Request};
+use sportello_wire::http1::field::Lines;
 use sportello_wire::http1::target::Host;
 use tokio::time::{Instant, timeout};
 
 use super::super::budget::{Share, Spent};
 use super::super::guard::{self, Claim};
+use super::super::told::{self, Asked};
 use super::super::{BODIES, Served, Service, clock, fault, memory};
 use super::asked::{self, Unfit};
 use super::{Shared, coming};
-use crate::observe::{self, Done};
+use crate::observe::access;
 
 /// Answers one request.
 pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
@@ -30,6 +32,8 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
     let (body, rest) = coming::incoming(body, &head.headers, deadlines.between_bytes);
     let method = head.method.clone();
     let asked = asked::request(&head, body, &shared.stream, &service);
+    let notes = asked.as_ref().ok().map(|request| Rc::clone(&request.notes));
+    let teller = Teller { shared: &shared, service: &service, head: &head, notes: notes.as_deref(), started };
     let is_head = method == http::Method::HEAD;
     let answer = match asked {
         Ok(request) => {
@@ -39,7 +43,7 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
                 answer = answering => answer,
                 _ = poll_fn(|context| respond.poll_reset(context)) => {
                     shared.taken_back.set(shared.taken_back.get() + 1);
-                    return tell(&shared, &head, 499, 0, started);
+                    return teller.tell(499, 0);
                 }
             }
         }
@@ -47,40 +51,62 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
         Err(Unfit { status, sentence }) => fault::page(&Fields::new(), status, &sentence),
     };
     let status = answer.status;
+    notes.iter().for_each(|notes| notes.is_answered());
     let sent = Sending { shared: &shared, patience: deadlines.write }.send(&mut respond, answer, is_head).await;
     match sent {
         Ok(bytes) => {
             shared.answered.set(shared.answered.get() + 1);
-            tell(&shared, &head, status, bytes, started);
+            teller.tell(status, bytes);
             if let Some(rest) = rest {
                 rest.skip().await;
             }
         }
         Err(Cut::Reset) => {
             shared.taken_back.set(shared.taken_back.get() + 1);
-            tell(&shared, &head, 499, 0, started);
+            teller.tell(499, 0);
         }
         Err(Cut::Slow | Cut::Broken) => {
             respond.send_reset(Reason::INTERNAL_ERROR);
-            tell(&shared, &head, status, 0, started);
+            teller.tell(status, 0);
         }
     }
 }
 
-/// Notes one answered request.
-fn tell(shared: &Shared, head: &http::request::Parts, status: u16, bytes: u64, started: Instant) {
-    let mut digits = itoa::Buffer::new();
-    let object = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    let done = Done {
-        verb: head.method.as_str().as_bytes(),
-        object: object.as_bytes(),
-        outcome: digits.format(status),
-        bytes,
-        started,
-        ended: Instant::now(),
-        failed: status >= 400,
-    };
-    observe::answered(&shared.stream.connection(), done);
+/// What is known of a request when it is told of.
+struct Teller<'s> {
+    shared: &'s Shared,
+    service: &'s Service,
+    head: &'s http::request::Parts,
+    notes: Option<&'s Notes>,
+    started: Instant,
+}
+
+impl Teller<'_> {
+    /// Notes one answered request.
+    fn tell(&self, status: u16, bytes: u64) {
+        let uri = &self.head.uri;
+        let host = uri.authority().map(|authority| authority.as_str().as_bytes());
+        let host = host.or_else(|| self.head.headers.get(header::HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
+        let asked = Asked {
+            method: self.head.method.as_str().as_bytes(),
+            target: uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).as_bytes(),
+            host,
+            named: Host::parse(host),
+            protocol: "HTTP/2.0",
+            fields: &Headers(&self.head.headers),
+        };
+        let said = access::Said::now(status, bytes, self.started);
+        told::answered((&self.shared.stream.connection(), self.service), &asked, self.notes, said);
+    }
+}
+
+/// The fields as they came.
+struct Headers<'h>(&'h http::HeaderMap);
+
+impl Lines for Headers<'_> {
+    fn values_of<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
+        self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
 }
 
 async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answer {

@@ -1,5 +1,7 @@
 //! A request of HTTP/2 as services take it.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use sportello_service::web::{Fields, Incoming, Path, Request, Scheme};
 use sportello_wire::http1::Method;
@@ -65,6 +67,7 @@ pub(super) fn request(
         client,
         body,
         upgrade: None,
+        notes: Rc::default(),
     })
 }
 
