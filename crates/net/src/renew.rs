@@ -85,6 +85,11 @@ impl Ports {
         self.now.iter().chain(&self.past).for_each(|port| port.close(worker));
     }
 
+    /// Closes them for the ports that were taken away: a worker that died may have left them open, and nobody accepts on them.
+    pub(crate) fn close_past(&self, worker: usize) {
+        self.past.iter().for_each(|port| port.close(worker));
+    }
+
     fn holds(&self, port: &Arc<Port>) -> bool {
         self.now.iter().any(|now| Arc::ptr_eq(now, port))
     }

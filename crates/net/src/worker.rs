@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
@@ -54,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) loads: Vec<Load>,
     counters: Vec<Arc<WorkerCounters>>,
     pub(crate) next_id: AtomicU64,
+    /// Whether no worker is to accept any more, not even one that is started again.
+    is_draining: AtomicBool,
 }
 
 impl Shared {
@@ -120,6 +122,7 @@ impl Workers {
             loads: counters.iter().map(load).collect(),
             counters,
             next_id: AtomicU64::new(1),
+            is_draining: AtomicBool::new(false),
         }));
         let make = Arc::new(make);
         let mut threads = Vec::new();
@@ -167,6 +170,7 @@ impl Workers {
 
     /// Accepts no more; connections finish the request they are in. The threads end when the last one is closed.
     pub async fn drain(&self) {
+        self.0.is_draining.store(true, Ordering::Release);
         self.tell(|| Order::Drain).await;
     }
 
@@ -271,7 +275,13 @@ pub(crate) struct Worker<S> {
 impl<S: Serve> Worker<S> {
     async fn work(self: Rc<Self>, inbox: &mut mpsc::Receiver<Order>) -> io::Result<()> {
         self.vital(Rc::clone(&self.registry).sweep_on());
-        self.accept_new()?;
+        self.workers.0.ports().close_past(self.registry.worker);
+        if self.workers.0.is_draining.load(Ordering::Acquire) {
+            // The one before died of it, and its connections with it.
+            self.drain().await;
+        } else {
+            self.accept_new()?;
+        }
         loop {
             if self.registry.phase() != Phase::Serving && self.registry.open() == 0 && inbox.is_empty() {
                 return Ok(());

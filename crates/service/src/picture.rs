@@ -3,6 +3,7 @@
 //! It is made by `sportello::observe` from every crate's counters, and read back by our own clients, hence `Deserialize`.
 
 mod certificate;
+mod web;
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use certificate::CertificateView;
+pub use web::{ApplicationView, RouteView, UpstreamView};
 
 /// Makes a [`Picture`] of this moment. Asking costs each worker one message.
 pub type Observer = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Picture> + Send>> + Send + Sync>;
@@ -52,6 +54,15 @@ pub struct Picture {
     /// The certificates in use, those that end first; at most [`Picture::MOST_CERTIFICATES`].
     #[serde(default)]
     pub certificates: Vec<CertificateView>,
+    /// What sites and their routes have answered; at most [`Picture::MOST_ROUTES`], the rest told as one more.
+    #[serde(default)]
+    pub routes: Vec<RouteView>,
+    /// Whom they pass requests on to; at most [`Picture::MOST_UPSTREAMS`].
+    #[serde(default)]
+    pub upstreams: Vec<UpstreamView>,
+    /// The applications that they ask; at most as many.
+    #[serde(default)]
+    pub applications: Vec<ApplicationView>,
 }
 
 impl Picture {
@@ -59,6 +70,10 @@ impl Picture {
     pub const MOST_CONNECTIONS: usize = 1000;
     /// The most certificates a picture lists.
     pub const MOST_CERTIFICATES: usize = 100;
+    /// The most routes a picture tells one by one.
+    pub const MOST_ROUTES: usize = 256;
+    /// The most upstreams, and the most applications, that it lists.
+    pub const MOST_UPSTREAMS: usize = 256;
 }
 
 /// The configuration in force.

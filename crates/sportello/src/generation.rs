@@ -17,6 +17,7 @@ use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
+use sportello_service::site::Description;
 
 use crate::config::{Begins, Door, Role, Settings, Site};
 use crate::current::Current;
@@ -157,6 +158,11 @@ impl Generation {
         self.planned(index).map(|planned| &planned.plan)
     }
 
+    /// What was written of each site.
+    pub(crate) fn sites(&self) -> impl Iterator<Item = &Arc<Description>> {
+        self.sites.iter().map(|(_, site)| &site.description)
+    }
+
     fn planned(&self, index: usize) -> Option<&Planned> {
         self.planned.iter().find(|planned| planned.index == index)
     }
@@ -173,6 +179,8 @@ fn open_log(site: &Site, logs: &AccessLogs) -> Result<Option<SiteLog>, StartErro
 
 /// What the sessions of one worker use; made on its thread.
 pub(crate) struct Services {
+    /// The worker's number.
+    index: usize,
     house: Arc<House>,
     workers: Workers,
     observer: Observer,
@@ -234,7 +242,10 @@ impl Serve for Services {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
         let (mut sites, all) = opened::sites(&generation.sites, Some(&generation.runner));
-        all.iter().for_each(|site| site.begin());
+        for site in &all {
+            site.count_in(self.house.observatory.routes.tallies(self.index, site.description()));
+            site.begin();
+        }
         for (site, log) in all.iter().zip(&generation.logs) {
             log.iter().for_each(|log| sites.log_to(site, log.clone()));
         }
@@ -333,7 +344,7 @@ impl Services {
         }
         Lines::install(house.access_logs.queue());
         let observer = Arc::clone(&house.observatory).observer(workers);
-        let services = Self { house, workers: workers.clone(), observer, channels: RefCell::default() };
+        let services = Self { index, house, workers: workers.clone(), observer, channels: RefCell::default() };
         services.renew();
         services
     }

@@ -46,7 +46,7 @@ pub fn sites(opened: &[Opened], runner: Option<&Runner>) -> (http::Sites, Vec<Rc
             |(folder, root): (&Folder, &Arc<Root>)| Rc::new(Files::new(Arc::clone(root), Arc::clone(&folder.settings)));
         let applications = written.description.applications.iter().filter_map(|application| {
             let root = Arc::clone(roots.get(application.folder)?);
-            Some(Rc::new(FastCgi::new(Arc::clone(&application.settings), root)))
+            Some(Rc::new(FastCgi::new(Arc::clone(&application.settings), root).counted(&application.figures)))
         });
         let site = site::Site::new(Arc::clone(&written.description), folders.map(files).collect());
         let site = site.with_applications(applications.collect());

@@ -25,7 +25,7 @@ use crate::encryption::{Attendant, Encryption, EncryptionError};
 use crate::generation::{Generation, House, Plan, Services};
 use crate::observe::access::AccessLogs;
 use crate::observe::log::Log;
-use crate::observe::{About, Observatory, Samples, View};
+use crate::observe::{About, Observatory, Routes, Samples, View, routes_of};
 use crate::protocol::command;
 use crate::reload::Reloads;
 use crate::socket;
@@ -148,6 +148,7 @@ pub fn start(
         samples: (0..settings.workers).map(|_| Samples::default()).collect(),
         store: shared.store.clone(),
         keyring: encryption.keyring().clone(),
+        routes: Routes::default(),
         began: Instant::now(),
         view: Mutex::new(Arc::new(view)),
     };
@@ -223,7 +224,9 @@ pub(crate) fn view(
         (channel.index, About { protocol: "command", purpose, refusals: None })
     });
     let channels = doors.iter().map(about).chain(own).collect();
-    View { address: settings.address, configuration, channels, runner: generation.runner.clone() }
+    let sites: Vec<_> = generation.sites().map(Arc::clone).collect();
+    let routes = sites.iter().flat_map(|site| routes_of(site)).collect();
+    View { address: settings.address, configuration, channels, runner: generation.runner.clone(), routes, sites }
 }
 
 fn bind(settings: &Settings) -> Result<Vec<Listener>, StartError> {

@@ -1,7 +1,9 @@
 //! `/metrics`: the picture as Prometheus reads it (text exposition format 0.0.4).
 //!
-//! Base units (seconds, bytes), counters that end in `_total`. Its labels are the names of channels, threads and protocols,
-//! which the configuration bounds: nothing that a client sends becomes one, so that the number of series is bounded too.
+//! Base units (seconds, bytes), counters that end in `_total`. Its labels are the names of channels, sites, routes, upstreams, threads and
+//! protocols, which the configuration bounds: nothing that a client sends becomes one, so that the number of series is bounded too.
+
+mod web;
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
@@ -21,6 +23,7 @@ fn exposition(picture: &Picture) -> String {
     process(&mut page, picture);
     channels(&mut page, picture);
     refusals(&mut page, picture);
+    web::tell(&mut page, picture);
     certificates(&mut page, picture);
     threads(&mut page, picture);
     store(&mut page, picture);
@@ -153,6 +156,8 @@ enum Kind {
     Counter,
     /// It grows and shrinks.
     Gauge,
+    /// How many were up to each of some bounds; its samples are parts.
+    Histogram,
 }
 
 /// One family; its samples follow right behind its head.
@@ -167,6 +172,7 @@ impl Page {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         // Writing to a String does not fail, here and below.
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
@@ -176,8 +182,14 @@ impl Page {
 
 impl Family<'_> {
     fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        self.part("", labels, value);
+    }
+
+    /// A sample of a part of the family, which `suffix` names.
+    fn part(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         let text = &mut self.page.text;
         text.push_str(self.name);
+        text.push_str(suffix);
         for (index, (label, value)) in labels.iter().enumerate() {
             let _ = write!(text, "{}{label}=\"{}\"", if index == 0 { '{' } else { ',' }, escaped(value));
         }

@@ -19,6 +19,7 @@ mod complaints;
 mod connect;
 mod exchange;
 mod fault;
+mod figures;
 mod parameters;
 mod pool;
 mod script;
@@ -42,6 +43,7 @@ use pool::Pool;
 use script::{Found, Script};
 
 pub use address::{Address, BadAddress};
+pub use figures::Figures;
 pub use parameters::is_name;
 pub use settings::{BadScripts, Scripts, Settings, Timeouts};
 
@@ -57,6 +59,7 @@ pub struct FastCgi {
     settings: Arc<Settings>,
     /// Where it is, for people.
     told: Arc<str>,
+    figures: Arc<Figures>,
     root: Arc<Root>,
     pool: Rc<Pool>,
     places: Semaphore,
@@ -94,7 +97,13 @@ impl FastCgi {
         let units = usize::try_from(HELD_MOST / SMALL).unwrap_or(0);
         let told = settings.address.to_string().into();
         let (places, held) = (Semaphore::new(settings.requests_most), Semaphore::new(units));
-        Self { settings, told, root, pool, places, held }
+        Self { settings, told, figures: Arc::default(), root, pool, places, held }
+    }
+
+    /// The same, counted in these figures.
+    #[must_use]
+    pub fn counted(self, figures: &Arc<Figures>) -> Self {
+        Self { figures: Arc::clone(figures), ..self }
     }
 
     /// Answers one request; `None`: no script is there by that name, and nobody was asked. To be called within a `LocalSet`. Dropping the
@@ -104,6 +113,7 @@ impl FastCgi {
             Ok(Found::Script(script)) => Some(match self.run(request, &script, asked).await {
                 Ok(answer) => answer,
                 Err(fault) => {
+                    self.figures.failed();
                     fault.log(&self.settings.address, &script);
                     fault.answer()
                 }
@@ -148,6 +158,7 @@ impl FastCgi {
         let head = parameters::write(&request, script, asked, &self.settings, &input).map_err(|_| Fault::TooLong)?;
         let notes = Rc::clone(&request.notes);
         notes.asks(&self.told);
+        self.figures.asked();
         let place = timeout(self.settings.timeouts.connect, Rc::clone(self).place()).await;
         let place = place.map_err(|_| Fault::Full)?.ok_or(Fault::Internal)?;
         let is_repeatable = input.is_here() && is_idempotent(request.method);
@@ -166,6 +177,7 @@ impl FastCgi {
             }
         }
         let stream = self.pool.connect().await?;
+        self.figures.connected();
         notes.is_connected();
         let mut exchange = self.exchange(stream, &head, input, script, &request);
         let answer = exchange.head().await?;

@@ -14,6 +14,7 @@ mod download;
 mod encryption;
 mod exchange;
 mod fault;
+mod figures;
 mod forward;
 mod health;
 mod intake;
@@ -55,6 +56,7 @@ use self::ticks::{Clock, Ticks};
 use self::tunnel::{OpenTunnels, Through};
 use self::upload::Upload;
 use self::upstream::{UnderWay, Upstream};
+use crate::picture::UpstreamView;
 use crate::web::{Answer, Body, Fields, Request, Tunnel};
 
 /// The upstreams of one proxy, as all workers share them.
@@ -107,6 +109,15 @@ impl Upstreams {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How each upstream is, and what was asked of it; of the tunnels, which are counted together, the first one tells.
+    pub fn view(&self, site: &str) -> Vec<UpstreamView> {
+        let mut all: Vec<_> = self.all.iter().map(|upstream| upstream.view(site)).collect();
+        if let Some(first) = all.first_mut() {
+            first.tunnels = self.open_tunnels();
+        }
+        all
     }
 
     /// Tunnels that are open at the moment.
@@ -186,6 +197,7 @@ impl Proxy {
                 Err((fault, again)) => {
                     upstream.failed(&fault);
                     let Some(again) = again else { return Err(fault) };
+                    upstream.figures.retries.one_more();
                     (attempt, last) = (again, Some(fault));
                 }
             }
@@ -205,6 +217,7 @@ impl Proxy {
         let authority = upstream.member.address.authority();
         let notes = Rc::clone(&attempt.request.notes);
         notes.asks(&upstream.told);
+        upstream.figures.requests.one_more();
         let mut waiting = self.pools.get(index).and_then(|pool| pool.take());
         loop {
             let was_used = waiting.is_some();
@@ -243,6 +256,7 @@ impl Proxy {
 
     async fn dial(&self, upstream: &Upstream) -> Result<Conn, Fault> {
         let stream = dial::dial(upstream, self.upstreams.settings.timeouts.connect).await?;
+        upstream.figures.connections.one_more();
         Ok(Conn { stream, watch: self.clock.watch() })
     }
 

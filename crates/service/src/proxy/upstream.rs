@@ -10,14 +10,17 @@ use tracing::{info, warn};
 
 use super::address::Place;
 use super::fault::Fault;
+use super::figures::Figures;
 use super::names::Addresses;
 use super::settings::{Ejection, Member};
+use crate::picture::UpstreamView;
 
 /// One upstream.
 pub(super) struct Upstream {
     pub(super) member: Member,
     /// Its address, for people.
     pub(super) told: Arc<str>,
+    pub(super) figures: Figures,
     /// Where it is named.
     pub(super) addresses: Option<Addresses>,
     ejection: Option<Ejection>,
@@ -46,6 +49,7 @@ impl Upstream {
         Self {
             told: member.address.to_string().into(),
             member,
+            figures: Figures::default(),
             addresses,
             ejection,
             began: Instant::now(),
@@ -97,6 +101,7 @@ impl Upstream {
         if !fault.is_upstreams() {
             return;
         }
+        self.figures.failures.one_more();
         if !self.is_in_trouble.swap(true, Ordering::Relaxed) {
             let source = std::error::Error::source(fault).map(ToString::to_string).unwrap_or_default();
             warn!(upstream = %self.member.address, %fault, source, "a request failed at an upstream");
@@ -117,6 +122,7 @@ impl Upstream {
         let are_close = failures.front().is_some_and(|first| *first >= since);
         if failures.len() == usize::from(ejection.failures.max(1)) && are_close {
             failures.clear();
+            self.figures.ejections.one_more();
             self.out_until.store(out_until, Ordering::Relaxed);
             warn!(upstream = %self.member.address, seconds = ejection.period.as_secs(), "the upstream is left out for a while");
         }
@@ -137,6 +143,22 @@ impl Upstream {
                 Err(fault) => fault.to_string(),
             };
             warn!(upstream = %self.member.address, why, "the upstream is not well; it is left out");
+        }
+    }
+
+    /// How it is, and what was asked of it.
+    pub(super) fn view(&self, site: &str) -> UpstreamView {
+        let figures = &self.figures;
+        UpstreamView {
+            site: site.to_owned(),
+            upstream: self.told.to_string(),
+            is_up: self.may_admit(),
+            requests: figures.requests.total(),
+            connections: figures.connections.total(),
+            failures: figures.failures.total(),
+            retries: figures.retries.total(),
+            ejections: figures.ejections.total(),
+            tunnels: 0,
         }
     }
 

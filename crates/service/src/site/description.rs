@@ -42,6 +42,8 @@ pub struct Application {
     pub folder: usize,
     /// What is said of it.
     pub settings: Arc<fastcgi::Settings>,
+    /// What is counted of it.
+    pub figures: Arc<fastcgi::Figures>,
 }
 
 /// Something, and where it was written.

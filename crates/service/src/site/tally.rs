@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sportello_net::counters::Counter;
 
 use super::description::{Block, Item};
@@ -22,7 +23,7 @@ pub struct Tally {
 }
 
 /// What was counted until now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Answers with a status of 1xx to 5xx.
     pub classes: [u64; Tally::CLASSES],

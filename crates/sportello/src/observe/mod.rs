@@ -10,7 +10,9 @@ pub mod log;
 mod picture;
 mod request;
 mod request_line;
+mod routes;
 mod threads;
 
 pub use picture::{About, Observatory, View};
 pub use request::{Done, Recorder, Samples, answered};
+pub use routes::{Route, Routes, routes_of};

@@ -10,13 +10,15 @@ use sportello_net::tls::Secured;
 use sportello_net::{ChannelReport, ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::certificates::{Keyring, described};
 use sportello_service::picture::{
-    CertificateView, ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView, RequestView,
-    StoreView, TcpView, ThreadView,
+    ApplicationView, CertificateView, ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView,
+    RequestView, StoreView, TcpView, ThreadView, UpstreamView,
 };
 use sportello_service::run::Runner;
+use sportello_service::site::Description;
 use sportello_store::Store;
 
 use super::request::Samples;
+use super::routes::{Route, Routes};
 use super::threads;
 
 /// What a picture is made from. Shared by all who look.
@@ -29,6 +31,8 @@ pub struct Observatory {
     pub store: Store,
     /// The certificates.
     pub keyring: Keyring,
+    /// What workers count of sites and routes.
+    pub routes: Routes,
     /// When the server began to accept.
     pub began: Instant,
     /// What the configuration in force says.
@@ -45,6 +49,10 @@ pub struct View {
     pub channels: HashMap<usize, About>,
     /// The programs.
     pub runner: Runner,
+    /// All sites and their routes, as written.
+    pub routes: Vec<Route>,
+    /// The sites.
+    pub sites: Vec<Arc<Description>>,
 }
 
 /// What is said of a channel beside its counters.
@@ -69,6 +77,7 @@ impl Observatory {
 
     /// Another configuration is in force.
     pub fn replace(&self, view: View) {
+        self.routes.keep(&view.routes);
         *self.view.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 
@@ -102,6 +111,9 @@ impl Observatory {
             },
             programs: view.runner.view(),
             certificates: self.certificates(),
+            routes: self.routes.view(&view.routes),
+            upstreams: view.upstreams(),
+            applications: view.applications(),
         }
     }
 
@@ -113,6 +125,33 @@ impl Observatory {
 }
 
 impl View {
+    fn upstreams(&self) -> Vec<UpstreamView> {
+        let mut all = Vec::new();
+        for site in &self.sites {
+            let of_site = site.proxies.iter().flat_map(|upstreams| upstreams.view(&site.name));
+            of_site.for_each(|one| UpstreamView::add(&mut all, one));
+            if all.len() >= Picture::MOST_UPSTREAMS {
+                break;
+            }
+        }
+        all.truncate(Picture::MOST_UPSTREAMS);
+        all
+    }
+
+    fn applications(&self) -> Vec<ApplicationView> {
+        let mut all = Vec::new();
+        for site in self.sites.iter().take(Picture::MOST_UPSTREAMS) {
+            for application in &site.applications {
+                let [requests, connections, failures] = application.figures.totals();
+                let (site, application) = (site.name.to_string(), application.settings.address.to_string());
+                let one = ApplicationView { site, application, requests, connections, failures };
+                ApplicationView::add(&mut all, one);
+            }
+        }
+        all.truncate(Picture::MOST_UPSTREAMS);
+        all
+    }
+
     fn channels(&self, workers: &Workers) -> Vec<ChannelView> {
         let view = |report: &ChannelReport| {
             let about = self.channels.get(&report.channel.index)?;

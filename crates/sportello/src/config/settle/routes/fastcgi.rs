@@ -37,7 +37,8 @@ pub(super) fn settle(settler: &mut Settler<'_>, directive: &Directive) -> Option
     set(&mut settings.idle_most, one(keep).and_then(Value::number));
     set(&mut settings.idle_age, keep.and_then(|keep| keep.property("idle")).and_then(Value::time));
     settler.folders.push(Folder { path, settings: Arc::new(files::Settings::default()) });
-    let application = Application { folder: settler.folders.len().saturating_sub(1), settings: Arc::new(settings) };
+    let folder = settler.folders.len().saturating_sub(1);
+    let application = Application { folder, settings: Arc::new(settings), figures: Arc::default() };
     settler.applications.push(application);
     Some(Action::FastCgi(settler.applications.len().saturating_sub(1)))
 }
