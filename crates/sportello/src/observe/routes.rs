@@ -14,7 +14,10 @@ pub type Route = (Arc<str>, Arc<str>);
 
 /// All tallies of the process.
 #[derive(Debug, Default)]
-pub struct Routes(Mutex<HashMap<Route, Vec<(usize, Arc<Tally>)>>>);
+pub struct Routes(Mutex<All>);
+
+/// Each route's tallies, with the numbers of their workers.
+type All = HashMap<Route, Vec<(usize, Arc<Tally>)>>;
 
 /// All routes of a site, its own label first.
 pub fn routes_of(description: &Description) -> impl Iterator<Item = Route> {
@@ -61,7 +64,7 @@ impl Routes {
         told.iter().map(view).chain((!rest.is_empty()).then_some(others)).collect()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Route, Vec<(usize, Arc<Tally>)>>> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
