@@ -19,7 +19,7 @@ use super::ours::Ours;
 use super::walk::Known;
 use super::{FieldChange, Of};
 use crate::proxy::{Proxy, is_claim};
-use crate::web::{Answer, Body, Fields, Incoming, Path, Request};
+use crate::web::{Answer, Body, Fields, Incoming, Notes, Path, Request, trace};
 
 /// The largest body of an answer that is passed on to the client: a page that says why not.
 pub(super) const BODY_MOST: u64 = 256 * 1024;
@@ -159,7 +159,10 @@ impl Ask {
         // A method is a token, and a target visible ASCII: both may stand in a field.
         let _ = fields.set("x-forwarded-method", request.verb.clone());
         let _ = fields.set("x-forwarded-uri", asked_for(request, known));
-        Request {
+        // It is of the same trace; who is asked is not noted as who answered.
+        let notes = Rc::<Notes>::default();
+        notes.trace_from(Some(request.notes.trace_from(trace::named(&request.fields))));
+        let mut question = Request {
             method: Method::Get,
             verb: Bytes::from_static(b"GET"),
             scheme: request.scheme,
@@ -170,7 +173,10 @@ impl Ask {
             client: request.client.clone(),
             body: Incoming::Empty,
             upgrade: None,
-        }
+            notes,
+        };
+        trace::pass_on(&mut question);
+        question
     }
 
     /// What the request is given of an answer that lets it pass. What is too much is no answer: half of who somebody is, is somebody else.

@@ -168,6 +168,8 @@ fn the_question_is_a_get_that_tells_what_the_client_wants_and_nothing_it_claims(
         let mut lines: Vec<&str> = heard.trim_end().lines().collect();
         assert_eq!(lines.remove(0), "GET /auth?for=us HTTP/1.1");
         lines.sort_unstable();
+        let traces = lines.extract_if(.., |line| line.starts_with("traceparent: 00-")).count();
+        assert_eq!(traces, 1);
         assert_eq!(
             lines,
             [
