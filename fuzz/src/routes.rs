@@ -73,6 +73,7 @@ pub(crate) fn target(data: &[u8]) {
         },
         body: Incoming::Empty,
         upgrade: None,
+        notes: Rc::default(),
     };
     let description = description();
     let mut led = request();
