@@ -37,9 +37,9 @@ for name, content in {
     "php/index.php": "<?php echo 'the front page, asked for ', $_SERVER['REQUEST_URI'];",
     "php/form.php": """<?php header('Content-Type: application/json');
 if ($_FILES) { move_uploaded_file($_FILES['file']['tmp_name'], __DIR__ . '/uploads/' . basename($_FILES['file']['name'])); }
-echo json_encode(['post' => $_POST, 'info' => $_SERVER['PATH_INFO'] ?? '', 'https' => $_SERVER['HTTPS'] ?? '',
+echo json_encode(['post' => $_POST, 'https' => $_SERVER['HTTPS'] ?? '',
     'host' => $_SERVER['HTTP_HOST'], 'client' => $_SERVER['REMOTE_ADDR']]);""",
-    "php/style.css": STYLE,
+    "php/style.css": STYLE, "php/wiki.php": "<?php echo str_repeat('the page ' . $_SERVER['PATH_INFO'] . ' ', 100);",
 }.items():
     write(here / "srv" / name, content, 0o644)
 (here / "srv/php/uploads").mkdir()
@@ -182,11 +182,13 @@ for version in HTTP:
 
     with step(f"PHP: {version[2:]}"):
         status, _, body = curl("https://www.example.net/form.php", version, "-d", "name=Ada&list[]=1")
-        same((status, json.loads(body)), (200, {"post": {"name": "Ada", "list": ["1"]}, "info": "", "https": "on",
+        same((status, json.loads(body)), (200, {"post": {"name": "Ada", "list": ["1"]}, "https": "on",
                                                 "host": "www.example.net", "client": "127.0.0.1"}))
         same(curl("https://example.net/2024/hello?p=1", version)[2], b"the front page, asked for /2024/hello?p=1")
         same(curl("https://example.net/", version)[2], b"the front page, asked for /")
         same(curl("https://example.net/form.php/x", version)[2], b"the front page, asked for /form.php/x")
+        status, fields, body = curl("https://example.net/wiki.php/Main_Page", version, "--compressed")
+        same((status, body, fields["content-encoding"]), (200, b"the page /Main_Page " * 100, "br"))
         status, fields, body = curl("https://example.net/style.css", version, "--compressed")
         same((status, body, fields["cache-control"], fields["content-encoding"]), (200, STYLE.encode(), "max-age=3600", "br"))
 
