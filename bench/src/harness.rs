@@ -108,11 +108,33 @@ impl Harness {
         arguments: &[String],
         streams: impl FnOnce(&mut Command),
     ) -> Result<Process, Error> {
+        self.start_on(SERVER_CORE, name, program, arguments, streams)
+    }
+
+    /// Starts what a server needs and is not measured, on the load's core.
+    pub(crate) fn start_beside(
+        &self,
+        name: &str,
+        program: impl AsRef<OsStr>,
+        arguments: &[String],
+        streams: impl FnOnce(&mut Command),
+    ) -> Result<Process, Error> {
+        self.start_on(LOAD_CORE, name, program, arguments, streams)
+    }
+
+    fn start_on(
+        &self,
+        core: usize,
+        name: &str,
+        program: impl AsRef<OsStr>,
+        arguments: &[String],
+        streams: impl FnOnce(&mut Command),
+    ) -> Result<Process, Error> {
         let mut guarded = Command::new("setpriv");
         guarded.args(["--pdeathsig", "TERM"]).arg(program).args(arguments).stdin(Stdio::null());
         streams(&mut guarded);
         // The child inherits the affinity of the thread that starts it.
-        self.take(SERVER_CORE)?;
+        self.take(core)?;
         let spawned = guarded.spawn().doing(|| format!("starting {name}"));
         self.take(LOAD_CORE)?;
         Ok(Process { child: spawned?, name: name.to_owned() })

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a tool for people at a terminal")]
 
 mod cases;
+mod certificate;
 mod cpu;
 mod error;
 mod generator;

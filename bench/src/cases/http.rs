@@ -1,17 +1,17 @@
 //! HTTP against nginx, h2o, lighttpd and Caddy: CPU per request.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Doing, Error};
-use crate::generator::exchange::{Exchange, Kind};
+use crate::generator::exchange::{Exchange, Kind, Secrecy};
 use crate::generator::http;
 use crate::harness::Harness;
 use crate::peers::nginx::{self, AccessLog, Files};
 use crate::peers::sportello::{self, Door, Observation, Workers};
 use crate::peers::{caddy, floor, h2o, lighttpd};
 use crate::result::{Finding, Measure};
-use crate::rounds::{Contender, take_turns};
+use crate::rounds::Contender;
 
 /// What is asked for, and how.
 pub(crate) struct Shape {
@@ -77,6 +77,16 @@ pub(crate) fn observation(harness: &Harness, shape: &Shape) -> Result<Finding, E
     compare(harness, shape, &file, contenders)
 }
 
+/// Sportello against another binary of it, started in the same way.
+pub(crate) fn against_other(harness: &Harness, shape: &Shape, program: &Path) -> Result<Finding, Error> {
+    let file = File::make(harness, shape.length)?;
+    let contenders = vec![
+        sportello::start_other(harness, "Sportello", &harness.sportello, &file.root)?,
+        sportello::start_other(harness, "Sportello before", program, &file.root)?,
+    ];
+    compare(harness, shape, &file, contenders)
+}
+
 /// What a crowd costs the others: Sportello with so many connections that have each asked once and say nothing more, against
 /// itself with none. The ratio is that of the latencies which one request in a hundred exceeds.
 pub(crate) fn among_idle(harness: &Harness, shape: &Shape, crowd: usize) -> Result<Finding, Error> {
@@ -131,22 +141,20 @@ fn compare(harness: &Harness, shape: &Shape, file: &File, mut contenders: Vec<Co
         notes.push(format!("{} {}", contender.name, answer.head.len()));
         let one = http::request(contender.address, &file.path, shape.kind);
         exchanges.push(Exchange {
-            request: one.repeat(usize::try_from(shape.depth).unwrap_or(1)),
+            requests: vec![one.repeat(usize::try_from(shape.depth).unwrap_or(1))],
             answer: answer.length,
             depth: shape.depth,
             connections: shape.connections,
             kind: shape.kind,
+            secrecy: Secrecy::Plain,
         });
     }
     let servers = contenders.len();
     let second = exchanges.get(1).ok_or_else(|| Error::not_so("no server"))?.clone();
     contenders.push(floor::start(harness, &second)?);
     exchanges.push(second);
-    let named: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
-    let slices = take_turns(harness, &mut contenders, &mut |contender, time, meter| {
-        let exchange = named.iter().position(|name| *name == contender.name).and_then(|index| exchanges.get(index));
-        exchange.ok_or_else(|| Error::not_so("an unknown server"))?.run(contender.address, time, meter)
-    })?;
+    let slices = super::in_turns(harness, &mut contenders, &exchanges)?;
+    let named = contenders.iter().map(|contender| contender.name.clone()).collect();
     for contender in contenders.iter().take(servers) {
         http::answer(contender.address, &file.path, shape.kind, shape.depth, &file.body)?;
     }

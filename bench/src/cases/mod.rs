@@ -1,17 +1,25 @@
 //! The figures: what is loaded, against whom, and what is wanted of the ratio.
 
+pub(crate) mod before;
 pub(crate) mod build;
+pub(crate) mod gzip;
 pub(crate) mod http;
 pub(crate) mod mail;
 pub(crate) mod memory;
 pub(crate) mod ping;
 pub(crate) mod programs;
+pub(crate) mod proxy;
+pub(crate) mod sites;
+pub(crate) mod tls;
 
 use self::http::Shape;
 use crate::error::Error;
+use crate::generator::exchange::Exchange;
 use crate::generator::smtp::Sessions::{Kept, NewEach};
+use crate::generator::tls::Resume;
 use crate::harness::Harness;
 use crate::result::Finding;
+use crate::rounds::{Contender, Slice, take_turns};
 
 /// One row of the table.
 pub(crate) struct Case {
@@ -55,6 +63,17 @@ pub(crate) const CASES: &[Case] = &[
     unpinned("http-second-worker", "HTTP 1 KiB, two workers against one", |at| {
         http::second_worker(at, &Shape::kept(1 << 10, 32, 0.91))
     }),
+    case("tls-full", "TLS 1.3, full handshakes", |at| tls::handshakes(at, Resume::Never, 1.8)),
+    case("tls-resumed", "TLS 1.3, resumed handshakes", |at| tls::handshakes(at, Resume::ByTicket, 1.6)),
+    case("tls-1k", "HTTPS 1 KiB, 32 kept connections", |at| tls::kept(at, 1 << 10, 1.15)),
+    case("tls-256k", "HTTPS 256 KiB, 32 kept connections", |at| tls::kept(at, 256 << 10, 2.0)),
+    case("h2-1k", "HTTP/2 over TLS 1 KiB, 16 connections of 32 streams", |at| tls::streams(at, 1.0)),
+    case("proxy-1k", "proxy of 1 KiB, 32 kept connections, kept upstream", |at| proxy::kept(at, 1.0)),
+    pinned("gzip-64k", "64 KiB of text, gzip 6 on the fly", |at| gzip::run(at, 64 << 10, 6, 1.0)),
+    pinned("gzip-64k-1", "64 KiB of text, gzip 1 on the fly", |at| gzip::run(at, 64 << 10, 1, 1.0)),
+    pinned("sites-start", "start with 1,000 sites and certificates", sites::start),
+    pinned("sites-handshakes", "TLS 1.3, 1,000 names against one", |at| sites::handshakes(at, 0.9)),
+    pinned("sites-requests", "HTTPS 1 KiB, 1,000 sites against one", |at| sites::requests(at, 0.8)),
     case("ping", "PING, 50 connections", |at| ping::run(at, 1)),
     case("ping-16", "PING, 16 pipelined, 50 connections", |at| ping::run(at, 16)),
     pinned("ping-100", "PING, 100 pipelined, 50 connections", |at| ping::run(at, 100)),
@@ -74,12 +93,28 @@ pub(crate) const CASES: &[Case] = &[
     pinned("memory-start", "resident at start", memory::start),
     pinned("memory-idle", "memory per idle kept HTTP connection, of 1,000", |at| memory::idle(at, 1_000)),
     pinned("memory-idle-8000", "memory per idle kept HTTP connection, of 8,000", |at| memory::idle(at, 8_000)),
+    pinned("memory-websockets", "memory per idle proxied WebSocket, of 1,000", |at| proxy::websockets(at, 1_000)),
     pinned("memory-senders", "peak resident, 1,000 senders of 5 MiB", memory::senders),
     asked("observation", "HTTP 1 KiB with all observation, against none", |at| {
         http::observation(at, &Shape::kept(1 << 10, 32, 0.9))
     }),
     asked("observation-pipelined", "HTTP 1 KiB, 16 pipelined, with all observation, against none", |at| {
         http::observation(at, &Shape::pipelined(1 << 10, 0.75))
+    }),
+    asked("before-1k", "HTTP 1 KiB, 32 kept connections, against a binary before", |at| {
+        before::run(at, &Shape::kept(1 << 10, 32, 0.97))
+    }),
+    asked("before-1k-pipelined", "HTTP 1 KiB, 16 pipelined, against a binary before", |at| {
+        before::run(at, &Shape::pipelined(1 << 10, 0.97))
+    }),
+    asked("before-1k-new", "HTTP 1 KiB, new connection each, against a binary before", |at| {
+        before::run(at, &Shape::new_each(1 << 10, 0.97))
+    }),
+    asked("before-16k", "HTTP 16 KiB, 32 kept connections, against a binary before", |at| {
+        before::run(at, &Shape::kept(16 << 10, 32, 0.97))
+    }),
+    asked("before-256k", "HTTP 256 KiB, 32 kept connections, against a binary before", |at| {
+        before::run(at, &Shape::kept(256 << 10, 32, 0.97))
     }),
     asked("build-time", "clean release build", build::clean),
 ];
@@ -100,4 +135,13 @@ const fn unpinned(name: &'static str, title: &'static str, run: Run) -> Case {
 
 const fn asked(name: &'static str, title: &'static str, run: Run) -> Case {
     Case { name, title, run, when: When::Asked }
+}
+
+/// `contenders` in turns, each under the exchange of its place.
+fn in_turns(harness: &Harness, contenders: &mut [Contender], exchanges: &[Exchange]) -> Result<Vec<Vec<Slice>>, Error> {
+    let named: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
+    take_turns(harness, contenders, &mut |contender, time, meter| {
+        let exchange = named.iter().position(|name| *name == contender.name).and_then(|index| exchanges.get(index));
+        exchange.ok_or_else(|| Error::not_so("an unknown server"))?.run(contender.address, time, meter)
+    })
 }

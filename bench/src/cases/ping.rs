@@ -1,7 +1,7 @@
 //! PING against Redis: CPU per command.
 
 use crate::error::Error;
-use crate::generator::exchange::{Exchange, Kind};
+use crate::generator::exchange::{Exchange, Kind, Secrecy};
 use crate::generator::resp;
 use crate::harness::Harness;
 use crate::peers::sportello::{self, Door, Workers};
@@ -23,7 +23,8 @@ pub(crate) fn run(harness: &Harness, depth: u64) -> Result<Finding, Error> {
         answer = resp::answer(contender.address, depth)?;
     }
     let request = resp::PING.repeat(usize::try_from(depth).unwrap_or(1));
-    let exchange = Exchange { request, answer, depth, connections: CONNECTIONS, kind: Kind::Kept };
+    let (requests, kind, secrecy) = (vec![request], Kind::Kept, Secrecy::Plain);
+    let exchange = Exchange { requests, answer, depth, connections: CONNECTIONS, kind, secrecy };
     contenders.push(floor::start(harness, &exchange)?);
     let named = contenders.iter().map(|contender| contender.name.clone()).collect();
     let slices = take_turns(harness, &mut contenders, &mut |contender, time, meter| {

@@ -1,13 +1,12 @@
 //! `/bin/echo hello`, run for each new connection: CPU per program, that of the program included.
 
 use crate::error::Error;
-use crate::generator::exchange::{Exchange, Kind};
+use crate::generator::exchange::{Exchange, Kind, Secrecy};
 use crate::generator::resp;
 use crate::harness::Harness;
 use crate::peers::programs::{self, WORD};
 use crate::peers::sportello::{self, Door, Workers};
 use crate::result::{Finding, Measure};
-use crate::rounds::take_turns;
 
 /// So many programs at a time.
 const CONNECTIONS: usize = 4;
@@ -29,18 +28,16 @@ pub(crate) fn run(harness: &Harness) -> Result<Finding, Error> {
         };
         resp::check(contender.address, request.as_bytes(), answer.as_bytes())?;
         exchanges.push(Exchange {
-            request: request.into_bytes(),
+            requests: vec![request.into_bytes()],
             answer: answer.len() as u64,
             depth: 1,
             connections: CONNECTIONS,
             kind: Kind::NewEach,
+            secrecy: Secrecy::Plain,
         });
     }
-    let named: Vec<String> = contenders.iter().map(|contender| contender.name.clone()).collect();
-    let slices = take_turns(harness, &mut contenders, &mut |contender, time, meter| {
-        let exchange = named.iter().position(|name| *name == contender.name).and_then(|index| exchanges.get(index));
-        exchange.ok_or_else(|| Error::not_so("an unknown server"))?.run(contender.address, time, meter)
-    })?;
+    let slices = super::in_turns(harness, &mut contenders, &exchanges)?;
+    let named = contenders.iter().map(|contender| contender.name.clone()).collect();
     let notes = vec![format!("{CONNECTIONS} connections at a time, a new one for each program")];
     Ok(Finding::compared(Measure::CpuPerOperation, TARGET, named, slices, notes))
 }

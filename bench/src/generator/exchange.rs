@@ -1,32 +1,40 @@
 //! The load of a protocol whose request and answer are always the same bytes: HTTP GET, RESP PING.
 //!
-//! Knows no protocol: it sends `request`, counts `answer` bytes and throws them away unread (`MSG_TRUNC`). That the
-//! answers are right is checked before and after ([`super::http::answer`], [`super::resp::answer`]).
+//! Knows no protocol: it sends `request`, counts `answer` bytes and throws them away unread (`MSG_TRUNC`); over TLS it
+//! counts what the records hold, without decrypting them. That the answers are right is checked before and after
+//! ([`super::http::answer`], [`super::resp::answer`]).
 //! Bounded by: the connections, the time, and [`STALL`] without any answer.
 
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, sockopt};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
+use super::sealed::Sealed;
 use crate::error::{Doing, Error};
 use crate::rounds::Meter;
 
 /// What is exchanged, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange {
-    /// The bytes of all requests that are sent at once.
-    pub(crate) request: Vec<u8>,
+    /// The bytes of all requests that are sent at once; of several, each connection has one, in turn. Their answers are of
+    /// one length.
+    pub(crate) requests: Vec<Vec<u8>>,
     /// The length of all their answers.
     pub(crate) answer: u64,
-    /// Requests in `request`.
+    /// Requests in one of `requests`.
     pub(crate) depth: u64,
     pub(crate) connections: usize,
     pub(crate) kind: Kind,
+    /// Kept connections may be encrypted.
+    pub(crate) secrecy: Secrecy,
 }
 
 /// How long a connection is used.
@@ -38,8 +46,18 @@ pub(crate) enum Kind {
     NewEach,
 }
 
+/// Whether it is encrypted.
+#[derive(Debug, Clone)]
+pub(crate) enum Secrecy {
+    Plain,
+    /// Each connection names one of the names, in turn.
+    Tls(Arc<ClientConfig>, Vec<ServerName<'static>>),
+}
+
 struct Connection {
     socket: OwnedFd,
+    /// Where it is encrypted.
+    sealed: Option<Box<Sealed>>,
     missing: u64,
     sent: Instant,
 }
@@ -55,15 +73,24 @@ impl Exchange {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).doing(|| "making an epoll".to_owned())?;
         let mut connections = Vec::with_capacity(self.connections);
         let now = Instant::now();
-        for _ in 0..self.connections {
-            connections.push(Connection { socket: connect(address)?, missing: self.answer, sent: now });
+        for index in 0..self.connections {
+            let (socket, sealed) = match &self.secrecy {
+                Secrecy::Plain => (connect(address)?, None),
+                // One answer is read and decrypted: with it all is here that is said once, like tickets.
+                Secrecy::Tls(config, names) => {
+                    let name = in_turn(names, index).ok_or_else(|| Error::not_so("no name of a server"))?;
+                    let (socket, sealed) = Sealed::open(address, config, name, self.request(index), self.answer)?;
+                    (socket, Some(Box::new(sealed)))
+                }
+            };
+            connections.push(Connection { socket, sealed, missing: self.answer, sent: now });
         }
         for (index, connection) in connections.iter().enumerate() {
             watch(&epoll, connection, index)?;
         }
         let end = meter.begin() + time;
-        for connection in &mut connections {
-            self.send(connection)?;
+        for (index, connection) in connections.iter_mut().enumerate() {
+            self.send(connection, index)?;
         }
         let mut drive =
             Drive { exchange: self, address, epoll, end, open: self.connections, answered: 0, gulp: vec![0; GULP] };
@@ -72,15 +99,23 @@ impl Exchange {
         Ok(drive.answered)
     }
 
-    fn send(&self, connection: &mut Connection) -> Result<(), Error> {
+    fn request(&self, index: usize) -> &[u8] {
+        in_turn(&self.requests, index).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn send(&self, connection: &mut Connection, index: usize) -> Result<(), Error> {
         connection.missing = self.answer;
         connection.sent = Instant::now();
-        if self.request.is_empty() {
+        let request = self.request(index);
+        if request.is_empty() {
             return Ok(());
         }
+        if let Some(sealed) = &mut connection.sealed {
+            return sealed.send(&connection.socket, request);
+        }
         let sent =
-            rustix::net::send(&connection.socket, &self.request, SendFlags::NOSIGNAL).doing(|| "sending".to_owned())?;
-        if sent == self.request.len() { Ok(()) } else { Err(Error::not_so("a request did not fit into the socket")) }
+            rustix::net::send(&connection.socket, request, SendFlags::NOSIGNAL).doing(|| "sending".to_owned())?;
+        if sent == request.len() { Ok(()) } else { Err(Error::not_so("a request did not fit into the socket")) }
     }
 }
 
@@ -126,8 +161,18 @@ impl Drive<'_> {
     }
 
     fn receive(&mut self, connection: &mut Connection, index: usize, meter: &mut Meter) -> Result<(), Error> {
-        let received = match rustix::net::recv(&connection.socket, self.gulp.as_mut_slice(), RecvFlags::TRUNC) {
-            Ok((_, received)) => received as u64,
+        // Records are counted by their heads, so they are not thrown away unread.
+        let flags = if connection.sealed.is_some() { RecvFlags::empty() } else { RecvFlags::TRUNC };
+        let received = match rustix::net::recv(&connection.socket, self.gulp.as_mut_slice(), flags) {
+            Ok((0, _)) if connection.sealed.is_some() => return Err(Error::not_so("the server closed a connection")),
+            Ok((count, received)) => match &mut connection.sealed {
+                None => received as u64,
+                Some(sealed) => match sealed.count(self.gulp.get(..count).unwrap_or_default())? {
+                    // A part of a record.
+                    0 => return Ok(()),
+                    plain => plain,
+                },
+            },
             Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
             Err(Errno::CONNRESET) if self.exchange.kind == Kind::NewEach && connection.missing == 0 => 0,
             Err(error) => return Err(error).doing(|| "receiving".to_owned()),
@@ -141,7 +186,7 @@ impl Drive<'_> {
             Kind::Kept if connection.missing > 0 => Ok(()),
             Kind::Kept => {
                 if self.count(connection, meter) {
-                    self.exchange.send(connection)?;
+                    self.exchange.send(connection, index)?;
                 }
                 Ok(())
             }
@@ -153,7 +198,7 @@ impl Drive<'_> {
                     // Replacing the socket closes the old one and takes it out of the epoll.
                     connection.socket = connect(self.address)?;
                     let began = connection.sent;
-                    self.exchange.send(connection)?;
+                    self.exchange.send(connection, index)?;
                     connection.sent = began;
                     watch(&self.epoll, connection, index)?;
                 } else {
@@ -177,8 +222,13 @@ impl Drive<'_> {
     }
 }
 
+/// What is next when all have their turns.
+fn in_turn<T>(all: &[T], index: usize) -> Option<&T> {
+    all.get(index.checked_rem(all.len())?)
+}
+
 /// A connected, non-blocking socket.
-fn connect(address: SocketAddr) -> Result<OwnedFd, Error> {
+pub(super) fn connect(address: SocketAddr) -> Result<OwnedFd, Error> {
     // Connecting blocks: on loopback the handshake is over when the call returns.
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .doing(|| "making a socket".to_owned())?;

@@ -2,8 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use flate2::read::GzDecoder;
+use rustls::ClientConfig;
 
 use super::exchange::Kind;
+use super::tls;
 use crate::error::{Doing, Error};
 use crate::harness::START;
 
@@ -14,6 +19,12 @@ pub(crate) fn request(address: SocketAddr, path: &str, kind: Kind) -> Vec<u8> {
         Kind::NewEach => "Connection: close\r\n",
     };
     format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: sportello-bench\r\nAccept: */*\r\n{close}\r\n")
+        .into_bytes()
+}
+
+/// One request for `path` of the site `host`, with more lines, each with its end.
+pub(crate) fn request_to(host: &str, path: &str, lines: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: sportello-bench\r\nAccept: */*\r\n{lines}\r\n")
         .into_bytes()
 }
 
@@ -28,17 +39,9 @@ pub(crate) fn answer(address: SocketAddr, path: &str, kind: Kind, depth: u64, bo
     let mut length = 0;
     let mut head_text = String::new();
     for _ in 0..depth {
-        let head = head(&mut stream, &mut received)?;
-        let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).into_owned();
-        check_head(&text, body.len())?;
-        let end = head + body.len();
-        fill(&mut stream, &mut received, end)?;
-        if received.get(head..end) != Some(body) {
-            return Err(Error::not_so(format!("{address}{path}: the body is not the file's")));
-        }
-        received.drain(..end);
-        length += end as u64;
-        head_text = text;
+        let one = one_answer(&mut stream, &mut received, body)?;
+        length += one.length;
+        head_text = one.head;
     }
     if kind == Kind::NewEach {
         let more = stream.read_to_end(&mut received).doing(|| "waiting for the end".to_owned())?;
@@ -56,6 +59,85 @@ pub(crate) struct Answer {
     pub(crate) length: u64,
     /// The head of one of them.
     pub(crate) head: String,
+}
+
+/// Sends `request` over TLS to the server that is called `name`, and checks the answer as [`answer`] does.
+pub(crate) fn answer_secure(
+    address: SocketAddr,
+    config: &Arc<ClientConfig>,
+    name: &str,
+    request: &[u8],
+    body: &[u8],
+) -> Result<Answer, Error> {
+    let mut stream = tls::connect(address, config, &tls::name(name)?)?;
+    stream.write_all(request).doing(|| "sending GET".to_owned())?;
+    one_answer(&mut stream, &mut Vec::new(), body)
+}
+
+/// An answer whose body is encoded.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    /// All its bytes, head and framing too.
+    pub(crate) length: u64,
+    /// Those of its encoded body.
+    pub(crate) encoded: usize,
+}
+
+/// Sends `request`, and checks that the answer is a 200 in chunks whose body, decoded by gzip, is `body`.
+pub(crate) fn gzipped(address: SocketAddr, request: &[u8], body: &[u8]) -> Result<Encoded, Error> {
+    let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
+    stream.set_read_timeout(Some(START)).doing(|| "setting a timeout".to_owned())?;
+    stream.write_all(request).doing(|| "sending GET".to_owned())?;
+    let mut received = Vec::new();
+    let head = head(&mut stream, &mut received)?;
+    let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).to_ascii_lowercase();
+    let says = |line: &str| text.lines().any(|said| said == line);
+    if !text.starts_with("http/1.1 200 ") || !says("content-encoding: gzip") || !says("transfer-encoding: chunked") {
+        return Err(Error::not_so(format!("not encoded on its way: {text}")));
+    }
+    let mut at = head;
+    let mut encoded = Vec::new();
+    loop {
+        // RFC 9112 §7.1: a size, its line's end, so many bytes, a line's end.
+        let line = loop {
+            let line = received.get(at..).unwrap_or_default().windows(2).position(|two| two == b"\r\n");
+            if let Some(line) = line {
+                break line;
+            }
+            let wanted = received.len() + 1;
+            fill(&mut stream, &mut received, wanted)?;
+        };
+        let size = String::from_utf8_lossy(received.get(at..at + line).unwrap_or_default()).into_owned();
+        let size =
+            usize::from_str_radix(&size, 16).map_err(|_| Error::not_so(format!("no size of a chunk: {size}")))?;
+        let begin = at + line + 2;
+        at = begin + size + 2;
+        fill(&mut stream, &mut received, at)?;
+        if size == 0 {
+            break;
+        }
+        encoded.extend_from_slice(received.get(begin..begin + size).unwrap_or_default());
+    }
+    let mut decoded = Vec::new();
+    GzDecoder::new(encoded.as_slice()).read_to_end(&mut decoded).doing(|| "decoding a body".to_owned())?;
+    if decoded != body || at != received.len() {
+        return Err(Error::not_so(format!("{address}: the body is not the file's, encoded")));
+    }
+    Ok(Encoded { length: at as u64, encoded: encoded.len() })
+}
+
+/// Receives one answer, and checks that it is a 200 whose body is `body` byte for byte. What came behind it stays.
+fn one_answer(stream: &mut impl Read, received: &mut Vec<u8>, body: &[u8]) -> Result<Answer, Error> {
+    let head = head(stream, received)?;
+    let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).into_owned();
+    check_head(&text, body.len())?;
+    let end = head + body.len();
+    fill(stream, received, end)?;
+    if received.get(head..end) != Some(body) {
+        return Err(Error::not_so("the body of an answer is not the file's"));
+    }
+    received.drain(..end);
+    Ok(Answer { length: end as u64, head: text })
 }
 
 /// `count` connections at once, each of which has asked once and read its whole answer of `length` bytes.
@@ -86,7 +168,7 @@ fn check_head(head: &str, length: usize) -> Result<(), Error> {
 }
 
 /// Receives up to the end of a head; its length.
-fn head(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<usize, Error> {
+fn head(stream: &mut impl Read, received: &mut Vec<u8>) -> Result<usize, Error> {
     loop {
         if let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
             return Ok(end + 4);
@@ -99,7 +181,7 @@ fn head(stream: &mut TcpStream, received: &mut Vec<u8>) -> Result<usize, Error> 
 }
 
 /// Receives until there are `length` bytes.
-fn fill(stream: &mut TcpStream, received: &mut Vec<u8>, length: usize) -> Result<(), Error> {
+fn fill(stream: &mut impl Read, received: &mut Vec<u8>, length: usize) -> Result<(), Error> {
     let mut bytes = [0; 16 * 1024];
     while received.len() < length {
         let count = stream.read(&mut bytes).doing(|| "receiving".to_owned())?;

@@ -23,7 +23,8 @@ use crate::rounds::Contender;
 pub(crate) fn start(harness: &Harness, exchange: &Exchange) -> Result<Contender, Error> {
     let own = std::env::current_exe().doing(|| "finding this program".to_owned())?;
     let close = if exchange.kind == Kind::NewEach { "1" } else { "0" };
-    let sizes = [exchange.request.len() as u64, exchange.answer].map(|size| size.to_string());
+    let sizes = [exchange.requests.iter().map(Vec::len).max().unwrap_or(0) as u64, exchange.answer]
+        .map(|size| size.to_string());
     let arguments = [vec!["floor".to_owned()], sizes.to_vec(), vec![close.to_owned()]].concat();
     let mut process = harness.start("floor", own, &arguments, |command| {
         command.stdout(Stdio::piped());

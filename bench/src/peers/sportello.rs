@@ -79,21 +79,63 @@ pub(crate) fn start_as(
     workers: u32,
     observation: Observation,
 ) -> Result<Contender, Error> {
-    let folder = harness.folder(&name.replace([' ', ','], "-"))?;
-    let log = folder.join("log");
-    let file: File =
-        OpenOptions::new().create(true).append(true).open(&log).doing(|| "making the log of sportello".to_owned())?;
-    let mut arguments = vec!["serve".to_owned(), root.display().to_string(), "--json".to_owned()];
-    arguments.extend(["--state".to_owned(), folder.join("state").display().to_string()]);
-    for channel in ["--web", "--mail", "--commands", "--desk"] {
-        arguments.extend([channel.to_owned(), "0".to_owned()]);
-    }
-    arguments.extend(["--workers".to_owned(), workers.to_string()]);
+    let folder = folder(harness, name)?;
+    let mut arguments = flags(&folder, root, workers);
     arguments.extend(["--command".to_owned(), format!("say={PROGRAM}")]);
     if observation == Observation::Off {
         arguments.extend(["--log", "off"].map(str::to_owned));
     }
-    let mut process = harness.start("sportello", &harness.sportello, &arguments, |command| {
+    let contender = launch(harness, name, &harness.sportello, &folder, &arguments, door.name())?;
+    Ok(if observation == Observation::On { contender } else { Contender { log: None, ..contender } })
+}
+
+/// Starts another binary of it, serving `root`.
+pub(crate) fn start_other(harness: &Harness, name: &str, program: &Path, root: &Path) -> Result<Contender, Error> {
+    let folder = folder(harness, name)?;
+    let arguments = flags(&folder, root, harness.cores.workers());
+    launch(harness, name, program, &folder, &arguments, Door::Web.name())
+}
+
+/// What it is started with without a configuration: all channels, on free ports.
+fn flags(folder: &Path, root: &Path, workers: u32) -> Vec<String> {
+    let mut flags = vec!["serve".to_owned(), root.display().to_string(), "--json".to_owned()];
+    flags.extend(["--state".to_owned(), folder.join("state").display().to_string()]);
+    for channel in ["--web", "--mail", "--commands", "--desk"] {
+        flags.extend([channel.to_owned(), "0".to_owned()]);
+    }
+    flags.extend(["--workers".to_owned(), workers.to_string()]);
+    flags
+}
+
+/// Starts Sportello with a configuration: `rest`, behind the state folder and as many workers as its peers have. It has a
+/// channel `web`, which is loaded.
+pub(crate) fn start_configured(harness: &Harness, name: &str, rest: &str) -> Result<Contender, Error> {
+    let folder = folder(harness, name)?;
+    let state = folder.join("state");
+    let text = format!("state \"{}\"\nworkers {}\n{rest}", state.display(), harness.cores.workers());
+    let file = folder.join("sportello.kdl");
+    fs::write(&file, text).doing(|| "writing sportello.kdl".to_owned())?;
+    let arguments = ["serve", "--json", "--config", &file.to_string_lossy()].map(str::to_owned);
+    launch(harness, name, &harness.sportello, &folder, &arguments, Door::Web.name())
+}
+
+fn folder(harness: &Harness, name: &str) -> Result<PathBuf, Error> {
+    harness.folder(&name.replace([' ', ','], "-"))
+}
+
+/// Starts `program` with its log in `folder`, and waits until it is ready.
+fn launch(
+    harness: &Harness,
+    name: &str,
+    program: &Path,
+    folder: &Path,
+    arguments: &[String],
+    door: &str,
+) -> Result<Contender, Error> {
+    let log = folder.join("log");
+    let file: File =
+        OpenOptions::new().create(true).append(true).open(&log).doing(|| "making the log of sportello".to_owned())?;
+    let mut process = harness.start("sportello", program, arguments, |command| {
         command.stdout(Stdio::piped()).stderr(file);
     })?;
     let stdout = process.child().stdout.take().ok_or_else(|| Error::not_so("sportello has no output"))?;
@@ -103,11 +145,10 @@ pub(crate) fn start_as(
         let said = fs::read_to_string(&log).unwrap_or_default();
         Error::not_so(format!("sportello did not become ready: {line}{said}"))
     })?;
-    let channel = ready.channels.iter().find(|channel| channel.name == door.name());
-    let port = channel.ok_or_else(|| Error::not_so(format!("sportello has no channel {}", door.name())))?.port;
+    let channel = ready.channels.iter().find(|channel| channel.name == door);
+    let port = channel.ok_or_else(|| Error::not_so(format!("sportello has no channel {door}")))?.port;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    let log = (observation == Observation::On).then_some(log);
-    Ok(Contender { log, ..Contender::new(name, address, process) })
+    Ok(Contender { log: Some(log), ..Contender::new(name, address, process) })
 }
 
 /// The program to measure: the one that `SPORTELLO` names, or the workspace's, built first if need be.
