@@ -37,7 +37,7 @@ const NEEDS: [(&str, &str); 19] = [
 ];
 
 /// What the benchmark measures Sportello against, likewise.
-const PEERS: [(&str, &str); 8] = [
+const PEERS: [(&str, &str); 9] = [
     ("nginx", "nginx-light"),
     ("h2o", "h2o"),
     ("lighttpd", "lighttpd"),
@@ -45,6 +45,7 @@ const PEERS: [(&str, &str); 8] = [
     ("redis-server", "redis-server"),
     ("smtp-source", "postfix"),
     ("tcpserver", "ucspi-tcp"),
+    ("h2load", "nghttp2-client"),
     ("inetd", "openbsd-inetd"),
 ];
 

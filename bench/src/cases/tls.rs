@@ -82,7 +82,7 @@ pub(crate) fn streams(harness: &Harness, target: f64) -> Result<Finding, Error> 
     for contender in &contenders {
         site.check(contender)?;
     }
-    let load = Streams { path: site.path.clone(), connections: 16, streams: 32 };
+    let load = Streams { host: NAME, path: site.path.clone(), connections: 16, streams: 32 };
     let named = contenders.iter().map(|contender| contender.name.clone()).collect();
     let slices =
         take_turns(harness, &mut contenders, &mut |contender, time, meter| load.run(contender.address, time, meter))?;

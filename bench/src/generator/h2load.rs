@@ -9,6 +9,8 @@ use crate::rounds::Meter;
 
 /// What is asked for, and how.
 pub(crate) struct Streams {
+    /// The site, which is named at the handshake too.
+    pub(crate) host: &'static str,
     pub(crate) path: String,
     pub(crate) connections: u32,
     /// At once on each connection.
@@ -26,7 +28,8 @@ impl Streams {
             "--max-concurrent-streams",
             &self.streams.to_string(),
         ]);
-        command.args(["--duration", &format!("{}ms", time.as_millis())]).arg(format!("https://{address}{}", self.path));
+        command.args(["--duration", &format!("{}ms", time.as_millis())]).args(["--connect-to", &address.to_string()]);
+        command.arg(format!("https://{}:{}{}", self.host, address.port(), self.path));
         meter.begin();
         let output = command.output().doing(|| "running h2load".to_owned())?;
         meter.end();

@@ -83,7 +83,7 @@ pub(crate) struct Encoded {
     pub(crate) encoded: usize,
 }
 
-/// Sends `request`, and checks that the answer is a 200 in chunks whose body, decoded by gzip, is `body`.
+/// Sends `request`, and checks that the answer is a 200 whose body, decoded by gzip, is `body`.
 pub(crate) fn gzipped(address: SocketAddr, request: &[u8], body: &[u8]) -> Result<Encoded, Error> {
     let mut stream = TcpStream::connect(address).doing(|| format!("connecting to {address}"))?;
     stream.set_read_timeout(Some(START)).doing(|| "setting a timeout".to_owned())?;
@@ -91,39 +91,46 @@ pub(crate) fn gzipped(address: SocketAddr, request: &[u8], body: &[u8]) -> Resul
     let mut received = Vec::new();
     let head = head(&mut stream, &mut received)?;
     let text = String::from_utf8_lossy(received.get(..head).unwrap_or_default()).to_ascii_lowercase();
-    let says = |line: &str| text.lines().any(|said| said == line);
-    if !text.starts_with("http/1.1 200 ") || !says("content-encoding: gzip") || !says("transfer-encoding: chunked") {
-        return Err(Error::not_so(format!("not encoded on its way: {text}")));
+    if !text.starts_with("http/1.1 200 ") || !text.lines().any(|line| line == "content-encoding: gzip") {
+        return Err(Error::not_so(format!("not encoded: {text}")));
     }
-    let mut at = head;
-    let mut encoded = Vec::new();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    let (encoded, end) = match length {
+        Some(length) => {
+            fill(&mut stream, &mut received, head + length)?;
+            (received.get(head..).unwrap_or_default().to_vec(), head + length)
+        }
+        None => chunks(&mut stream, &mut received, head)?,
+    };
+    let mut decoded = Vec::new();
+    GzDecoder::new(encoded.as_slice()).read_to_end(&mut decoded).doing(|| "decoding a body".to_owned())?;
+    if decoded != body || end != received.len() {
+        return Err(Error::not_so(format!("{address}: the body is not the file's, encoded")));
+    }
+    Ok(Encoded { length: end as u64, encoded: encoded.len() })
+}
+
+/// Receives the chunks that begin at `at` (RFC 9112 §7.1): what is in them, and where they end.
+fn chunks(stream: &mut impl Read, received: &mut Vec<u8>, mut at: usize) -> Result<(Vec<u8>, usize), Error> {
+    let mut content = Vec::new();
     loop {
-        // RFC 9112 §7.1: a size, its line's end, so many bytes, a line's end.
-        let line = loop {
-            let line = received.get(at..).unwrap_or_default().windows(2).position(|two| two == b"\r\n");
-            if let Some(line) = line {
-                break line;
-            }
+        let line = received.get(at..).unwrap_or_default().windows(2).position(|two| two == b"\r\n");
+        let Some(line) = line else {
             let wanted = received.len() + 1;
-            fill(&mut stream, &mut received, wanted)?;
+            fill(stream, received, wanted)?;
+            continue;
         };
         let size = String::from_utf8_lossy(received.get(at..at + line).unwrap_or_default()).into_owned();
         let size =
             usize::from_str_radix(&size, 16).map_err(|_| Error::not_so(format!("no size of a chunk: {size}")))?;
         let begin = at + line + 2;
         at = begin + size + 2;
-        fill(&mut stream, &mut received, at)?;
+        fill(stream, received, at)?;
+        content.extend_from_slice(received.get(begin..begin + size).unwrap_or_default());
         if size == 0 {
-            break;
+            return Ok((content, at));
         }
-        encoded.extend_from_slice(received.get(begin..begin + size).unwrap_or_default());
     }
-    let mut decoded = Vec::new();
-    GzDecoder::new(encoded.as_slice()).read_to_end(&mut decoded).doing(|| "decoding a body".to_owned())?;
-    if decoded != body || at != received.len() {
-        return Err(Error::not_so(format!("{address}: the body is not the file's, encoded")));
-    }
-    Ok(Encoded { length: at as u64, encoded: encoded.len() })
 }
 
 /// Receives one answer, and checks that it is a 200 whose body is `body` byte for byte. What came behind it stays.
