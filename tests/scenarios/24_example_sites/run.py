@@ -264,7 +264,9 @@ with step("who asks too often is put off"):
 
 with step("each site has its log"):
     logs = here / "var/log/sportello"
-    until(lambda: "/staff/plans.txt" in (logs / "www.example.org.log").read_text(), "lines")
+    wanted = r'^127\.0\.0\.1 - ada \[[^]]+\] "GET /staff/plans\.txt HTTP/(1\.1|2\.0)" 200 '
+    found = until(lambda: len(both := re.findall(wanted, (logs / "www.example.org.log").read_text(), re.M)) >= 2 and both, "both lines")
+    same(sorted(found), ["1.1", "2.0"], "who logged in, by which version")
     until(lambda: "/form.php" in (logs / "www.example.net.log").read_text(), "lines")
     lines = until(lambda: (text := (logs / "api.example.org.log").read_text()).count("/v1/things") >= 2 and text, "lines")
     first = next(told for line in lines.splitlines() if (told := json.loads(line))["method"] == "POST")
