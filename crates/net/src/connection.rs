@@ -344,7 +344,7 @@ impl Connection {
     /// lost to a reset.
     pub async fn close(mut self) {
         self.entry.between.set(true);
-        if self.shutdown().is_err() {
+        if self.end().await.is_err() || self.shutdown().is_err() {
             return;
         }
         let due = self.registry.now().saturating_add(LINGER_TICKS);
@@ -485,10 +485,7 @@ impl Connection {
         Ok(())
     }
 
-    fn shutdown(&mut self) -> io::Result<()> {
-        if let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) {
-            session.end(stream);
-        }
+    fn shutdown(&self) -> io::Result<()> {
         let socket = match &self.socket {
             Socket::Fresh(socket) => socket.as_fd(),
             Socket::Registered(stream) => stream.as_fd(),

@@ -119,32 +119,51 @@ impl Connection {
         }
     }
 
-    /// Sends what is encrypted, as far as the socket takes it; the rest when it takes more.
-    pub(super) fn send_on(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
-        let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else { return Ok(()) };
+    /// Whether something that was written is encrypted and not yet with the kernel.
+    pub fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|session| session.has_unsent())
+    }
+
+    /// Sends what is encrypted, as far as the socket takes it; the rest when it takes more. How many bytes that were.
+    pub(super) fn send_on(&mut self, context: &mut Context<'_>) -> Result<usize, Ended> {
+        let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) else { return Ok(0) };
+        let mut sent = 0;
         while session.has_unsent() {
             match stream.poll_write_ready(context) {
                 Poll::Ready(ready) => ready?,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => break,
             }
             match session.flush(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => result?,
+                result => sent += result?,
             }
         }
-        Ok(())
+        Ok(sent)
     }
 
     /// Waits until all that is encrypted is with the kernel.
     pub(super) async fn send_all_encrypted(&mut self) -> Result<(), Ended> {
-        if self.tls.as_ref().is_some_and(|session| session.has_unsent()) {
-            let since = self.registry.now();
-            let flush = self.when_writable(since, 0, |stream, session| {
-                session.map_or(Ok(()), |session| session.flush(stream)).map(|()| 0)
-            });
-            flush.await?;
+        let since = self.registry.now();
+        let mut moved = 0;
+        while self.has_unsent() {
+            let flush = self
+                .when_writable(since, moved, |stream, session| session.map_or(Ok(0), |session| session.flush(stream)));
+            moved += flush.await? as u64;
         }
         Ok(())
+    }
+
+    /// Sends what was written and says that this was all (RFC 8446 §6.1); what then ends was ended, not cut off. Nothing where nothing
+    /// is encrypted: there the kernel has all of it.
+    ///
+    /// # Errors
+    /// When the peer does not read.
+    pub async fn end(&mut self) -> Result<(), Ended> {
+        self.send_all_encrypted().await?;
+        if let Some(session) = &mut self.tls {
+            session.end();
+        }
+        self.send_all_encrypted().await
     }
 
     /// As [`Connection::send_file`], where it is encrypted.

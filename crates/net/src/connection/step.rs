@@ -37,7 +37,7 @@ pub enum Patience {
 pub enum Moved {
     /// So many bytes were added to the buffer; 0: the peer has closed its side, or the buffer is full.
     Read(usize),
-    /// So many bytes of the parts are with the kernel.
+    /// So many bytes of the parts are on their way; 0: of what was written before, more is with the kernel.
     Written(usize),
 }
 
@@ -104,17 +104,23 @@ impl Connection {
         }
         self.register()?;
         let now = self.registry.now();
-        let writes = wants.write.iter().any(|part| !part.is_empty());
-        if writes {
+        let has_more = wants.write.iter().any(|part| !part.is_empty());
+        if has_more {
             if let Poll::Ready(result) = self.poll_write(context, wants.write) {
                 let count = result?;
                 pace.writing.moved(now, count);
                 self.entry.arrived(now);
                 return Poll::Ready(Ok(Moved::Written(count)));
             }
-        } else {
+        } else if self.send_on(context)? > 0 {
+            pace.writing.moved(now, 0);
+            self.entry.arrived(now);
+            return Poll::Ready(Ok(Moved::Written(0)));
+        }
+        // What is encrypted is not sent before the kernel has it.
+        let writes = has_more || self.has_unsent();
+        if !writes {
             pace.writing.rest(now);
-            self.send_on(context)?;
         }
         let waits_to_read = wants.read.is_some() && wants.patience == Patience::None;
         match wants.read {

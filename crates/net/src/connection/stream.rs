@@ -87,6 +87,18 @@ impl Stream {
 
 impl Shared {
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        ready!(self.poll_give(context))?;
+        // What is encrypted is not sent before the kernel has it.
+        self.send_on(context)?;
+        if self.connection.has_unsent() {
+            return self.poll_blocked(context);
+        }
+        self.blocked = None;
+        Poll::Ready(Ok(()))
+    }
+
+    /// As [`Shared::poll_send`]; ready when what was gathered is written.
+    fn poll_give(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
         self.connection.register()?;
         while !self.output.is_empty() {
             match self.connection.poll_write(context, &[&self.output]) {
@@ -94,22 +106,30 @@ impl Shared {
                     self.output.drain(..written?);
                     self.blocked = None;
                 }
-                Poll::Pending => {
-                    let now = self.connection.registry.now();
-                    self.blocked.get_or_insert(now);
-                    return match self.pend(context) {
-                        Some(ended) => Poll::Ready(Err(ended)),
-                        None => Poll::Pending,
-                    };
-                }
+                Poll::Pending => return self.poll_blocked(context),
             }
         }
         if self.output.capacity() > GATHERED_MOST || self.resting.is_some() {
             self.output = Vec::new();
         }
-        // What is encrypted goes on its way too.
-        self.connection.send_on(context)?;
         Poll::Ready(Ok(()))
+    }
+
+    /// Sends of what is encrypted what the socket takes; a peer that takes some reads.
+    fn send_on(&mut self, context: &mut Context<'_>) -> Result<(), Ended> {
+        if self.connection.send_on(context)? > 0 {
+            self.blocked = None;
+        }
+        Ok(())
+    }
+
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let now = self.connection.registry.now();
+        self.blocked.get_or_insert(now);
+        match self.pend(context) {
+            Some(ended) => Poll::Ready(Err(ended)),
+            None => Poll::Pending,
+        }
     }
 
     /// What to do when nothing can be done: end, or wait.
@@ -136,6 +156,9 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let shared = &mut *self.0.borrow_mut();
         if shared.input.is_empty() {
+            if let Err(ended) = shared.send_on(context) {
+                return Poll::Ready(Err(shared.fail(ended)));
+            }
             match shared.connection.poll_bytes(context, &mut shared.input) {
                 Poll::Ready(Ok(_)) => shared.connection.entry.arrived(shared.connection.registry.now()),
                 Poll::Ready(Err(ended)) => return Poll::Ready(Err(shared.fail(ended))),
@@ -160,7 +183,7 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let shared = &mut *self.0.borrow_mut();
         if shared.output.len() >= GATHERED_MOST
-            && let Err(ended) = ready!(shared.poll_send(context))
+            && let Err(ended) = ready!(shared.poll_give(context))
         {
             return Poll::Ready(Err(shared.fail(ended)));
         }
@@ -176,7 +199,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         let shared = &mut *self.0.borrow_mut();
         if shared.output.len() >= GATHERED_MOST
-            && let Err(ended) = ready!(shared.poll_send(context))
+            && let Err(ended) = ready!(shared.poll_give(context))
         {
             return Poll::Ready(Err(shared.fail(ended)));
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::task::Poll;
+use std::time::Duration;
 
 use rustix::net::SendFlags;
 use tokio::io::Interest;
@@ -73,6 +74,15 @@ impl Connection {
         match self.write_now(&[bytes]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             result => Ok(result?),
+        }
+    }
+
+    /// When it is dropped, its peer is told by a reset that not all came which was to come. For what only the end of the connection
+    /// ends: a plain one would say that this was all.
+    pub fn break_off(&self) {
+        if let Socket::Registered(stream) = &self.socket {
+            // A socket that cannot be told so is gone.
+            let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
         }
     }
 

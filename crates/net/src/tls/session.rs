@@ -188,10 +188,14 @@ impl Session {
     }
 
     /// Encrypts as much of `parts` as may wait for the socket, and sends what the socket takes; how many bytes of `parts` that
-    /// were. An error of kind `WouldBlock`: none, until the socket takes more.
+    /// were, 0 where only something from before was sent. An error of kind `WouldBlock`: the socket takes nothing now.
     pub(crate) fn give(&mut self, stream: &TcpStream, parts: &[&[u8]]) -> io::Result<usize> {
         let State::Agreed(session) = &mut self.state else { return Err(io::ErrorKind::NotConnected.into()) };
         flush(session, stream)?;
+        if session.wants_write() {
+            // Some of it went: the peer reads.
+            return Ok(0);
+        }
         let mut given = 0;
         for part in parts {
             let count = session.writer().write(part)?;
@@ -211,20 +215,18 @@ impl Session {
         matches!(&self.state, State::Agreed(session) if session.wants_write())
     }
 
-    /// Sends what is encrypted. An error of kind `WouldBlock`: not all of it yet.
-    pub(crate) fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+    /// Sends of what is encrypted as much as the socket takes; how many bytes. An error of kind `WouldBlock`: none.
+    pub(crate) fn flush(&mut self, stream: &TcpStream) -> io::Result<usize> {
         match &mut self.state {
             State::Agreed(session) => flush(session, stream),
-            _ => Ok(()),
+            _ => Ok(0),
         }
     }
 
-    /// Says that nothing more will be sent.
-    pub(crate) fn end(&mut self, stream: &TcpStream) {
+    /// Says behind what is encrypted that nothing more will be (RFC 8446 §6.1); to be sent as that is.
+    pub(crate) fn end(&mut self) {
         if let State::Agreed(session) = &mut self.state {
             session.send_close_notify();
-            // What does not fit now need not be said: the end of the stream follows.
-            let _ = flush(session, stream);
         }
     }
 
@@ -264,11 +266,16 @@ fn fill(session: &mut ServerConnection, raw: &mut impl Read, stream: &TcpStream)
     Ok(count)
 }
 
-fn flush(session: &mut ServerConnection, stream: &TcpStream) -> io::Result<()> {
+fn flush(session: &mut ServerConnection, stream: &TcpStream) -> io::Result<usize> {
+    let mut sent = 0;
     while session.wants_write() {
-        session.write_tls(&mut Raw(stream))?;
+        match session.write_tls(&mut Raw(stream)) {
+            Ok(count) => sent += count,
+            Err(error) if sent > 0 && error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
+    Ok(sent)
 }
 
 /// Why nothing could be read.

@@ -21,6 +21,8 @@ use crate::rate::Often;
 use crate::simulation::{self, Simulation};
 use crate::{Buffer, UNIX_PEER};
 
+mod ends;
+
 /// An authority and what it signs.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -139,12 +141,17 @@ impl Visitor {
             if heard.is_empty() && out.is_empty() {
                 return Ok(());
             }
-            let mut heard = Cursor::new(heard);
-            while (heard.position() as usize) < heard.get_ref().len() {
-                self.session.read_tls(&mut heard).unwrap();
-                self.session.process_new_packets()?;
-            }
+            self.hear(heard)?;
         }
+    }
+
+    fn hear(&mut self, heard: Vec<u8>) -> Result<(), rustls::Error> {
+        let mut heard = Cursor::new(heard);
+        while (heard.position() as usize) < heard.get_ref().len() {
+            self.session.read_tls(&mut heard).unwrap();
+            self.session.process_new_packets()?;
+        }
+        Ok(())
     }
 
     fn read(&mut self) -> Vec<u8> {

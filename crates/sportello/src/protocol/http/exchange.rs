@@ -199,8 +199,12 @@ impl Session<'_> {
         exchange: &mut Exchange,
     ) -> Result<u64, Ended> {
         let mut flow = Flow::new(head, pieces);
-        poll_fn(|context| self.poll_flow(context, &mut flow, exchange)).await?;
-        Ok(flow.sent)
+        let went = poll_fn(|context| self.poll_flow(context, &mut flow, exchange)).await;
+        if went.is_err() && flow.promised.is_none() && !flow.chunked {
+            // Else what was cut off would look like the whole (RFC 9112 §8).
+            self.connection.break_off();
+        }
+        went.map(|()| flow.sent)
     }
 
     fn poll_flow(
@@ -211,7 +215,8 @@ impl Session<'_> {
     ) -> Poll<Result<(), Ended>> {
         loop {
             flow.gather(context, self.outbox.open());
-            if flow.over.is_some() && self.outbox.bytes().is_empty() && flow.waiting.is_empty() {
+            let is_sent = self.outbox.bytes().is_empty() && flow.waiting.is_empty() && !self.connection.has_unsent();
+            if flow.over.is_some() && is_sent {
                 // What did not come whole is given as far as it came, and not ended as if it had.
                 return Poll::Ready(
                     flow.over.take().unwrap_or(Ok(())).map_err(|broken| io::Error::other(broken).into()),

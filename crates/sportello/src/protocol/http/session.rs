@@ -52,7 +52,7 @@ fn finish(
     exit: Exit,
 ) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
     match exit {
-        Exit::Done(End::Done) => None,
+        Exit::Done(End::Done) => end(connection),
         Exit::Done(End::Linger) => Some(Box::pin(connection.close())),
         Exit::Http2(input) => Some(Box::pin(http2::serve(connection, input, service))),
         Exit::Broken(ended) => {
@@ -60,6 +60,18 @@ fn finish(
             None
         }
     }
+}
+
+/// Ends a connection whose client has asked for nothing more. Where nothing is encrypted, the kernel has all that was written; elsewhere
+/// the rest is sent and its end is told, so that it cannot be taken for one that was cut off (RFC 8446 §6.1, RFC 9112 §9.8).
+fn end(mut connection: Box<Connection>) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
+    if !connection.is_secure() {
+        return None;
+    }
+    Some(Box::pin(async move {
+        // Who does not read it is not told.
+        let _ = connection.end().await;
+    }))
 }
 
 /// Why a connection is served no longer as it was.
@@ -235,7 +247,7 @@ impl<'c> Session<'c> {
             let written = self.connection.try_write(waiting)?;
             self.outbox.written(written);
         }
-        Ok(self.outbox.bytes().is_empty())
+        Ok(self.outbox.bytes().is_empty() && !self.connection.has_unsent())
     }
 
     /// Writes what waits and a part of a file behind it, in one go.

@@ -73,7 +73,7 @@ impl Way {
     ) -> Poll<Result<(), Ended>> {
         loop {
             self.take(context)?;
-            if self.is_over && self.waiting.is_empty() {
+            if self.is_over && self.waiting.is_empty() && !connection.has_unsent() {
                 return Poll::Ready(Ok(()));
             }
             self.give(context, input)?;
