@@ -160,6 +160,16 @@ with step("a session is resumed"):
         check(connection.session_reused, "a full handshake")
         same(ask(connection, "www.example.org")[0], 200)
 
+with step("an answer that ends the connection says so: what was cut off looks otherwise"):
+    for path, length in (("/", 6), ("/big.bin", len(big))):
+        raw = connect(ports["web"])
+        with context().wrap_socket(raw, server_hostname="www.example.org", suppress_ragged_eofs=False) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n".encode())
+            said = b""
+            while piece := connection.recv(65536):  # an end without close_notify is an SSLEOFError
+                said += piece
+            same(len(said.partition(b"\r\n\r\n")[2]), length, path)
+
 with step("a name that no site bears is shown the first certificate, and answered with 421"):
     status, _ = curl(ports["web"], "-k", host="unknown.example.net")
     same(status, 421)

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import threading
 
-from sportello import (Http, Server, alive, check, connect, contains, finish, folder, same, step, until,
+from sportello import (Http, Server, alive, check, connect, contains, finish, folder, run, same, step, until,
                        write)
 from upstream import Upstream, body_of, field, websocket
 
@@ -38,6 +38,12 @@ def breaks_off(connection, file, head):
     return "leave"
 
 
+def breaks_off_in_chunks(connection, file, head):
+    connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+    go_on.acquire()
+    return "leave"
+
+
 go_on = threading.Semaphore(0)
 app, streaming, sockets = Upstream(echo), Upstream(events), Upstream(websocket)
 liars = {
@@ -45,6 +51,9 @@ liars = {
     "split": Upstream(says(b"HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n")),
     "unasked": Upstream(says(b"HTTP/1.1 101 No\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")),
     "short": Upstream(breaks_off),
+    "endless": Upstream(breaks_off_in_chunks),
+    "wordless": Upstream(says(b"HTTP/1.1 404 No\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
+                              b'ETag: "up"\r\nContent-Length: 0\r\n\r\n')),
 }
 gone = socket.create_server(("127.0.0.1", 0))
 GONE = gone.getsockname()[1]
@@ -119,6 +128,31 @@ with step("what cannot be read in one way only is a 502, and what breaks does no
         same((client.head()[1]["content-length"], client.exactly(3)), ("9", b"abc"))
         go_on.release()
         check(client.ended(), "it ends where its upstream left")
+
+with step("where only the end of the connection ends an answer, one that breaks off ends in a reset"):
+    connection = connect(WEB)
+    connection.sendall(f"GET /endless HTTP/1.0\r\nHost: 127.0.0.1:{WEB}\r\n\r\n".encode())
+    said = b""
+    while not said.endswith(b"\r\n\r\nabc"):
+        said += connection.recv(65536)
+    go_on.release()
+    try:
+        check(False, f"it ended as if that were all: {connection.recv(65536)!r}")
+    except ConnectionResetError:
+        pass
+    connection.close()
+
+with step("an upstream's answer without words passes as it is"):
+    for method in ("GET", "HEAD"):
+        with Http(WEB) as client:
+            status, fields, body = client.ask(method, "/wordless")
+            same((status, body, fields["content-length"]), (404, b"", "0"), method)
+            same([fields[name] for name in ("content-type", "content-encoding", "etag")],
+                 ["application/json", "gzip", '"up"'], method)
+        words = ["-I"] if method == "HEAD" else ["-i"]
+        result = run("curl", "-s", "--http2-prior-knowledge", *words, f"http://127.0.0.1:{WEB}/wordless")
+        head, _, body = result.stdout.replace("\r\n", "\n").partition("\n\n")
+        same((body, head.count("content-type:"), "content-length: 0" in head), ("", 1, True), head)
 
 with step("an upstream that is not there is a 502, or another one's matter"):
     with Http(WEB) as client:

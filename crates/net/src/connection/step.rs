@@ -13,7 +13,7 @@ use crate::registry::Phase;
 
 /// What an exchange wants of its connection now.
 pub struct Wants<'w> {
-    /// Where bytes of the peer go; without one none are taken, and its leaving is watched for.
+    /// Where bytes of the peer go; without one none are taken, and its leaving is watched for where it has not closed its side.
     pub read: Option<&'w mut Buffer>,
     /// What is to be written, in its order; empty parts count as nothing.
     pub write: &'w [&'w [u8]],
@@ -28,6 +28,8 @@ pub enum Patience {
     None,
     /// For what it sends: it may be silent for as long as it likes.
     Silence,
+    /// For silence, and it may have closed its side: who says nothing more has not left.
+    HalfClosed,
     /// For ever, but the server's stop ends it at once: what it is sent has no end of its own.
     Endless,
 }
@@ -67,6 +69,13 @@ impl Side {
         let progress = self.since.saturating_add(progress);
         let rate = rate_due(deadlines, self.since, self.bytes).saturating_sub(self.spent);
         if rate < progress { (rate, Deadline::Rate) } else { (progress, Deadline::BetweenBytes) }
+    }
+
+    /// As [`Side::due`], for what is read: all that it is waited for adds up to a request at most.
+    fn reading_due(&mut self, now: Tick, deadlines: &Deadlines) -> (Tick, Deadline) {
+        let nearer = self.due(now, ticks(deadlines.between_bytes), deadlines);
+        let whole = self.since.saturating_add(ticks(deadlines.request).saturating_sub(self.spent));
+        if whole <= nearer.0 { (whole, Deadline::Request) } else { nearer }
     }
 
     fn rest(&mut self, now: Tick) {
@@ -134,17 +143,19 @@ impl Connection {
             }
             None => {
                 pace.reading.rest(now);
-                if let Poll::Ready(ended) = self.poll_closed(context) {
+                if wants.patience != Patience::HalfClosed
+                    && let Poll::Ready(ended) = self.poll_closed(context)
+                {
                     return Poll::Ready(Err(ended));
                 }
             }
         }
         let deadlines = &self.channel.deadlines;
         let writing = writes.then(|| (pace.writing.due(now, ticks(deadlines.write), deadlines).0, Deadline::Write));
-        let reading = waits_to_read.then(|| pace.reading.due(now, ticks(deadlines.between_bytes), deadlines));
+        let reading = waits_to_read.then(|| pace.reading.reading_due(now, deadlines));
         let (until, never) = match wants.patience {
             Patience::Endless => (Phase::Draining, STREAMING),
-            Patience::None | Patience::Silence => (Phase::Over, Tick::MAX),
+            Patience::None | Patience::Silence | Patience::HalfClosed => (Phase::Over, Tick::MAX),
         };
         let nearer = writing.into_iter().chain(reading).min_by_key(|(due, _)| *due);
         let (due, kind) = nearer.unwrap_or((never, Deadline::Idle));

@@ -353,7 +353,8 @@ fn body_of(mut download: Download) -> Result<Body, Fault> {
     let first = download.held_piece().map_err(malformed)?;
     match first {
         Some(piece) if download.is_over() => Ok(Body::Bytes(piece)),
-        None if download.is_over() => Ok(Body::Empty),
+        // What it says with its status alone stays so.
+        None if download.is_over() => Ok(Body::Bytes(bytes::Bytes::new())),
         Some(piece) => {
             download.put_back(piece);
             Ok(Body::Pieces(Box::new(download)))

@@ -27,10 +27,10 @@ pub struct Answer {
 /// The body of an [`Answer`].
 #[derive(Default)]
 pub enum Body {
-    /// No body.
+    /// No body: where the status says that something is wrong, words are found for it.
     #[default]
     Empty,
-    /// All of it, in memory.
+    /// All of it, in memory; of no bytes where somebody else said nothing.
     Bytes(Bytes),
     /// Some content of a file that a site serves.
     Stored(Stored),

@@ -162,18 +162,31 @@ impl Session<'_> {
             Body::Tunnel(_) => Next::End(End::Done),
             _ => self.next_after(head, &exchange),
         };
+        if exchange.expectation == Expectation::Continue {
+            // RFC 9110 §10.1.1: what asks the client to go on stands before an answer, not in it. Nobody gets this body any more.
+            exchange.expectation = Expectation::None;
+            exchange.intake.break_off(Broken::Left);
+        }
         let next = self.send_while(head, answer, next, arrival, &mut exchange).await?;
         if next != Next::Request || exchange.intake.is_done() {
             return Ok(next);
         }
         // What is left of the body is read past, where the next request begins.
         self.flush().await?;
+        // The client is not held to account for the time that the service took.
+        self.connection.next_request(self.input.filled().len());
         loop {
             match exchange.intake.skip(&mut self.input) {
                 Ok(true) => return Ok(next),
-                Ok(false) if self.connection.read(&mut self.input).await? == 0 => return Err(Ended::Closed),
                 Ok(false) => {}
                 Err(_) => return Ok(Next::End(End::Linger)),
+            }
+            match self.connection.read(&mut self.input).await {
+                Ok(0) => return Err(Ended::Closed),
+                Ok(_) => {}
+                // It may still read the answer.
+                Err(Ended::TimedOut(_)) => return Ok(Next::End(End::Linger)),
+                Err(ended) => return Err(ended),
             }
         }
     }

@@ -88,14 +88,18 @@ pub(super) fn is_common(verb: &[u8]) -> bool {
     matches!(verb, b"TRACE" | b"PATCH")
 }
 
-/// An answer that says with its status alone that something is wrong, with a page that says it in words.
+/// An answer of ours that says with its status alone that something is wrong, with a page that says it in words. Somebody else's has a
+/// body, if of no bytes, and stays as it is.
 pub(super) fn worded(lines: &impl Lines, answer: Answer) -> Answer {
     if answer.status < 400 || !matches!(answer.body, Body::Empty) {
         return answer;
     }
     let mut worded = page(lines, answer.status, sentence(answer.status));
     for (name, value) in answer.fields.lines() {
-        worded.fields.add_parsed(name.clone(), value.clone());
+        // The words have a type of their own.
+        if &name[..] != b"content-type" {
+            worded.fields.add_parsed(name.clone(), value.clone());
+        }
     }
     worded
 }

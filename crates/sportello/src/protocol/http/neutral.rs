@@ -9,23 +9,25 @@ use sportello_service::web::{Client, Fields, Incoming, Path, Request, Scheme, Up
 use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::target::BadPath;
 use sportello_wire::http1::{Head, Method, Version, field};
+use thiserror::Error;
 
 /// The request whose head was read from the beginning of `raw`, for `path` and `query`.
 ///
 /// # Errors
-/// When the path names nothing, or could be read in two ways.
+/// When the path names nothing, or could be read in two ways; when too many fields are for this connection alone.
 pub(super) fn request(
     head: &Head<'_>,
     raw: &[u8],
     (path, query): (&[u8], Option<&[u8]>),
     client: Client,
     body: Incoming,
-) -> Result<Request, BadPath> {
+) -> Result<Request, Unfit> {
     let path = Path::parse(path)?;
+    let nominated = nominated(head)?;
     let copy = Copy::of(head, raw);
     let mut fields = Fields::new();
     for (name, value) in head.fields {
-        if !is_of_connection(head, name) {
+        if !is_of_connection(name) && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated)) {
             fields.add_parsed(copy.part(name), copy.part(value));
         }
     }
@@ -42,6 +44,15 @@ pub(super) fn request(
         upgrade: upgrade(head),
         notes: Rc::default(),
     })
+}
+
+/// Why a request is led to no service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum Unfit {
+    #[error(transparent)]
+    Path(#[from] BadPath),
+    #[error("Connection names more than {NOMINATED_MOST} fields")]
+    Nominated,
 }
 
 /// Who is at the other end.
@@ -97,12 +108,30 @@ const OF_CONNECTION: [&[u8]; 10] = [
     b"upgrade",
 ];
 
-fn is_of_connection(head: &Head<'_>, name: &[u8]) -> bool {
-    OF_CONNECTION.iter().any(|known| name.eq_ignore_ascii_case(known)) || is_in_connection(head, name)
+/// Fields that Connection may name beside those: each field of a request is compared with each.
+const NOMINATED_MOST: usize = 32;
+
+fn is_of_connection(name: &[u8]) -> bool {
+    OF_CONNECTION.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-fn is_in_connection(head: &Head<'_>, token: &[u8]) -> bool {
-    head.fields.values("connection").any(|value| field::list(value).any(|item| item.eq_ignore_ascii_case(token)))
+/// The fields that Connection names and that would else be passed on (RFC 9110 §7.6.1).
+fn nominated<'h>(head: &Head<'h>) -> Result<Vec<&'h [u8]>, Unfit> {
+    let mut nominated = Vec::new();
+    for option in connection_options(head) {
+        if is_of_connection(option) || option.eq_ignore_ascii_case(b"close") {
+            continue;
+        }
+        if nominated.len() >= NOMINATED_MOST {
+            return Err(Unfit::Nominated);
+        }
+        nominated.push(option);
+    }
+    Ok(nominated)
+}
+
+fn connection_options<'h>(head: &Head<'h>) -> impl Iterator<Item = &'h [u8]> {
+    head.fields.values("connection").flat_map(field::list)
 }
 
 /// RFC 9110 §7.8: one protocol, asked for in a request without a body.
@@ -110,7 +139,7 @@ fn upgrade(head: &Head<'_>) -> Option<Upgrade> {
     let asked = head.method == Method::Get
         && head.version == Version::Http11
         && head.framing == Framing::Length(0)
-        && is_in_connection(head, b"upgrade");
+        && connection_options(head).any(|option| option.eq_ignore_ascii_case(b"upgrade"));
     let mut values = head.fields.values("upgrade").filter(|_| asked);
     match (values.next(), values.next()) {
         (Some(protocol), None) if !protocol.is_empty() && protocol.iter().all(|&byte| is_of_protocol(byte)) => {
@@ -149,6 +178,23 @@ mod tests {
         assert_eq!((made.path.normal(), made.query.as_deref()), (&b"/a b"[..], Some(&b"c=d"[..])));
         assert_eq!(made.fields.iter().collect::<Vec<_>>(), [("x-a", &b"1"[..]), ("x-c", b"")]);
         assert_eq!((made.target(), made.upgrade), (b"/a%20b?c=d".to_vec(), None));
+    }
+
+    #[test]
+    fn as_many_fields_may_be_the_connections_as_may_be_compared() {
+        let of = |options: String| {
+            let raw = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {options}\r\nX-B: 2\r\n\r\n");
+            let head = parse(raw.as_bytes(), &Limits::default()).unwrap().unwrap();
+            let peer = ([127, 0, 0, 1], 1).into();
+            let client = Client { peer, local: peer, secured: None };
+            let made = request(&head, raw.as_bytes(), (b"/", None), client, Incoming::Empty);
+            made.map(|request| request.fields.has("x-b"))
+        };
+        assert_eq!(of("a,".repeat(NOMINATED_MOST)), Ok(true));
+        assert_eq!(of(format!("{}x-b", "a,".repeat(NOMINATED_MOST - 1))), Ok(false));
+        assert_eq!(of("a,".repeat(NOMINATED_MOST + 1)), Err(Unfit::Nominated));
+        assert_eq!(of("a, ".repeat(NOMINATED_MOST) + "\r\nConnection: a"), Err(Unfit::Nominated));
+        assert_eq!(of("close, te, keep-alive, ".repeat(100)), Ok(true), "those name no field of a service's");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A connection that another protocol has taken over (RFC 9110 §7.8): bytes go both ways, unread, until one side ends.
+//! A connection that another protocol has taken over (RFC 9110 §7.8): bytes go both ways, unread, until the other side ends. A client
+//! that ends its half is still told what the other side says.
 //!
 //! While nothing goes either way a tunnel holds no buffer. A side that does not read holds up the other, by one piece each way.
 //! Bounded by the time that both may be silent, by the client's write deadline, and by the end of the grace when the server stops.
@@ -35,6 +36,7 @@ struct Way {
     is_over: bool,
     /// Whether something was written to the other side and perhaps not sent on.
     is_unflushed: bool,
+    half: Half,
     pace: Pace,
     /// When a byte went last.
     active: Instant,
@@ -44,8 +46,18 @@ struct Way {
     sent: u64,
 }
 
+/// The client's half of a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Half {
+    Open,
+    /// It says nothing more; the other side is not told yet.
+    Ended,
+    /// The other side knows.
+    Told,
+}
+
 impl Session<'_> {
-    /// Passes bytes both ways until one side ends; how many the client was sent.
+    /// Passes bytes both ways until the other side ends; how many the client was sent.
     pub(super) async fn tunnel(&mut self, tunnel: Tunnel) -> Result<u64, Ended> {
         self.flush().await?;
         let mut way = Way {
@@ -54,6 +66,7 @@ impl Session<'_> {
             waiting: tunnel.first,
             is_over: false,
             is_unflushed: false,
+            half: Half::Open,
             pace: self.connection.pace(),
             active: Instant::now(),
             idle: tunnel.idle,
@@ -77,13 +90,15 @@ impl Way {
                 return Poll::Ready(Ok(()));
             }
             self.give(context, input)?;
+            // What was read and the other side has not taken may be all that the client says.
+            let reads = self.half == Half::Open && input.is_empty();
             let wants = Wants {
-                read: if input.is_empty() { Some(&mut *input) } else { None },
+                read: if reads { Some(&mut *input) } else { None },
                 write: &[&self.waiting],
-                patience: Patience::Silence,
+                patience: if reads { Patience::Silence } else { Patience::HalfClosed },
             };
             match connection.poll_step(context, wants, &mut self.pace)? {
-                Poll::Ready(Moved::Read(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Moved::Read(0)) => self.half = Half::Ended,
                 Poll::Ready(Moved::Read(_)) => {}
                 Poll::Ready(Moved::Written(count)) => self.waiting.advance(count.min(self.waiting.len())),
                 Poll::Pending => {
@@ -112,7 +127,7 @@ impl Way {
         })
     }
 
-    /// Writes to the other side what it takes of what the client said.
+    /// Writes to the other side what it takes of what the client said, and behind all of it that this was all.
     fn give(&mut self, context: &mut Context<'_>, input: &mut Buffer) -> io::Result<()> {
         while !input.is_empty() {
             match Pin::new(&mut *self.stream).poll_write(context, input.filled())? {
@@ -126,6 +141,11 @@ impl Way {
         }
         if self.is_unflushed {
             self.is_unflushed = Pin::new(&mut *self.stream).poll_flush(context)?.is_pending();
+        }
+        if self.half == Half::Ended && !self.is_unflushed {
+            // One that cannot be told is read until it ends as well.
+            let told = Pin::new(&mut *self.stream).poll_shutdown(context).is_ready();
+            self.half = if told { Half::Told } else { Half::Ended };
         }
         Ok(())
     }

@@ -21,6 +21,8 @@ use super::*;
 use crate::current::Current;
 
 const WAIT: Duration = Duration::from_secs(5);
+const WHOLE: Duration = Duration::from_secs(60);
+const SECOND: Duration = Duration::from_secs(1);
 
 type Answering = Pin<Box<dyn Future<Output = Answer>>>;
 
@@ -59,7 +61,7 @@ async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering
 }
 
 fn check(answer: impl Fn(Request) -> Answering + Clone + 'static, act: impl AsyncFnOnce(&mut Client)) {
-    let deadlines = Deadlines { between_bytes: WAIT, write: WAIT, ..Deadlines::default() };
+    let deadlines = Deadlines { between_bytes: WAIT, write: WAIT, request: WHOLE, ..Deadlines::default() };
     simulation::run(simulation::channel(Speaker::Client, deadlines), async |simulation| {
         let mut client = simulation.connect(|connection| serve(connection, answer));
         act(&mut client).await;
@@ -146,6 +148,48 @@ fn a_body_that_is_asked_for_must_come() {
 }
 
 #[test]
+fn a_body_that_keeps_up_takes_too_long() {
+    check(count, async |client| {
+        said(client, &format!("{POST}Content-Length: 1000000\r\n\r\n")).await;
+        for _ in 0..59 {
+            assert_eq!(said(client, &"x".repeat(400)).await, "");
+            client.pass(SECOND).await;
+        }
+        said(client, "x").await;
+        client.pass(SECOND - TICK * 2).await;
+        assert!(!client.has_ended() && said(client, "").await.is_empty());
+        client.pass(TICK * 4).await;
+        assert!(said(client, "").await.starts_with("HTTP/1.1 408 ") && client.has_ended());
+    });
+}
+
+#[test]
+fn the_time_that_a_service_takes_is_not_held_against_who_still_sends() {
+    let slow = |request: Request| -> Answering {
+        Box::pin(async move {
+            tokio::time::sleep(WHOLE).await;
+            ignore(request).await
+        })
+    };
+    for (pause, lives) in [(SECOND, true), (WAIT + TICK * 2, false)] {
+        check(slow, async |client| {
+            client.send_some(format!("{POST}Content-Length: 10000\r\n\r\n").as_bytes());
+            drift(WHOLE + TICK).await;
+            assert!(said(client, "").await.ends_with("\n\nno\n"));
+            for _ in 0..9 {
+                client.send("x".repeat(1000)).await;
+                client.pass(pause).await;
+            }
+            assert_eq!(client.send("x".repeat(1000)).await, lives);
+            let next = said(client, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+            drift(WHOLE + TICK).await;
+            let next = next + &said(client, "").await;
+            assert_eq!(next.ends_with("\n\nno\n"), lives, "{next}");
+        });
+    }
+}
+
+#[test]
 fn who_is_not_asked_is_not_waited_for() {
     let slow = |request: Request| -> Answering {
         Box::pin(async move {
@@ -173,6 +217,12 @@ fn a_client_that_waits_to_be_asked_is_asked_when_the_service_asks() {
     check(ignore, async |client| {
         assert!(said(client, &expecting).await.contains("\nconnection: close\n"));
         assert!(client.has_ended(), "nothing that could be read is known to follow");
+    });
+    // It asks when its answer has begun: that is too late.
+    check(echo, async |client| {
+        let heard = said(client, &expecting).await;
+        assert_eq!(heard, "HTTP/1.1 200 OK\ncontent-length: 2\nconnection: close\n\n");
+        assert!(client.has_ended());
     });
 }
 
@@ -309,6 +359,23 @@ fn a_fault_without_words_gets_some() {
     });
 }
 
+#[test]
+fn what_somebody_else_says_without_words_stays_so() {
+    let service = |_| -> Answering {
+        Box::pin(async {
+            let answer = Answer::empty(404).with("content-type", "application/json").with("etag", "\"a\"");
+            answer.over(Body::Bytes(Bytes::new()))
+        })
+    };
+    for method in ["GET", "HEAD"] {
+        check(service, async |client| {
+            let heard = said(client, &format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n")).await;
+            let expect = "HTTP/1.1 404 Not Found\ncontent-type: application/json\netag: \"a\"\ncontent-length: 0\n\n";
+            assert_eq!(heard, expect, "{method}");
+        });
+    }
+}
+
 /// Speaks another protocol: says hello, then gives back what comes, until that is `end`.
 fn upgrade(request: Request) -> Answering {
     Box::pin(async move {
@@ -330,6 +397,33 @@ fn upgrade(request: Request) -> Answering {
 
 const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
 const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\nupgrade: echo\nconnection: upgrade\n\nhello";
+
+/// Listens to its end, slowly, and then says how much it heard.
+fn weigh(_: Request) -> Answering {
+    Box::pin(async move {
+        let (ours, mut theirs) = tokio::io::duplex(100);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(WAIT).await;
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).await.unwrap();
+            tokio::time::sleep(WAIT).await;
+            theirs.write_all(format!("{} bytes", all.len()).as_bytes()).await.unwrap();
+        });
+        let tunnel = Tunnel { stream: Box::new(ours), first: Bytes::new(), idle: WAIT * 10 };
+        Answer::empty(101).with("upgrade", "echo").over(Body::Tunnel(tunnel))
+    })
+}
+
+#[test]
+fn who_says_nothing_more_is_still_told_what_the_other_side_says() {
+    check(weigh, async |client| {
+        client.send_some(format!("{UPGRADE}{}", "x".repeat(1000)).as_bytes());
+        client.shut_down().await;
+        drift(WAIT * 2 + TICK).await;
+        assert!(heard(client).await.ends_with("1000 bytes"));
+        assert!(client.has_ended());
+    });
+}
 
 /// What the client heard since, for a session that waits for another side too.
 async fn heard(client: &mut Client) -> String {
