@@ -30,7 +30,11 @@ pub(super) fn run(mut connection: Box<Connection>, service: Current<Service>) ->
             // Nothing else is kept in the future: what is borrowed in it would have its place there while it waits.
             let next = match answer(&mut connection, &service, arrived) {
                 Progress::Answered(next) => next,
-                Progress::Waiting(rest) => rest.await,
+                Progress::Waiting(rest) => match rest.await {
+                    Ok(Turn::Http1(next)) => Ok(next),
+                    Ok(Turn::Http2(input)) => break Exit::Http2(input),
+                    Err(ended) => Err(ended),
+                },
                 Progress::Http2(input) => break Exit::Http2(input),
             };
             match next {
@@ -93,6 +97,9 @@ fn answer<'c>(
         Ok(input) if connection.request_number() == 0 && input.filled().starts_with(http2::PREFACE) => {
             return Progress::Http2(input);
         }
+        Ok(input) if connection.request_number() == 0 && http2::PREFACE.starts_with(input.filled()) => {
+            return Progress::Waiting(Box::pin(decide(connection, service, input)));
+        }
         Ok(input) => match Session::new(connection, service, input).answer() {
             Ok(progress) => return progress,
             Err(ended) => Err(ended),
@@ -100,6 +107,26 @@ fn answer<'c>(
         Err(Ended::Stopping) => Ok(Next::End(End::Linger)),
         Err(ended) => Err(ended),
     })
+}
+
+/// Waits until it is seen whether a client that said a part of the preface says all of it (RFC 9113 §3.4); if not, what it says is
+/// answered. Bounded by the deadlines of a head.
+async fn decide(connection: &mut Connection, service: &Current<Service>, input: Buffer) -> Result<Turn, Ended> {
+    let started = Instant::now();
+    let mut session = Session::new(connection, service, input);
+    while !session.input.filled().starts_with(http2::PREFACE) {
+        if !http2::PREFACE.starts_with(session.input.filled()) {
+            return match session.answer()? {
+                Progress::Answered(next) => next.map(Turn::Http1),
+                Progress::Waiting(rest) => rest.await,
+                Progress::Http2(input) => Ok(Turn::Http2(input)),
+            };
+        }
+        if session.more(started).await? == 0 {
+            return Ok(Turn::Http1(Next::End(End::Done)));
+        }
+    }
+    Ok(Turn::Http2(std::mem::take(&mut session.input)))
 }
 
 /// One connection, what has come over it, and what is to go over it, until all of that is answered.
@@ -118,7 +145,15 @@ enum Progress<'c> {
     /// The client speaks another version; this is what has come of it.
     Http2(Buffer),
     /// The rest waits for something.
-    Waiting(Pin<Box<dyn Future<Output = Result<Next, Ended>> + 'c>>),
+    Waiting(Pin<Box<dyn Future<Output = Result<Turn, Ended>> + 'c>>),
+}
+
+/// Which version a client speaks.
+enum Turn {
+    /// The one that this session speaks, which was answered.
+    Http1(Next),
+    /// The other; this is what has come of it.
+    Http2(Buffer),
 }
 
 /// How a connection ends when nothing is wrong with it.
@@ -156,7 +191,10 @@ impl<'c> Session<'c> {
         let next = match self.answer_from_memory(arrival) {
             Halt::Empty if self.flush_at_once()? => Next::Request,
             Halt::Last if self.flush_at_once()? => Next::End(self.last()),
-            halt => return Ok(Progress::Waiting(Box::pin(self.answer_rest(halt, arrival)))),
+            halt => {
+                let rest = async move { self.answer_rest(halt, arrival).await.map(Turn::Http1) };
+                return Ok(Progress::Waiting(Box::pin(rest)));
+            }
         };
         Ok(Progress::Answered(Ok(next)))
     }
@@ -212,22 +250,25 @@ impl<'c> Session<'c> {
     /// Reads until the head that begins in the buffer may be whole; false: the peer has closed its side first.
     async fn read_more(&mut self, before: usize, started: Instant) -> Result<bool, Ended> {
         loop {
-            match self.connection.read(&mut self.input).await {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(ended @ Ended::TimedOut(_)) => {
-                    // RFC 9110 §15.5.9. If it does not fit into the socket now, it need not be said.
-                    fault::timed_out(self.outbox.open());
-                    let sent = self.connection.try_write(self.outbox.bytes())?;
-                    self.unread(408, sent as u64, started);
-                    return Err(ended);
-                }
-                Err(ended) => return Err(ended),
+            if self.more(started).await? == 0 {
+                return Ok(false);
             }
             if worth_parsing(before, self.input.filled(), &self.service.limits.head) {
                 return Ok(true);
             }
         }
+    }
+
+    /// Reads more of a head; how many bytes, none where the peer has closed its side.
+    async fn more(&mut self, started: Instant) -> Result<usize, Ended> {
+        let read = self.connection.read(&mut self.input).await;
+        if matches!(read, Err(Ended::TimedOut(_))) {
+            // RFC 9110 §15.5.9. If it does not fit into the socket now, it need not be said.
+            fault::timed_out(self.outbox.open());
+            let sent = self.connection.try_write(self.outbox.bytes())?;
+            self.unread(408, sent as u64, started);
+        }
+        read
     }
 
     /// Writes what waits.

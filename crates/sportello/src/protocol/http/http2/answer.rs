@@ -2,34 +2,38 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
+use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use sportello_service::desk;
 use sportello_service::files::{Content, Stored, Whole};
 use sportello_service::web::{Answer, Body, Fields, Notes, Pieces, Request};
 use sportello_wire::http1::field::Lines;
 use sportello_wire::http1::target::Host;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::super::budget::{Share, Spent};
 use super::super::guard::{self, Claim};
 use super::super::told::{self, Asked};
 use super::super::{BODIES, Served, Service, clock, fault, memory};
 use super::asked::{self, Unfit};
-use super::{Shared, coming};
+use super::window::Window;
+use super::{Shared, WORTH_OF_PIECE, coming};
 use crate::observe::access;
 
 /// Answers one request.
-pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+pub(super) async fn answer(
+    shared: Rc<Shared>,
+    service: Rc<Service>,
+    (head, body): (Parts, RecvStream),
+    mut respond: SendResponse<Bytes>,
+) {
     let started = Instant::now();
-    let service = shared.current.now();
-    let (head, body) = request.into_parts();
     let deadlines = shared.stream.connection().channel().deadlines;
-    let (body, rest) = coming::incoming(body, &head.headers, deadlines.between_bytes);
+    let (body, rest) = coming::incoming(&shared, body, &head.headers, deadlines.between_bytes);
     let method = head.method.clone();
     let asked = asked::request(&head, body, &shared.stream, &service);
     let notes = asked.as_ref().ok().map(|request| Rc::clone(&request.notes));
@@ -42,8 +46,7 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
                 biased;
                 answer = answering => answer,
                 _ = poll_fn(|context| respond.poll_reset(context)) => {
-                    shared.taken_back.set(shared.taken_back.get() + 1);
-                    return teller.tell(499, 0);
+                    return teller.taken_back();
                 }
             }
         }
@@ -52,7 +55,7 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
     };
     let status = answer.status;
     notes.iter().for_each(|notes| notes.is_answered());
-    let sent = Sending { shared: &shared, patience: deadlines.write }.send(&mut respond, answer, is_head).await;
+    let sent = Sending { shared: &shared, window: Window::new(&deadlines) }.send(&mut respond, answer, is_head).await;
     match sent {
         Ok(bytes) => {
             shared.answered.set(shared.answered.get() + 1);
@@ -61,10 +64,7 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
                 rest.skip().await;
             }
         }
-        Err(Cut::Reset) => {
-            shared.taken_back.set(shared.taken_back.get() + 1);
-            teller.tell(499, 0);
-        }
+        Err(Cut::Reset) => teller.taken_back(),
         Err(Cut::Slow | Cut::Broken) => {
             respond.send_reset(Reason::INTERNAL_ERROR);
             teller.tell(status, 0);
@@ -73,17 +73,23 @@ pub(super) async fn answer(shared: Rc<Shared>, request: http::Request<RecvStream
 }
 
 /// What is known of a request when it is told of.
-struct Teller<'s> {
-    shared: &'s Shared,
-    service: &'s Service,
-    head: &'s http::request::Parts,
-    notes: Option<&'s Notes>,
-    started: Instant,
+pub(super) struct Teller<'s> {
+    pub(super) shared: &'s Shared,
+    pub(super) service: &'s Service,
+    pub(super) head: &'s Parts,
+    pub(super) notes: Option<&'s Notes>,
+    pub(super) started: Instant,
 }
 
 impl Teller<'_> {
+    /// Notes a request that its client took back.
+    pub(super) fn taken_back(&self) {
+        self.shared.taken_back.set(self.shared.taken_back.get() + 1);
+        self.tell(499, 0);
+    }
+
     /// Notes one answered request.
-    fn tell(&self, status: u16, bytes: u64) {
+    pub(super) fn tell(&self, status: u16, bytes: u64) {
         let uri = &self.head.uri;
         let host = uri.authority().map(|authority| authority.as_str().as_bytes());
         let host = host.or_else(|| self.head.headers.get(header::HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
@@ -101,11 +107,34 @@ impl Teller<'_> {
 }
 
 /// The fields as they came.
-struct Headers<'h>(&'h http::HeaderMap);
+pub(super) struct Headers<'h>(pub(super) &'h http::HeaderMap);
 
 impl Lines for Headers<'_> {
     fn values_of<'f>(&'f self, name: &'f str) -> impl Iterator<Item = &'f [u8]> {
         self.0.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+}
+
+/// Sends the content of an answer that was [given](super::quick) but for that.
+pub(super) async fn follow(
+    shared: Rc<Shared>,
+    service: Rc<Service>,
+    head: Parts,
+    (mut stream, content): (SendStream<Bytes>, Bytes),
+) {
+    let teller = Teller { shared: &shared, service: &service, head: &head, notes: None, started: Instant::now() };
+    let window = Window::new(&shared.stream.connection().channel().deadlines);
+    let length = content.len() as u64;
+    match (Sending { shared: &shared, window }).piece(&mut stream, content, true).await {
+        Ok(()) => {
+            shared.answered.set(shared.answered.get() + 1);
+            teller.tell(200, length);
+        }
+        Err(Cut::Reset) => teller.taken_back(),
+        Err(Cut::Slow | Cut::Broken) => {
+            stream.send_reset(Reason::INTERNAL_ERROR);
+            teller.tell(200, 0);
+        }
     }
 }
 
@@ -162,7 +191,7 @@ async fn whole(mut request: Request, most: u64) -> Result<desk::Request, Answer>
 
 /// Why an answer was not sent whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
+pub(super) enum Cut {
     /// The client took its request back, or is gone.
     Reset,
     /// The client holds its window shut.
@@ -173,13 +202,12 @@ enum Cut {
 
 struct Sending<'s> {
     shared: &'s Shared,
-    /// How long the client may take nothing.
-    patience: Duration,
+    window: Window,
 }
 
 impl Sending<'_> {
     /// Sends the answer; how many bytes of content that were.
-    async fn send(self, respond: &mut SendResponse<Bytes>, answer: Answer, is_head: bool) -> Result<u64, Cut> {
+    async fn send(mut self, respond: &mut SendResponse<Bytes>, answer: Answer, is_head: bool) -> Result<u64, Cut> {
         let (head, body) = head(answer);
         let bodiless = is_head || matches!(head.status().as_u16(), 204 | 304);
         let pieces: Box<dyn Pieces> = match body {
@@ -213,11 +241,15 @@ impl Sending<'_> {
         respond.send_response(head, is_last).map_err(|_| Cut::Reset)
     }
 
-    async fn pieces(&self, stream: &mut SendStream<Bytes>, mut pieces: Box<dyn Pieces>) -> Result<u64, Cut> {
+    async fn pieces(&mut self, stream: &mut SendStream<Bytes>, mut pieces: Box<dyn Pieces>) -> Result<u64, Cut> {
         let promised = pieces.left();
         let mut sent = 0u64;
         loop {
             let draining = self.shared.draining.notified();
+            // What the client has no room for is not even read.
+            if promised.is_some_and(|promised| sent < promised) {
+                self.window.room(stream, 1).await?;
+            }
             let is_cut = pieces.is_endless() && self.shared.is_draining.get();
             let piece = tokio::select! {
                 biased;
@@ -245,16 +277,13 @@ impl Sending<'_> {
     }
 
     /// Sends one piece as the windows open.
-    async fn piece(&self, stream: &mut SendStream<Bytes>, mut piece: Bytes, is_last: bool) -> Result<(), Cut> {
+    async fn piece(&mut self, stream: &mut SendStream<Bytes>, mut piece: Bytes, is_last: bool) -> Result<(), Cut> {
+        self.shared.earn(WORTH_OF_PIECE.saturating_add(piece.len() as u64));
         loop {
-            stream.reserve_capacity(piece.len());
-            let mut room = stream.capacity();
-            if room == 0 {
-                let opened = timeout(self.patience, poll_fn(|context| stream.poll_capacity(context))).await;
-                room = opened.map_err(|_| Cut::Slow)?.ok_or(Cut::Reset)?.map_err(|_| Cut::Reset)?;
-            }
+            let room = self.window.room(stream, piece.len()).await?;
             let now = piece.split_to(room.min(piece.len()));
             let is_end = piece.is_empty();
+            self.window.filled(now.len());
             stream.send_data(now, is_last && is_end).map_err(|_| Cut::Reset)?;
             if is_end {
                 return Ok(());

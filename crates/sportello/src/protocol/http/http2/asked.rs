@@ -60,7 +60,7 @@ pub(super) fn request(
         method,
         verb: Bytes::copy_from_slice(head.method.as_str().as_bytes()),
         scheme: if client.secured.is_some() { Scheme::Https } else { Scheme::Http },
-        authority: authority(head)?,
+        authority: Bytes::copy_from_slice(named(head)?),
         path,
         query: query.map(|query| Bytes::copy_from_slice(query.as_bytes())),
         fields: fields(head)?,
@@ -72,18 +72,18 @@ pub(super) fn request(
 }
 
 /// RFC 9113 §8.3.1: `:authority` takes the place of Host, and the two do not differ.
-fn authority(head: &http::request::Parts) -> Result<Bytes, Unfit> {
+pub(super) fn named(head: &http::request::Parts) -> Result<&[u8], Unfit> {
     let mut hosts = head.headers.get_all(http::header::HOST).iter();
     let host = hosts.next();
     let named = match (head.uri.authority(), host) {
         (Some(authority), Some(host)) if !authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
             return Err(unfit(400, "the request names two hosts"));
         }
-        (Some(authority), _) => Bytes::copy_from_slice(authority.as_str().as_bytes()),
-        (None, Some(host)) => Bytes::copy_from_slice(host.as_bytes()),
+        (Some(authority), _) => authority.as_str().as_bytes(),
+        (None, Some(host)) => host.as_bytes(),
         (None, None) => return Err(unfit(400, "the request names no host")),
     };
-    if hosts.next().is_some() || Host::parse(&named).is_none() {
+    if hosts.next().is_some() || Host::parse(named).is_none() {
         return Err(unfit(400, "the host is malformed"));
     }
     Ok(named)

@@ -14,6 +14,7 @@ use sportello_service::web::{Broken, Incoming, Pieces};
 use tokio::time::Sleep;
 
 use super::super::UNREAD_MOST;
+use super::{Shared, WORTH_OF_BYTE};
 
 /// The service's end.
 struct Coming(Rc<RefCell<Body>>);
@@ -22,6 +23,7 @@ struct Coming(Rc<RefCell<Body>>);
 pub(super) struct Rest(Rc<RefCell<Body>>);
 
 struct Body {
+    shared: Rc<Shared>,
     stream: RecvStream,
     left: Option<u64>,
     /// How long the client may say nothing when it is asked.
@@ -31,13 +33,18 @@ struct Body {
 }
 
 /// What a service is given of the body of this request, and what is left of it behind the answer.
-pub(super) fn incoming(stream: RecvStream, headers: &http::HeaderMap, patience: Duration) -> (Incoming, Option<Rest>) {
+pub(super) fn incoming(
+    shared: &Rc<Shared>,
+    stream: RecvStream,
+    headers: &http::HeaderMap,
+    patience: Duration,
+) -> (Incoming, Option<Rest>) {
     if stream.is_end_stream() {
         return (Incoming::Empty, None);
     }
     // The engine sees to it that as many bytes come (RFC 9113 §8.1.1).
     let length = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Rc::new(RefCell::new(Body { stream, left: length, patience, silence: None }));
+    let body = Rc::new(RefCell::new(Body { shared: Rc::clone(shared), stream, left: length, patience, silence: None }));
     (Incoming::Pieces(Box::new(Coming(Rc::clone(&body)))), Some(Rest(body)))
 }
 
@@ -75,6 +82,7 @@ impl Body {
             match self.stream.poll_data(context) {
                 Poll::Ready(Some(Ok(piece))) => {
                     self.silence = None;
+                    self.shared.earn((piece.len() as u64).saturating_mul(WORTH_OF_BYTE));
                     // It cannot fail: so much was received.
                     let _ = self.stream.flow_control().release_capacity(piece.len());
                     if piece.is_empty() {

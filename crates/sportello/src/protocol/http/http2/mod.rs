@@ -1,14 +1,18 @@
 //! HTTP/2 over one connection (RFC 9113), by the `h2` crate behind this seam: frames, HPACK and flow control are its, what is asked and
 //! answered is ours and the same as over HTTP/1.1.
 //!
-//! The engine owns the connection's bytes; each stream is a task of its own. What the answers of one waking add up to is written at once.
+//! The engine owns the connection's bytes. What is in memory is answered at once ([`quick`]); each other stream is a task of its own.
+//! What the answers of one waking add up to is written at once.
 //! Bounded by [`STREAMS_MOST`] streams, [`WINDOW`] bytes of bodies that no service has taken, `BUFFERED_MOST` bytes of answer for each
-//! stream, the channel's limits for heads; by its deadlines for a peer that does not read, holds a window shut, stops within a body or
-//! has nothing under way; a client that takes back more than it lets be answered is sent away ([`TAKEN_BACK_MOST`]).
+//! stream, the channel's limits for heads; by its deadlines for a peer that does not read, holds a window shut or opens it by drops, stops
+//! within a body or has nothing under way. A client that takes back more than it lets be answered is sent away ([`TAKEN_BACK_MOST`]),
+//! and so is one that says much and asks little ([`IDLE_TALK_MOST`]).
 
 mod answer;
 mod asked;
 mod coming;
+mod quick;
+mod window;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -23,11 +27,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use self::answer::Teller;
+use self::quick::Given;
 use super::Service;
+use super::memory::Arrival;
 use crate::current::Current;
 
 /// What a client says first that knows beforehand what this server speaks (RFC 9113 §3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Streams of one connection at once; nginx's bound.
 const STREAMS_MOST: u32 = 128;
 /// Bytes of bodies of one connection that were sent and not taken.
@@ -41,6 +48,14 @@ const TAKEN_BACK_MOST: u64 = 100;
 /// Frames of one kind that may wait to be handled before the client is sent away.
 const PENDING_MOST: usize = 32;
 
+/// Bytes that a client may send beyond those that its requests are worth: a flood of PING, SETTINGS, WINDOW_UPDATE, PRIORITY or of
+/// frames that nobody knows ends there.
+const IDLE_TALK_MOST: u64 = 1024 * 1024;
+/// What a byte of a body is worth: it may come in a frame of its own, whose head has nine.
+const WORTH_OF_BYTE: u64 = 10;
+/// What a piece of an answer is worth: the client opens two windows for it, with frames of 13 bytes.
+const WORTH_OF_PIECE: u64 = 64;
+
 /// What the streams of a connection share.
 struct Shared {
     stream: Stream,
@@ -50,6 +65,20 @@ struct Shared {
     is_draining: Cell<bool>,
     answered: Cell<u64>,
     taken_back: Cell<u64>,
+    /// Bytes that the client may have sent for what it asked.
+    worth: Cell<u64>,
+}
+
+impl Shared {
+    fn earn(&self, bytes: u64) {
+        self.worth.set(self.worth.get().saturating_add(bytes));
+    }
+
+    /// Whether the client sends what no request needs.
+    fn is_flooded(&self) -> bool {
+        let (received, _) = self.stream.connection().bytes();
+        received > self.worth.get().saturating_add(IDLE_TALK_MOST)
+    }
 }
 
 /// Serves a connection whose client speaks HTTP/2, of which `input` was read already, until it ends.
@@ -108,9 +137,15 @@ async fn talk(stream: &Stream, current: Current<Service>) -> Result<(), End> {
         is_draining: Cell::new(false),
         answered: Cell::new(0),
         taken_back: Cell::new(0),
+        worth: Cell::new(0),
     });
-    let mut talk = Talk { connection, tasks: JoinSet::new(), shared, is_over: false };
-    poll_fn(|context| talk.poll(context)).await
+    let head_most = limits.head as u64;
+    let mut talk =
+        Talk { connection, tasks: JoinSet::new(), shared, head_most, arrival: None, is_over: false, fault: None };
+    let end = poll_fn(|context| talk.poll(context)).await;
+    // What is still under way holds the connection, which is to be closed in order.
+    talk.tasks.shutdown().await;
+    end
 }
 
 /// The conversation of one connection.
@@ -118,29 +153,41 @@ struct Talk {
     connection: h2::server::Connection<Stream, Bytes>,
     tasks: JoinSet<()>,
     shared: Rc<Shared>,
+    /// Bytes of a head at most, which is what a request is worth.
+    head_most: u64,
+    /// What holds for all that one waking brings.
+    arrival: Option<Arrival>,
     /// Whether the engine has nothing more to do.
     is_over: bool,
+    /// Why, where that was no proper end.
+    fault: Option<h2::Error>,
 }
 
 impl Talk {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         self.drain_if_told();
+        self.arrival = None;
         loop {
             while !self.is_over {
                 match self.connection.poll_accept(context) {
                     Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
+                    // What says why goes out first.
                     Poll::Ready(Some(Err(error))) => {
-                        // What says why goes out as far as it can.
-                        let _ = self.shared.stream.poll_send(context);
-                        return Poll::Ready(Err(error.into()));
+                        (self.fault, self.is_over) = (Some(error), true);
                     }
                     Poll::Ready(None) => self.is_over = true,
                     Poll::Pending => break,
                 }
             }
+            if self.shared.is_flooded() && !self.is_over {
+                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                // It has nothing else to do from now on, and nothing more earns it anything.
+                self.shared.earn(u64::MAX);
+                continue;
+            }
             let sent = self.shared.stream.poll_send(context)?;
             if self.is_over && sent.is_ready() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.fault.take().map_or(Ok(()), |fault| Err(fault.into())));
             }
             // A stream that ended may have left something to say to the engine, which was woken then.
             match self.tasks.poll_join_next(context) {
@@ -155,14 +202,32 @@ impl Talk {
         }
     }
 
-    fn begin(&mut self, request: http::Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let shared = &self.shared;
+        shared.earn(self.head_most);
         if shared.taken_back.get() > shared.answered.get().saturating_add(TAKEN_BACK_MOST) {
             self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
             return;
         }
         shared.stream.work();
-        self.tasks.spawn_local(answer::answer(Rc::clone(shared), request, respond));
+        let service = shared.current.now();
+        let (head, body) = request.into_parts();
+        let Arrival { at, batch } = *self.arrival.get_or_insert_with(Arrival::now);
+        let given = quick::answer(shared, &service, (&head, &body), &mut respond, batch);
+        let teller = Teller { shared, service: &service, head: &head, notes: None, started: at };
+        match given {
+            Some(Given::Whole(bytes)) => {
+                shared.answered.set(shared.answered.get() + 1);
+                teller.tell(200, bytes);
+            }
+            Some(Given::TakenBack) => teller.taken_back(),
+            Some(Given::Begun(stream, content)) => {
+                self.tasks.spawn_local(answer::follow(Rc::clone(shared), service, head, (stream, content)));
+            }
+            None => {
+                self.tasks.spawn_local(answer::answer(Rc::clone(shared), service, (head, body), respond));
+            }
+        }
     }
 
     /// RFC 9113 §6.8: what was begun is answered, nothing more is begun.

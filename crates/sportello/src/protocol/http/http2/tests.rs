@@ -9,12 +9,18 @@ use sportello_net::Deadlines;
 use super::super::tests::House;
 use super::*;
 
+mod floods;
+mod malformed;
+mod preface;
+
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
+const PRIORITY: u8 = 2;
 const PING: u8 = 6;
 const GO_AWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -45,12 +51,25 @@ fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in fields {
         out.push(0);
         for text in [name, value] {
-            assert!(text.len() < 127, "longer ones take another form");
-            out.push(text.len() as u8);
+            length(&mut out, text.len());
             out.extend(text.as_bytes());
         }
     }
     out
+}
+
+/// A number in seven bits and as many more as it takes (RFC 7541 §5.1).
+fn length(out: &mut Vec<u8>, length: usize) {
+    if length < 127 {
+        return out.push(length as u8);
+    }
+    out.push(127);
+    let mut left = length - 127;
+    while left >= 128 {
+        out.push((left % 128) as u8 | 128);
+        left /= 128;
+    }
+    out.push(left as u8);
 }
 
 fn asking(method: &str, path: &str) -> Vec<u8> {
@@ -66,7 +85,8 @@ impl Client {
             payload.extend(name.to_be_bytes());
             payload.extend(value.to_be_bytes());
         }
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(PREFACE).unwrap();
         stream.write_all(&frame(SETTINGS, 0, 0, &payload)).unwrap();
         Self(stream)
     }
@@ -145,68 +165,6 @@ fn streams_are_answered_beside_each_other() {
     assert!(client.content(7).unwrap().windows(3).any(|word| word == b"405"));
     client.ask(9, "GET", "/large");
     drop(client);
-    house.close();
-}
-
-#[test]
-fn what_is_no_request_is_refused() {
-    let house = House::open();
-    let mut stream = 1;
-    let mut client = Client::new(&house, &[]);
-    let mut ask = |fields: &[(&str, &str)]| {
-        client.send(&frame(HEADERS, END_STREAM | END_HEADERS, stream, &block(fields)));
-        stream += 2;
-        client.content(stream - 2).map(|content| String::from_utf8_lossy(&content).into_owned())
-    };
-    let good = [(":method", "GET"), (":scheme", "http"), (":authority", "localhost"), (":path", "/a")];
-    assert_eq!(ask(&good).as_deref(), Some("first"));
-    for (instead, expect) in [
-        ((":path", "/%2e%2e/a"), "400"),
-        ((":path", "/a%2fb"), "400"),
-        ((":authority", "evil.example"), "421"),
-        ((":method", "CONNECTED"), "405"),
-    ] {
-        let fields = good.map(|field| if field.0 == instead.0 { instead } else { field });
-        assert!(ask(&fields).unwrap().contains(expect), "{instead:?}");
-    }
-    let two_hosts = [&good[..], &[("host", "other.example")]].concat();
-    assert!(ask(&two_hosts).unwrap().contains("400"));
-    let many: Vec<_> = good.into_iter().chain((0..101).map(|_| ("x", "y"))).collect();
-    assert!(ask(&many).unwrap().contains("431"));
-    // What concerns one connection is malformed in HTTP/2 (RFC 9113 §8.2.2).
-    assert_eq!(ask(&[&good[..], &[("connection", "close")]].concat()), None);
-    assert_eq!(ask(&[&good[..], &[("transfer-encoding", "chunked")]].concat()), None);
-    drop(client);
-    house.close();
-}
-
-#[test]
-fn who_takes_back_what_it_asks_is_sent_away() {
-    let house = House::open();
-    let mut client = Client::new(&house, &[]);
-    for stream in (1..6000).step_by(2) {
-        client.ask(stream, "GET", "/large");
-        client.send(&frame(RESET, 0, stream, &8u32.to_be_bytes()));
-    }
-    assert_eq!(client.dismissed(), Some(u32::from(Reason::ENHANCE_YOUR_CALM)));
-    house.close();
-}
-
-#[test]
-fn a_head_without_an_end_is_cut_off() {
-    let house = House::open();
-    let mut client = Client::new(&house, &[]);
-    client.send(&frame(HEADERS, END_STREAM, 1, &asking("GET", "/a")));
-    for _ in 0..10_000 {
-        client.send(&frame(CONTINUATION, 0, 1, &block(&[("x", "y")])));
-    }
-    // Who goes on sending may see a reset instead of the reason.
-    assert_ne!(client.dismissed(), Some(0));
-    assert!(client.next().is_none(), "nothing more is answered");
-    let mut other = Client::new(&house, &[]);
-    other.ask(1, "GET", "/a");
-    assert_eq!(other.content(1).unwrap(), b"first", "others are");
-    drop(other);
     house.close();
 }
 
