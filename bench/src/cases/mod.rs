@@ -73,7 +73,7 @@ pub(crate) const CASES: &[Case] = &[
     pinned("gzip-64k-1", "64 KiB of text, gzip 1 on the fly", |at| gzip::run(at, 64 << 10, 1, 1.0)),
     pinned("sites-start", "start with 1,000 sites and certificates", sites::start),
     pinned("sites-handshakes", "TLS 1.3, 1,000 names against one", |at| sites::handshakes(at, 0.9)),
-    pinned("sites-requests", "HTTPS 1 KiB, 1,000 sites against one", |at| sites::requests(at, 0.8)),
+    pinned("sites-requests", "HTTPS 1 KiB, 1,000 sites against one", |at| sites::requests(at, 0.9)),
     case("ping", "PING, 50 connections", |at| ping::run(at, 1)),
     case("ping-16", "PING, 16 pipelined, 50 connections", |at| ping::run(at, 16)),
     pinned("ping-100", "PING, 100 pipelined, 50 connections", |at| ping::run(at, 100)),

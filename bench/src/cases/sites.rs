@@ -63,26 +63,36 @@ pub(crate) fn handshakes(harness: &Harness, target: f64) -> Result<Finding, Erro
     Ok(Finding::compared(Measure::CpuPerOperation, target, named, slices, notes))
 }
 
-/// Requests over as many connections as there are sites, each for a site of its own, against such for the only one.
+/// Requests over as many connections as there are sites, each for a site of its own, against such for the only one, which has as
+/// many files: what so many files cost, both pay.
 pub(crate) fn requests(harness: &Harness, target: f64) -> Result<Finding, Error> {
-    let (many, one) = (Sites::make(harness, SITES)?, Sites::make(harness, 1)?);
+    let (many, mut one) = (Sites::make(harness, SITES)?, Sites::make(harness, 1)?);
+    let of_many = many.names.iter().map(|name| http::request_to(name, PATH, "")).collect();
+    let host = one.names.first().cloned().unwrap_or_default();
+    let of_one = many.names.iter().map(|name| http::request_to(&host, &format!("/{name}{PATH}"), "")).collect();
+    one.root = Some(many.folder.clone());
     let mut contenders = vec![many.serve(harness, MANY)?, one.serve(harness, ONE)?];
     let mut exchanges = Vec::new();
-    for (contender, sites) in contenders.iter().zip([&many, &one]) {
+    for ((contender, sites), requests) in contenders.iter().zip([&many, &one]).zip([of_many, of_one]) {
+        let requests: Vec<Vec<u8>> = requests;
+        let (name, first) = (sites.names.first(), requests.first());
+        let (name, first) = name.zip(first).ok_or_else(|| Error::not_so("no site"))?;
+        let config = tls::client(Resume::Never)?;
+        let answer = http::answer_secure(contender.address, &config, name, first, &BODY)?.length;
         exchanges.push(Exchange {
-            requests: sites.names.iter().map(|name| http::request_to(name, PATH, "")).collect(),
-            answer: sites.check(contender)?,
+            requests,
+            answer,
             depth: 1,
             connections: SITES,
             kind: Kind::Kept,
-            secrecy: Secrecy::Tls(tls::client(Resume::Never)?, sites.server_names()?),
+            secrecy: Secrecy::Tls(config, sites.server_names()?),
         });
     }
     let slices = super::in_turns(harness, &mut contenders, &exchanges)?;
     let named = contenders.iter().map(|contender| contender.name.clone()).collect();
     let notes = vec![
-        "1,000 kept connections over TLS, one request at a time on each, 1 KiB; each for a site and a file of its own, or all for \
-         the only one: what 1,000 files and requests do to the processor's memory is in it"
+        "1,000 kept connections over TLS, one request at a time on each, 1 KiB; each for a site with a file of its own, or each for \
+         another file of the only site"
             .to_owned(),
     ];
     Ok(Finding::compared(Measure::CpuPerOperation, target, named, slices, notes))
@@ -92,6 +102,8 @@ pub(crate) fn requests(harness: &Harness, target: f64) -> Result<Finding, Error>
 struct Sites {
     folder: PathBuf,
     names: Vec<String>,
+    /// What all of them serve; of none each has its own.
+    root: Option<PathBuf>,
 }
 
 impl Sites {
@@ -105,15 +117,16 @@ impl Sites {
             fs::write(root.join("1k.txt"), BODY).doing(|| "writing the file to serve".to_owned())?;
             certificate::make(&folder, name)?;
         }
-        Ok(Self { folder, names })
+        Ok(Self { folder, names, root: None })
     }
 
     fn serve(&self, harness: &Harness, name: &str) -> Result<Contender, Error> {
         let mut text = "channel web port=0 protocol=http tls=auto\ndomain example.org {\n".to_owned();
         for name in &self.names {
             let at = self.folder.join(name);
+            let root = self.root.as_deref().unwrap_or(&at).display();
             let at = at.display();
-            let _ = writeln!(text, "    site {name} {{ root \"{at}\"; certificate \"{at}.pem\" key=\"{at}.key\"; }}");
+            let _ = writeln!(text, "    site {name} {{ root \"{root}\"; certificate \"{at}.pem\" key=\"{at}.key\"; }}");
         }
         text.push_str("}\n");
         sportello::start_configured(harness, name, &text)
@@ -123,14 +136,13 @@ impl Sites {
         self.names.iter().map(|name| tls::name(name)).collect()
     }
 
-    /// Asks the first and the last of them; the length of an answer.
-    fn check(&self, contender: &Contender) -> Result<u64, Error> {
+    /// Asks the first and the last of them.
+    fn check(&self, contender: &Contender) -> Result<(), Error> {
         let config = tls::client(Resume::Never)?;
-        let mut length = 0;
         for name in self.names.first().into_iter().chain(self.names.last()) {
             let request = http::request_to(name, PATH, "");
-            length = http::answer_secure(contender.address, &config, name, &request, &BODY)?.length;
+            http::answer_secure(contender.address, &config, name, &request, &BODY)?;
         }
-        Ok(length)
+        Ok(())
     }
 }
