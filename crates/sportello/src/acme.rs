@@ -63,6 +63,8 @@ impl Procurement {
         self.settings = None;
         if let Some(obtainer) = self.obtainer.take() {
             obtainer.close();
+            // Of an order that was under way.
+            keyring.end_challenges();
         }
         *self = Self::start(settings, keyring, shared)?;
         Ok(())

@@ -3,8 +3,10 @@
 //! What is spoken inside, the protocols know. Bounded by what the configuration wants.
 
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use sportello_net::tls::{Terms, TermsError, Tickets};
 use sportello_net::{Connection, Ended};
@@ -14,7 +16,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use crate::config::{Door, Role};
+use crate::config::{Begins, Door, Role};
 
 /// Why channels cannot be encrypted.
 #[derive(Debug, Error)]
@@ -40,8 +42,13 @@ pub struct Encryption {
 /// The thread on which certificates are looked after.
 pub struct Attendant {
     stop: oneshot::Sender<()>,
+    /// Its other end goes with the thread.
+    ended: mpsc::Receiver<Result<(), EncryptionError>>,
     thread: JoinHandle<()>,
 }
+
+/// How long the end of the server waits for a file of a certificate: its disk may not answer.
+const LAST_LOOK: Duration = Duration::from_secs(3);
 
 impl Encryption {
     /// Starts the thread `certificates`, which fills the table of certificates before this returns, and looks after it from then on.
@@ -62,6 +69,7 @@ impl Encryption {
             runtime.block_on(async {
                 let result = kept.want(wanted).await.map_err(EncryptionError::from);
                 let _ = filled.send(result);
+                // `filled` lives as long as this: its end says that the thread is about to end.
                 tokio::select! {
                     () = kept.keep() => {}
                     _ = stopped => {}
@@ -70,9 +78,8 @@ impl Encryption {
         };
         let thread = thread::Builder::new().name("certificates".to_owned()).spawn(work);
         let thread = thread.map_err(EncryptionError::Thread)?;
-        let attendant = Attendant { stop, thread };
         match result.recv() {
-            Ok(Ok(())) => Ok((Self { keyring, tickets: Arc::default() }, attendant)),
+            Ok(Ok(())) => Ok((Self { keyring, tickets: Arc::default() }, Attendant { stop, ended: result, thread })),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(EncryptionError::Thread(io::Error::other("it ended at once"))),
         }
@@ -93,9 +100,12 @@ impl Encryption {
             Role::Sites(_) | Role::Desk(_) => &[b"h2", b"http/1.1"],
             Role::Smtp(_) | Role::Command(_) => &[],
         };
-        Terms::new(self.keyring.table(), &tls.settings, protocols, &self.tickets)
-            .map(|terms| Some(Arc::new(terms)))
-            .map_err(|error| EncryptionError::Terms(door.channel.name.clone(), error))
+        let terms = Terms::new(self.keyring.table(), &tls.settings, protocols, &self.tickets)
+            .map_err(|error| EncryptionError::Terms(door.channel.name.clone(), error))?;
+        Ok(Some(Arc::new(match tls.begins {
+            Begins::AtOnce => terms,
+            Begins::WhenAsked => terms.without_challenges(),
+        })))
     }
 }
 
@@ -104,6 +114,9 @@ impl Attendant {
     pub fn close(self) {
         // It may have ended by itself.
         let _ = self.stop.send(());
+        if matches!(self.ended.recv_timeout(LAST_LOOK), Err(RecvTimeoutError::Timeout)) {
+            return tracing::error!("a file of a certificate cannot be read for long: its thread is left");
+        }
         if self.thread.join().is_err() {
             tracing::error!("the thread of the certificates panicked");
         }

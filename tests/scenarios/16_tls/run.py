@@ -235,6 +235,48 @@ with step("a ticket opens no door that asks for more, neither of another channel
         for port, name in (("modern", "www.example.org"), ("web", "members.example.org"), ("asking", "members.example.org")):
             check(refused(ports[port], name, made, session), f"{version}: {name} over {port}")
 
+# Some machines have no IPv6, not even for themselves.
+try:
+    socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    literals = {"127.0.0.1": "127.0.0.1", "[::1]": "::1"}
+except OSError:
+    literals = {"127.0.0.1": "127.0.0.1"}
+strict = f'tls {{ client-certificate require ca="{clients}"; }}'
+names = " ".join(f'"{literal}"' for literal in literals)
+channels = [f'channel open{number} port=0 protocol=http tls=local address="{address}"\n'
+            for number, address in enumerate(literals.values())]
+by_address = f"""
+state "{place}/by-address"
+hostname mx.example.org
+{"".join(channels)}
+domain "*" {{
+    site {names} members.example.org {{ root "{private}"; {strict}; }}
+    site www.example.org {{ root "{web}"; }}
+}}
+"""
+
+with step("a site that is named by an address asks for no more than a channel does, or `check` refuses it"):
+    result = run(BINARY, "check", write(place / "refused.kdl", by_address))
+    same(result.returncode, 1, result.stdout + result.stderr)
+    contains(result.stdout + result.stderr, "who connects to an address names no site")
+
+with step("who must show a certificate at an address is not let in over a channel that asks for none (421)"):
+    allowed = by_address.replace("domain", f"channel strict port=0 protocol=http tls=local {{ {strict}; }}\ndomain", 1)
+    with_addresses = Server(config=write(place / "by-address.kdl", allowed))
+    for number, (literal, address) in enumerate(literals.items()):
+        port = with_addresses.ports[f"open{number}"]
+        for version in ("--http1.1", "--http2"):
+            for words in ([f"https://{literal}:{port}/"],
+                          ["--resolve", f"www.example.org:{port}:{address}", "-H", f"Host: {literal}",
+                           f"https://www.example.org:{port}/"],
+                          ["-H", "Host: members.example.org", f"https://{literal}:{port}/"]):
+                result = run("curl", "-sk", "-w", "\n%{http_code}", version, *words)
+                same(result.stdout.rpartition("\n")[2], "421", f"{version} {words}: {result.stdout}")
+    url = f"https://127.0.0.1:{with_addresses.ports['strict']}/"
+    same(run("curl", "-sk", *pair, url).stdout, "for members\n")
+    check(run("curl", "-sk", url).returncode in REFUSED, "let in without")
+    with_addresses.stop()
+
 # --- certificates that change -----------------------------------------------------------------------------------------
 
 with step("a replaced certificate is in use within seconds, and no connection ends"):

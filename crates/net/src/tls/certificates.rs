@@ -42,6 +42,11 @@ impl Certificates {
     pub fn of(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         self.0.load().of(&name.to_ascii_lowercase())
     }
+
+    /// What a CA is answered that asks for a name by TLS-ALPN-01.
+    pub fn challenge(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        self.0.load().challenges.get(name).cloned()
+    }
 }
 
 impl Table {
@@ -83,6 +88,11 @@ impl Table {
         self.challenges.remove(&*name.to_ascii_lowercase());
     }
 
+    /// Answers no such question any more.
+    pub fn end_challenges(&mut self) {
+        self.challenges.clear();
+    }
+
     fn of(&self, name: &str) -> Option<Arc<CertifiedKey>> {
         let below = || name.split_once('.').and_then(|(_, parent)| self.below.get(parent));
         self.names.get(name).or_else(below).or(self.default.as_ref()).cloned()
@@ -112,7 +122,7 @@ pub(super) struct Challenges(pub(super) Certificates);
 
 impl ResolvesServerCert for Challenges {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.0.load().challenges.get(hello.server_name()?).cloned()
+        self.0.challenge(hello.server_name()?)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
@@ -78,7 +78,8 @@ pub struct Terms {
     usual: Arc<ServerConfig>,
     /// By the name that the client asks for, as in [`Settings::clients`].
     by_name: HashMap<String, Arc<ServerConfig>>,
-    challenge: Arc<ServerConfig>,
+    /// What a CA is answered by that asks for a name; `None`: it is taken for a client.
+    challenge: Option<Arc<ServerConfig>>,
     handshakes: Rate,
 }
 
@@ -96,25 +97,21 @@ pub enum TermsError {
     Tls(#[source] rustls::Error),
 }
 
-/// The ticketers, by what is asked of a client.
+/// The ticketers, by what is asked of a client. One lives as long as the terms that use it.
 #[derive(Default)]
-pub struct Tickets(Mutex<HashMap<Client, Arc<dyn ProducesTickets>>>);
+pub struct Tickets(Mutex<HashMap<Client, Weak<dyn ProducesTickets>>>);
 
 impl Tickets {
-    /// The ticketer of a policy: always the same.
+    /// The ticketer of a policy: the same for as long as anybody uses it.
     fn of(&self, client: &Client) -> Result<Arc<dyn ProducesTickets>, TermsError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = all.get(client) {
-            return Ok(Arc::clone(known));
+        all.retain(|_, ticketer| ticketer.strong_count() > 0);
+        if let Some(known) = all.get(client).and_then(Weak::upgrade) {
+            return Ok(known);
         }
         let ticketer = aws_lc_rs::Ticketer::new().map_err(TermsError::Tls)?;
-        all.insert(client.clone(), Arc::clone(&ticketer));
+        all.insert(client.clone(), Arc::downgrade(&ticketer));
         Ok(ticketer)
-    }
-
-    /// Forgets the ticketers of policies that are in use no more.
-    pub fn keep(&self, in_use: &[Client]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|client, _| in_use.contains(client));
     }
 }
 
@@ -147,7 +144,14 @@ impl Terms {
         challenge.alpn_protocols = vec![CHALLENGE.to_vec()];
         challenge.send_tls13_tickets = 0;
         let handshakes = Rate::new(settings.handshakes);
-        Ok(Self { usual, by_name, challenge: Arc::new(challenge), handshakes })
+        Ok(Self { usual, by_name, challenge: Some(Arc::new(challenge)), handshakes })
+    }
+
+    /// The same where no CA asks: it does so on connections that begin with TLS only (RFC 8737 §3), and who says that he is one must
+    /// not be let in without what others are asked for.
+    #[must_use]
+    pub fn without_challenges(self) -> Self {
+        Self { challenge: None, ..self }
     }
 
     /// Whether all clients are asked the same, whatever name they name.
@@ -180,7 +184,8 @@ impl Terms {
     /// By which configuration a handshake goes on.
     pub(crate) fn choose(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
         let is_challenge = hello.alpn().is_some_and(|mut names| names.any(|name| name == CHALLENGE));
-        Arc::clone(if is_challenge { &self.challenge } else { self.of(hello.server_name()) })
+        let challenge = self.challenge.as_ref().filter(|_| is_challenge);
+        Arc::clone(challenge.unwrap_or_else(|| self.of(hello.server_name())))
     }
 }
 
@@ -230,5 +235,25 @@ impl fmt::Debug for Terms {
 impl fmt::Debug for Tickets {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Tickets")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticketer_lives_as_long_as_terms_that_use_it() {
+        let tickets = Tickets::default();
+        let terms = || Terms::new(&Certificates::default(), &Settings::default(), &[], &tickets).unwrap();
+        let first = terms();
+        let again = terms();
+        assert!(Arc::ptr_eq(&first.usual.ticketer, &again.usual.ticketer), "over a reload");
+        drop(first);
+        assert!(Arc::ptr_eq(&again.usual.ticketer, &terms().usual.ticketer));
+        drop(again);
+        assert!(tickets.0.lock().unwrap().values().all(|ticketer| ticketer.upgrade().is_none()));
+        drop(terms());
+        assert_eq!(tickets.0.lock().unwrap().len(), 1, "what nobody uses is not kept");
     }
 }

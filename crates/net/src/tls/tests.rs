@@ -314,13 +314,13 @@ fn a_ticket_of_one_policy_opens_no_other_and_one_of_the_same_does() {
             }
         }
     });
-    tickets.keep(&[]);
+    drop((open, again, closed));
     let fresh = terms(&Client::Anyone);
     simulation::run(channel(), async |simulation| {
         let told = Told::default();
         let mut client = Visitor::connect(simulation, &fresh, &told, &config, "a.example");
         client.talk().await.unwrap();
-        assert_eq!(client.session.handshake_kind(), Some(HandshakeKind::Full), "a ticketer that was forgotten is gone");
+        assert_eq!(client.session.handshake_kind(), Some(HandshakeKind::Full), "a ticketer goes with the last terms");
     });
 }
 
@@ -345,6 +345,27 @@ fn a_ca_that_asks_is_answered_while_there_is_a_challenge_and_refused_after() {
         let mut client = Visitor::connect(simulation, &terms, &told, &config, "b.example");
         client.talk().await.unwrap_err();
     });
+}
+
+#[test]
+fn who_says_that_he_is_a_ca_where_none_asks_is_asked_what_others_are() {
+    let authority = Authority::new();
+    let certificates = house(&authority);
+    certificates.change(|table| table.answer_challenge("b.example", authority.key("b.example")));
+    let strict = settings(&Client::MustShow(vec![authority.certificate()]), 60);
+    let terms = || Terms::new(&certificates, &strict, &[], &Tickets::default()).unwrap();
+    let mut config = authority.trusted().with_no_client_auth();
+    config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
+    let config = Arc::new(config);
+    for (terms, is_let_in) in [(terms(), true), (terms().without_challenges(), false)] {
+        let terms = Arc::new(terms);
+        simulation::run(channel(), async |simulation| {
+            let told = Told::default();
+            let mut client = Visitor::connect(simulation, &terms, &told, &config, "b.example");
+            assert_eq!(client.talk().await.is_ok(), is_let_in);
+            assert_eq!(told.borrow().join("").contains("acme-tls/1"), is_let_in, "{told:?}");
+        });
+    }
 }
 
 #[test]

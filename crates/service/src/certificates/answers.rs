@@ -47,6 +47,11 @@ impl Answers {
         });
     }
 
+    /// Answers nothing any more.
+    pub fn end_all(&self) {
+        self.0.store(Arc::default());
+    }
+
     /// The answer for a path as it was asked: a token has no byte that is written in two ways (RFC 8555 §8.3).
     pub fn of(&self, path: &str) -> Option<Arc<str>> {
         let token = path.strip_prefix(BENEATH)?;

@@ -1,11 +1,12 @@
 //! The local CA: signs for names that no other CA vouches for, on a laptop or until another one has signed.
 //!
-//! Its root is this machine's own, made at the first need; who trusts it (`sportello ca`) trusts every certificate made with
+//! Its root is this machine's own, made at the first need and anew before its end; who trusts it (`sportello ca`) trusts every certificate made with
 //! its key, so the key never leaves the store. Names that end in nothing but this machine's (`localhost`, addresses) are as good as any other.
 //!
 //! Bounded by: [`LIFE`] of what it signs, [`ROOT_LIFE`] of its root.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use rcgen::string::Ia5String;
@@ -17,7 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
-use super::credential::{Credential, CredentialError};
+use super::credential::{Credential, CredentialError, validity};
 
 /// How long what it signs is good.
 pub const LIFE: Duration = Duration::from_secs(90 * 86_400);
@@ -25,12 +26,18 @@ pub const LIFE: Duration = Duration::from_secs(90 * 86_400);
 pub const ROOT_LIFE: Duration = Duration::from_secs(3_650 * 86_400);
 /// Clocks differ.
 const EARLIER: Duration = Duration::from_secs(3_600);
+/// 2020-01-01. A root is good from then on, so that one that was made by a clock that runs ahead is good once it is set right.
+const ROOT_BEGINS: Duration = Duration::from_secs(1_577_836_800);
+/// 2025-01-01. An earlier clock is that of a machine that has not heard what time it is: this program is younger.
+const YOUNGEST: Duration = Duration::from_secs(1_735_689_600);
 
 /// The local CA.
 pub struct Authority {
     root: String,
     key: String,
     issuer: Issuer<'static, KeyPair>,
+    /// From when until when its root is good.
+    validity: Range<SystemTime>,
 }
 
 /// Why it cannot sign.
@@ -51,11 +58,18 @@ pub enum AuthorityError {
 }
 
 impl Authority {
-    /// A new one, good from `now` on, for the machine that people know as `host`.
+    /// A new one, good at `now` and for [`ROOT_LIFE`] from then on, for the machine that people know as `host`. A clock that cannot be
+    /// right is not believed.
     ///
     /// # Errors
     /// When the library cannot make a key.
     pub fn make(now: SystemTime, host: &str) -> Result<Self, AuthorityError> {
+        let begins = SystemTime::UNIX_EPOCH + ROOT_BEGINS;
+        Self::make_for(begins..now.max(SystemTime::UNIX_EPOCH + YOUNGEST) + ROOT_LIFE, host)
+    }
+
+    /// One that is good so long.
+    pub(super) fn make_for(validity: Range<SystemTime>, host: &str) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate().map_err(AuthorityError::Sign)?;
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -63,11 +77,11 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, format!("Sportello local CA of {host}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.not_before = (now - EARLIER).into();
-        params.not_after = (now + ROOT_LIFE).into();
+        params.not_before = validity.start.into();
+        params.not_after = validity.end.into();
         let root = params.self_signed(&key).map_err(AuthorityError::Sign)?.pem();
         let kept = key.serialize_pem();
-        Ok(Self { root, key: kept, issuer: Issuer::new(params, key) })
+        Ok(Self { root, key: kept, issuer: Issuer::new(params, key), validity })
     }
 
     /// The one that was kept.
@@ -77,7 +91,16 @@ impl Authority {
     pub fn read(root: &str, key: &str) -> Result<Self, AuthorityError> {
         let pair = KeyPair::from_pem(key).map_err(AuthorityError::Damaged)?;
         let issuer = Issuer::from_ca_cert_pem(root, pair).map_err(AuthorityError::Damaged)?;
-        Ok(Self { root: root.to_owned(), key: key.to_owned(), issuer })
+        let own = CertificateDer::from_pem_slice(root.as_bytes()).map_err(CredentialError::Pem)?;
+        let validity = validity(&own)?;
+        Ok(Self { root: root.to_owned(), key: key.to_owned(), issuer, validity })
+    }
+
+    /// Whether what it signs at `now` can be trusted for all of its [`LIFE`]. Before any moment that this program can have seen the
+    /// clock is wrong, and says nothing against it.
+    pub fn is_good(&self, now: SystemTime) -> bool {
+        let has_begun = self.validity.start <= now || now < SystemTime::UNIX_EPOCH + YOUNGEST;
+        has_begun && now + LIFE <= self.validity.end
     }
 
     /// Its root, which clients are to trust, in PEM.
@@ -126,6 +149,11 @@ fn params_for(names: &[String], now: SystemTime) -> Result<CertificateParams, Au
     params.not_before = (now - EARLIER).into();
     params.not_after = (now + LIFE).into();
     Ok(params)
+}
+
+/// Whether a certificate can be for this name: a host name, a `*.` name, an address.
+pub fn is_for_certificates(name: &str) -> bool {
+    alternative(name).is_ok()
 }
 
 fn alternative(name: &str) -> Result<SanType, AuthorityError> {
@@ -202,8 +230,33 @@ mod tests {
         let authority = Authority::make(SystemTime::now(), "laptop").unwrap();
         let long = format!("{}.example", "a".repeat(64));
         for name in ["", "a b", "a..b", "*", "a.*", "ä.example", ".", &long, &"a.".repeat(127)] {
+            assert!(!is_for_certificates(name), "{name}");
             let error = authority.sign(&[name.to_owned()], SystemTime::now()).err().unwrap();
             assert!(matches!(&error, AuthorityError::Name(said) if said == name), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_root_of_a_wrong_clock_is_good_once_it_is_set_right_and_no_root_is_used_near_its_end() {
+        let at = |years: u32| SystemTime::UNIX_EPOCH + years * Duration::from_secs(365 * 86_400);
+        // Made in 1970, in 2026 and in 2038, all are good in 2027, as read too.
+        for made in [at(0), at(56), at(68)] {
+            let made = Authority::make(made, "laptop").unwrap();
+            let read = Authority::read(made.root(), made.key()).unwrap();
+            assert!([&made, &read].iter().all(|authority| authority.is_good(at(57)) && authority.is_good(at(0))));
+        }
+        let authority = Authority::make_for(at(60)..at(70), "laptop").unwrap();
+        for (now, expect) in [
+            // A clock that stands where it began.
+            (at(0), true),
+            (at(56), false),
+            (at(60) - EARLIER, false),
+            (at(60), true),
+            (at(70) - LIFE, true),
+            (at(70) - LIFE + EARLIER, false),
+            (at(80), false),
+        ] {
+            assert_eq!(authority.is_good(now), expect, "{now:?}");
         }
     }
 

@@ -25,8 +25,8 @@ pub(super) struct Held {
     pub(super) obtained: HashMap<Order, Obtained>,
     /// What was signed here, by its names.
     signed: HashMap<Vec<String>, Signed>,
-    /// What is shown, as people are told.
-    pub(super) standing: Arc<[Standing]>,
+    /// How often `files` were replaced: who has read them meanwhile has read older ones.
+    pub(super) readings: u64,
 }
 
 /// What came of asking a CA.
@@ -43,6 +43,13 @@ struct Signed {
     credential: Credential,
     source: Source,
     renewal: SystemTime,
+}
+
+impl Signed {
+    /// Whether it is good now, and not to be renewed yet. One of the future was signed by a clock that was wrong.
+    fn is_good(&self, now: SystemTime) -> bool {
+        self.credential.facts().not_before <= now && now < self.renewal
+    }
 }
 
 /// What was chosen.
@@ -67,9 +74,9 @@ impl Held {
             shown.show(names.collect(), credential, Standing::of_file(watched));
         }
         let mut files = self.wanted.files.iter().filter_map(|pair| self.files.get(pair)?.credential.as_ref());
-        let first = self.wanted.groups.first().and_then(|group| group.names.first());
-        let first = first.and_then(|name| shown.names.get(name).cloned());
-        shown.default = files.next().map(Credential::certified).or(first);
+        let first = || self.wanted.groups.first().and_then(|group| group.names.first());
+        let usual = self.wanted.usual.as_ref().or_else(first).and_then(|name| shown.of(name));
+        shown.default = files.next().map(Credential::certified).or(usual);
         let broken = self.files.values().filter(|watched| watched.credential.is_none());
         shown.standing.extend(broken.map(Standing::of_file));
         // What ends first comes first, and before it what is not there.
@@ -136,9 +143,17 @@ impl Held {
         all.find(says).or_else(|| group.files.iter().find_map(usable))
     }
 
+    /// Uses another local CA from now on: what the one before has signed is to be signed anew.
+    pub(super) fn trust(&mut self, authority: Arc<Authority>) {
+        if self.authority.as_ref().is_none_or(|before| before.root() != authority.root()) {
+            self.signed.retain(|_, signed| signed.source != Source::Local);
+            self.authority = Some(authority);
+        }
+    }
+
     /// What was signed for these names, or is now.
     fn signed(&self, names: &[String], source: Source, now: SystemTime) -> Result<Signed, AuthorityError> {
-        let known = self.signed.get(names).filter(|known| known.renewal > now && known.source == source);
+        let known = self.signed.get(names).filter(|known| known.is_good(now) && known.source == source);
         if let Some(known) = known {
             return Ok(known.clone());
         }
@@ -152,11 +167,17 @@ impl Held {
 
     /// Whether something that was signed here is to be signed anew.
     pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        self.signed.values().any(|signed| signed.renewal <= now)
+        self.signed.values().any(|signed| !signed.is_good(now))
     }
 }
 
 impl Shown {
+    /// What is shown for a name, as it is or as one of a wildcard.
+    fn of(&self, name: &str) -> Option<Arc<CertifiedKey>> {
+        let wildcard = || self.names.get(&format!("*.{}", name.split_once('.')?.1));
+        self.names.get(name).or_else(wildcard).cloned()
+    }
+
     /// Shows it for these names; one that is shown already is told once.
     fn show(&mut self, names: Vec<String>, credential: &Credential, mut standing: Standing) {
         let certified = credential.certified();

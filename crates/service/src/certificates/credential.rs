@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -185,6 +186,13 @@ impl Facts {
             not_after: moment(validity.not_after),
         })
     }
+}
+
+/// From when until when a certificate is good.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Result<Range<SystemTime>, CredentialError> {
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| CredentialError::Malformed(1))?;
+    let validity = certificate.validity();
+    Ok(moment(validity.not_before)..moment(validity.not_after))
 }
 
 fn name(name: &GeneralName<'_>) -> Option<String> {

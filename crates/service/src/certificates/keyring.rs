@@ -5,23 +5,28 @@
 //! replaced, and the next handshake sees it. Knows nothing of ACME: whoever speaks it asks [`Keyring::orders`] what is to be had,
 //! shows what a CA asks for ([`Keyring::show_challenge`], [`Keyring::answers`]), and puts here what it got.
 //!
-//! Files are looked at every [`LOOK`]. Bounded by what is wanted.
+//! Files are looked at every [`LOOK`]. Nobody reads a file while he holds a lock, and those who shake hands or ask what is in use
+//! ([`Keyring::standing`]) take none: a slow disk keeps nobody but those who read. Bounded by what is wanted.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
-use sportello_net::tls::Certificates;
+use sportello_net::tls::{Certificates, Table};
 use sportello_store::Store;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
+use tokio::task::spawn_blocking;
 
 use super::answers::Answers;
-use super::authority::{Authority, AuthorityError};
+use super::authority::{Authority, AuthorityError, is_for_certificates};
 use super::choice::{Held, Obtained};
 use super::credential::Credential;
 use super::standing::Standing;
-use super::wanted::Wanted;
+use super::wanted::{Pair, Wanted};
 use super::watched::{Look, Watched};
 
 /// How often files are looked at. A change is in use after two looks at most.
@@ -41,6 +46,8 @@ struct Inner {
     /// As people know this machine.
     host: String,
     held: Mutex<Held>,
+    /// What is shown, as people are told; replaced as the table is.
+    standing: ArcSwap<Arc<[Standing]>>,
     orders: watch::Sender<Arc<[Order]>>,
     /// Told when something else is wanted.
     wants: Notify,
@@ -61,6 +68,9 @@ pub enum KeyringError {
     /// What the store keeps is no local CA.
     #[error("the store does not hold a local CA, but something else in its place")]
     Damaged,
+    /// The files could not be read at all.
+    #[error("the files of certificates cannot be read")]
+    Reading(#[from] tokio::task::JoinError),
 }
 
 impl Keyring {
@@ -72,6 +82,7 @@ impl Keyring {
             store,
             host: host.to_owned(),
             held: Mutex::default(),
+            standing: ArcSwap::from_pointee(Arc::from([])),
             orders: watch::Sender::new(Arc::from([])),
             wants: Notify::new(),
         }))
@@ -93,22 +104,38 @@ impl Keyring {
     }
 
     /// Wants something else from now on; returns when each of its names has some certificate. Makes the local CA at its first
-    /// need. Reads files, and blocks for them. Dropping this future leaves what was wanted before.
+    /// need. Reads files on a thread that may block. Dropping this future leaves what was wanted before.
     ///
     /// # Errors
-    /// When the local CA cannot be had. A file that cannot be read is told and no error.
+    /// When the local CA cannot be had. A file that cannot be read is told and no error, and so is a name that no certificate can have.
     pub async fn want(&self, wanted: Wanted) -> Result<(), KeyringError> {
-        let authority = if wanted.groups.is_empty() { None } else { Some(self.authority().await?) };
-        let mut held = self.held();
-        held.authority = authority.or(held.authority.take());
-        let mut before = std::mem::take(&mut held.files);
-        for pair in wanted.pairs() {
-            let watched = before.remove(pair).unwrap_or_else(|| Watched::new(pair.clone()));
-            held.files.entry(pair.clone()).or_insert(watched).look(Look::Now);
+        self.want_at(wanted, SystemTime::now()).await
+    }
+
+    async fn want_at(&self, mut wanted: Wanted, now: SystemTime) -> Result<(), KeyringError> {
+        for group in &mut wanted.groups {
+            group.names.retain(|name| {
+                let is_good = is_for_certificates(name);
+                if !is_good {
+                    tracing::error!(name, "no certificate can be for this name: it is shown another one's");
+                }
+                is_good
+            });
         }
+        wanted.groups.retain(|group| !group.names.is_empty());
+        let authority = if wanted.groups.is_empty() { None } else { Some(self.authority(now).await?) };
+        let known = self.held().files.clone();
+        let pairs: Vec<Pair> = wanted.pairs().cloned().collect();
+        let files = spawn_blocking(move || read(pairs, known)).await?;
+        let mut held = self.held();
+        if let Some(authority) = authority {
+            held.trust(authority);
+        }
+        held.files = files;
+        held.readings = held.readings.wrapping_add(1);
         held.wanted = wanted;
         self.0.wants.notify_one();
-        self.fill(&mut held, SystemTime::now())
+        self.fill(&mut held, now)
     }
 
     /// Looks whether files changed and whether something is to be signed anew. Reads files, and blocks for them.
@@ -116,13 +143,22 @@ impl Keyring {
     /// # Errors
     /// When the local CA cannot sign; all is then as it was.
     pub fn look(&self, look: Look, now: SystemTime) -> Result<(), KeyringError> {
-        let mut held = self.held();
+        let (mut files, readings) = {
+            let held = self.held();
+            (held.files.clone(), held.readings)
+        };
         let mut has_changed = false;
-        for watched in held.files.values_mut() {
-            let trouble = watched.trouble.is_some();
-            has_changed |= watched.look(look) || trouble != watched.trouble.is_some();
+        for watched in files.values_mut() {
+            let trouble = watched.trouble.clone();
+            has_changed |= watched.look(look) || trouble != watched.trouble;
         }
-        if has_changed || held.is_due(now) {
+        let mut held = self.held();
+        // What somebody wants since then was read later.
+        let is_latest = held.readings == readings;
+        if is_latest {
+            held.files = files;
+        }
+        if has_changed && is_latest || held.is_due(now) {
             self.fill(&mut held, now)?;
         }
         Ok(())
@@ -135,7 +171,8 @@ impl Keyring {
                 self.0.wants.notified().await;
             }
             tokio::time::sleep(LOOK).await;
-            if let Err(error) = self.look(Look::Resting, SystemTime::now()) {
+            let now = SystemTime::now();
+            if let Err(error) = self.renew_authority(now).await.and_then(|()| self.look(Look::Resting, now)) {
                 tracing::error!(%error, "certificates cannot be signed anew: those in use stay");
             }
         }
@@ -193,9 +230,15 @@ impl Keyring {
         self.0.table.change(|table| table.end_challenge(name));
     }
 
-    /// What is in use, as people are told; those that are first needed first.
+    /// Answers no question of a CA any more: nobody is left who would take the answers back.
+    pub fn end_challenges(&self) {
+        self.0.table.change(Table::end_challenges);
+        self.0.answers.end_all();
+    }
+
+    /// What is in use, as people are told; those that are first needed first. Takes no lock.
     pub fn standing(&self) -> Arc<[Standing]> {
-        Arc::clone(&self.held().standing)
+        Arc::clone(&self.0.standing.load())
     }
 
     /// The local CA's root in PEM, where there is a local CA.
@@ -215,15 +258,31 @@ impl Keyring {
         self.fill(&mut held, SystemTime::now())
     }
 
+    /// Another local CA in the place of one that is not good any more.
+    async fn renew_authority(&self, now: SystemTime) -> Result<(), KeyringError> {
+        if self.held().authority.as_ref().is_none_or(|authority| authority.is_good(now)) {
+            return Ok(());
+        }
+        let authority = self.authority(now).await?;
+        let mut held = self.held();
+        held.trust(authority);
+        self.fill(&mut held, now)
+    }
+
     /// The local CA: the one in use, the one that is kept, or a new one.
-    async fn authority(&self) -> Result<Arc<Authority>, KeyringError> {
-        if let Some(authority) = &self.held().authority {
-            return Ok(Arc::clone(authority));
+    async fn authority(&self, now: SystemTime) -> Result<Arc<Authority>, KeyringError> {
+        let in_use = self.held().authority.clone();
+        if let Some(authority) = in_use.filter(|authority| authority.is_good(now)) {
+            return Ok(authority);
         }
-        if let Some(authority) = self.kept().await? {
-            return Ok(Arc::new(authority));
+        match self.kept().await? {
+            Some(authority) if authority.is_good(now) => return Ok(Arc::new(authority)),
+            Some(_) => {
+                tracing::warn!("the local CA is over, or of a clock that was wrong: another one takes its place")
+            }
+            None => {}
         }
-        let authority = Authority::make(SystemTime::now(), &self.0.host)?;
+        let authority = Authority::make(now, &self.0.host)?;
         let kept = format!("{}{}", authority.root(), authority.key());
         self.0.store.keep_secret(KEPT, kept.into_bytes()).await?;
         tracing::info!("made a local CA: `sportello ca` says how to trust it");
@@ -254,7 +313,7 @@ impl Keyring {
                 table.show_by_default(Arc::clone(default));
             }
         });
-        held.standing = shown.standing.into();
+        self.0.standing.store(Arc::new(shown.standing.into()));
         self.0.orders.send_if_modified(|orders| {
             let has_changed = **orders != *shown.orders;
             if has_changed {
@@ -264,6 +323,18 @@ impl Keyring {
         });
         Ok(())
     }
+}
+
+/// Reads all these files, of which some are known. Blocks.
+fn read(pairs: Vec<Pair>, mut known: HashMap<Pair, Watched>) -> HashMap<Pair, Watched> {
+    let mut files = HashMap::new();
+    for pair in pairs {
+        if let Entry::Vacant(place) = files.entry(pair) {
+            let watched = known.remove(place.key()).unwrap_or_else(|| Watched::new(place.key().clone()));
+            place.insert(watched).look(Look::Now);
+        }
+    }
+    files
 }
 
 #[cfg(test)]

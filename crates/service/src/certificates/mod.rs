@@ -15,7 +15,7 @@ pub mod wanted;
 mod watched;
 
 pub use answers::Answers;
-pub use authority::Authority;
+pub use authority::{Authority, is_for_certificates};
 pub use credential::{Credential, CredentialError, described, subject};
 pub use keyring::{Keyring, KeyringError};
 pub use standing::{Source, Standing};

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 /// What is wanted. Nothing, where no channel speaks TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Names that share a certificate. Who names nothing that is known is shown the first one's, unless there are files.
+    /// Names that share a certificate. A name of several groups is the first one's: sites go before this machine's own names.
     pub groups: Vec<Group>,
     /// Certificates for whatever names they say. Who names nothing that is known is shown the first one.
     pub files: Vec<Pair>,
+    /// Without files, who names nothing that is known is shown the certificate of this name; without it, of the first one of all.
+    pub usual: Option<String>,
 }
 
 /// Names that share a certificate: those of one site, or this machine's own.

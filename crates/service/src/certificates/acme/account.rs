@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::house::House;
 use super::record::Rows;
-use super::trouble::{Heeding, Trouble};
+use super::trouble::{Heeding, Trouble, Whose};
 
 /// A key by which a CA knows whose account it is (RFC 8555 §7.3.4).
 #[derive(Clone, PartialEq, Eq)]
@@ -75,8 +75,17 @@ pub(super) async fn open(house: &impl House, rows: &Rows, client: &Client, http:
     let account = builder.from_credentials(credentials).await.map_err(failed)?;
     if kept.contact != contact {
         let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
-        account.update_contacts(&contacts).await.map_err(failed)?;
-        keep(house, rows, kept.credentials, contact).await?;
+        match account.update_contacts(&contacts).await.map_err(|error| Trouble::of(&error)) {
+            Ok(()) => keep(house, rows, kept.credentials, contact).await?,
+            // It does not write to that one (RFC 8555 §7.3, `invalidContact`), and signs all the same. The next start asks again.
+            Err(refused) if refused.whose == Whose::Order => {
+                tracing::warn!(
+                    error = refused.text,
+                    "the CA does not take the new address: it writes to the one before"
+                );
+            }
+            Err(trouble) => return Err(trouble.for_all()),
+        }
     }
     Ok(account)
 }
@@ -92,5 +101,5 @@ async fn keep(
 }
 
 fn forgotten(text: &str) -> Trouble {
-    Trouble { whose: super::trouble::Whose::Account, text: text.to_owned(), wait: None, was_ordered: false }
+    Trouble { whose: Whose::Account, text: text.to_owned(), wait: None, was_ordered: false }
 }

@@ -1,7 +1,8 @@
 //! One order, from its names to a chain of certificates (RFC 8555 §7.4).
 //!
-//! Every proof that was made to be seen is taken back, however the order ends. Bounded by [`LONGEST`] from the first proof on, and by
-//! the agent's bounds for each request.
+//! Every proof that was made to be seen is taken back, however the order ends. A CA chooses neither how many proofs are made nor for
+//! which names: one for each name that was ordered. Bounded by [`WHOLE`] until the proofs are taken back, of it [`LONGEST`] from when all
+//! can be seen, and by the agent's bounds for each request; taking back by the bounds of the program that does it.
 
 use std::time::Duration;
 
@@ -13,10 +14,12 @@ use tokio::time::{sleep, timeout};
 
 use super::challenge::{Proof, Way};
 use super::house::House;
-use super::trouble::{Heeding, Trouble, said};
+use super::trouble::{Heeding, Trouble, plain, said};
 
 /// How long an order may take, once all proofs can be seen.
 pub(super) const LONGEST: Duration = Duration::from_secs(5 * 60);
+/// How long all of it may take, until proofs are taken back: also of many names, each of which a slow program makes a record for.
+pub(super) const WHOLE: Duration = Duration::from_secs(60 * 60);
 /// How soon the CA is asked for news, then twice as late each time.
 const SOON: Duration = Duration::from_millis(250);
 /// How late at most.
@@ -49,24 +52,25 @@ impl<H: House> Wish<'_, H> {
     }
 
     async fn go_on(&self, order: &mut Order) -> Result<String, Trouble> {
-        let proofs = self.proofs(order).await?;
-        let mut seen = 0;
-        let result = self.prove_and_finish(order, &proofs, &mut seen).await;
-        for proof in proofs.iter().take(seen) {
+        let mut shown = Vec::new();
+        let result = timeout(WHOLE, self.prove_and_finish(order, &mut shown)).await;
+        for proof in &shown {
             self.house.unprove(proof).await;
         }
-        result
+        result.unwrap_or_else(|_| Err(Trouble::order("the order is not done in time")))
     }
 
-    async fn prove_and_finish(&self, order: &mut Order, proofs: &[Proof], seen: &mut usize) -> Result<String, Trouble> {
-        for proof in proofs {
+    /// What may be seen, if only half, is put into `shown`.
+    async fn prove_and_finish(&self, order: &mut Order, shown: &mut Vec<Proof>) -> Result<String, Trouble> {
+        let proofs = self.proofs(order).await?;
+        for proof in &proofs {
             // One that fails half-way is taken back too.
-            *seen += 1;
-            let shown = self.house.prove(proof).await;
-            shown.map_err(|error| Trouble::order(format!("{}: {}", proof.name, error.0)))?;
+            shown.push(proof.clone());
+            let proved = self.house.prove(proof).await;
+            proved.map_err(|error| Trouble::order(format!("{}: {}", proof.name, error.0)))?;
         }
-        self.house.until_seen(proofs).await;
-        match timeout(LONGEST, self.finish(order, proofs)).await {
+        self.house.until_seen(&proofs).await;
+        match timeout(LONGEST, self.finish(order, &proofs)).await {
             Ok(result) => result,
             Err(_) => Err(Trouble::order("the CA has not decided in time")),
         }
@@ -75,12 +79,14 @@ impl<H: House> Wish<'_, H> {
     /// What the CA wants to be shown: for each name that it does not yet know to be ours.
     async fn proofs(&self, order: &mut Order) -> Result<Vec<Proof>, Trouble> {
         let mut proofs = Vec::new();
+        // RFC 8555 §7.1.3: one for each name, or fewer.
+        if order.state().authorizations.len() > self.names.len() {
+            return Err(Trouble::order("the CA wants more proofs than there are names"));
+        }
         let mut authorizations = order.authorizations();
         while let Some(next) = authorizations.next().await {
             let mut authorization = next.map_err(|error| Trouble::of(&error))?;
-            let Identifier::Dns(name) = authorization.identifier().identifier.clone() else {
-                return Err(Trouble::order("the CA asks for something that is no name"));
-            };
+            let name = self.ordered(authorization.identifier().identifier)?.to_owned();
             match authorization.status {
                 AuthorizationStatus::Pending => {}
                 AuthorizationStatus::Valid => continue,
@@ -101,6 +107,16 @@ impl<H: House> Wish<'_, H> {
             });
         }
         Ok(proofs)
+    }
+
+    /// The name that was ordered, without `*.`, for which the CA wants a proof.
+    fn ordered(&self, asked: &Identifier) -> Result<&str, Trouble> {
+        let Identifier::Dns(asked) = asked else {
+            return Err(Trouble::order("the CA asks for something that is no name"));
+        };
+        let mut hosts = self.names.iter().map(|name| name.strip_prefix("*.").unwrap_or(name));
+        let foreign = || Trouble::order(plain(&format!("the CA asks for {asked}, which was not ordered")));
+        hosts.find(|host| host.eq_ignore_ascii_case(asked)).ok_or_else(foreign)
     }
 
     fn choose(&self, name: &str, is_wildcard: bool, offered: &[ChallengeType]) -> Result<Way, Trouble> {
@@ -181,7 +197,7 @@ async fn why(order: &mut Order) -> Trouble {
     if found.is_empty() {
         found.push("the CA says that the order is invalid, and not why".to_owned());
     }
-    Trouble::order(super::trouble::plain(&found.join("; ")))
+    Trouble::order(plain(&found.join("; ")))
 }
 
 fn kind(way: Way) -> ChallengeType {

@@ -100,6 +100,7 @@ async fn each_name_has_the_best_that_is_to_be_had() {
             group(&["dev.org"], &[], Signer::Local),
         ],
         files: vec![all],
+        usual: None,
     };
     keyring.want(wanted.clone()).await.unwrap();
     let before = [
@@ -139,7 +140,7 @@ async fn the_local_ca_is_made_once_and_kept() {
     let keyring = Keyring::new(store.clone(), "laptop");
     keyring.want(Wanted::default()).await.unwrap();
     assert_eq!(keyring.root().await.unwrap(), None, "nobody needs it yet");
-    let wanted = Wanted { groups: vec![group(&["localhost"], &[], Signer::Local)], files: Vec::new() };
+    let wanted = Wanted { groups: vec![group(&["localhost"], &[], Signer::Local)], ..Wanted::default() };
     keyring.want(wanted.clone()).await.unwrap();
     let root = keyring.root().await.unwrap().unwrap();
     let first = shown(&keyring, "localhost");
@@ -160,7 +161,7 @@ async fn what_is_signed_here_is_signed_anew_before_its_end() {
     let store = place.store();
     let keyring = Keyring::new(store.clone(), "laptop");
     let groups = vec![group(&["localhost"], &[], Signer::Local), group(&["a.org"], &[], Signer::Acme)];
-    keyring.want(Wanted { groups, files: Vec::new() }).await.unwrap();
+    keyring.want(Wanted { groups, ..Wanted::default() }).await.unwrap();
     let names = ["localhost", "a.org"];
     let first = names.map(|name| shown(&keyring, name));
     let renewal = SystemTime::now() + LIFE * 2 / 3;
@@ -178,7 +179,7 @@ async fn a_file_is_replaced_when_it_rests_and_kept_when_it_is_broken() {
     let pair = place.pair("own", &["a.example"]);
     let keyring = Keyring::new(store.clone(), "laptop");
     let groups = vec![group(&["a.example"], &[&pair], Signer::Local)];
-    keyring.want(Wanted { groups, files: Vec::new() }).await.unwrap();
+    keyring.want(Wanted { groups, ..Wanted::default() }).await.unwrap();
     let look = |look| {
         keyring.look(look, SystemTime::now()).unwrap();
         (shown(&keyring, "a.example"), keyring.standing()[0].trouble.clone())
@@ -203,7 +204,7 @@ async fn a_file_is_replaced_when_it_rests_and_kept_when_it_is_broken() {
     // None at all.
     fs::remove_file(&pair.key).unwrap();
     let (fourth, trouble) = look(Look::Now);
-    assert!(fourth == second && trouble.as_ref().is_some_and(|why| why.contains("own.pem")), "{trouble:?}");
+    assert!(fourth == second && trouble.as_ref().is_some_and(|why| why.contains("own.key")), "{trouble:?}");
     let (chain, key) = certificate(&["a.example"]);
     replace(&pair.chain, &chain);
     replace(&pair.key, &key);
@@ -219,7 +220,7 @@ async fn what_is_not_to_be_had_is_told_and_what_there_is_stays() {
     let missing = Pair { chain: place.0.join("none.pem"), key: place.0.join("none.key") };
     let keyring = Keyring::new(store.clone(), "laptop");
     let groups = vec![group(&["a.example"], &[&missing], Signer::Local), group(&["b.org"], &[], Signer::Acme)];
-    keyring.want(Wanted { groups, files: Vec::new() }).await.unwrap();
+    keyring.want(Wanted { groups, ..Wanted::default() }).await.unwrap();
     assert_eq!(said(&keyring), ["local: a.example", "none.pem: ", "stand-in: b.org"]);
     let standing = &keyring.standing()[0];
     assert!(standing.warning(SystemTime::now()).unwrap().contains("none.pem"), "{standing:?}");
@@ -240,5 +241,112 @@ async fn what_is_not_to_be_had_is_told_and_what_there_is_stays() {
     // For names that nobody wants there is nothing to keep.
     keyring.put(&["z.org".to_owned()], signed, None).unwrap();
     assert_eq!(said(&keyring).len(), 3);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_name_is_its_sites_before_it_is_this_machines() {
+    let place = Place::new();
+    let store = place.store();
+    let (own, all) = (place.pair("own", &["a.org"]), place.pair("all", &["b.org", "laptop"]));
+    let keyring = Keyring::new(store.clone(), "laptop");
+    // As is written with `hostname` the name of a site: of its files, the files for all, a CA, the local CA.
+    for (sites, files, host, expect) in [
+        (group(&["a.org"], &[&own], Signer::Acme), vec![], "a.org", "own.pem"),
+        (group(&["a.org"], &[&own], Signer::Acme), vec![all.clone()], "a.org", "own.pem"),
+        (group(&["b.org"], &[], Signer::Acme), vec![all.clone()], "b.org", "all.pem"),
+        (group(&["c.org"], &[], Signer::Acme), vec![all.clone()], "c.org", "acme"),
+        (group(&["c.org"], &[], Signer::Acme), vec![], "c.org", "acme"),
+        (group(&["c.org"], &[], Signer::Local), vec![], "c.org", "local"),
+    ] {
+        let groups = vec![sites, group(&[host, "localhost"], &[], Signer::Local)];
+        keyring.want(Wanted { groups, files: files.clone(), usual: Some(host.to_owned()) }).await.unwrap();
+        for order in orders(&keyring) {
+            assert_eq!((order.as_slice(), expect), (&[host.to_owned()][..], "acme"), "asked for what there is");
+            keyring.put(&order, stand_in(&order, SystemTime::now()).unwrap(), None).unwrap();
+        }
+        let told = said(&keyring);
+        assert!(told.iter().any(|line| line.starts_with(expect) && line.contains(host)), "{host}: {told:?}");
+        // Who names nothing is shown the first file, else what the machine's own name is shown.
+        let default = if files.is_empty() { host } else { "b.org" };
+        assert_eq!(shown(&keyring, "unknown.org"), shown(&keyring, default), "{told:?}");
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_in_use_is_told_while_somebody_holds_the_lock() {
+    let place = Place::new();
+    let store = place.store();
+    let keyring = Keyring::new(store.clone(), "laptop");
+    let groups = vec![group(&["localhost"], &[], Signer::Local)];
+    keyring.want(Wanted { groups, ..Wanted::default() }).await.unwrap();
+    let held = keyring.held();
+    assert_eq!(said(&keyring), ["local: localhost"]);
+    drop(held);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_name_that_no_certificate_can_have_keeps_no_other_from_its_own() {
+    let place = Place::new();
+    let store = place.store();
+    let keyring = Keyring::new(store.clone(), "laptop");
+    let groups = vec![group(&["a~b.org", "a.org"], &[], Signer::Local), group(&["c!d.org"], &[], Signer::Acme)];
+    keyring.want(Wanted { groups, ..Wanted::default() }).await.unwrap();
+    assert_eq!((said(&keyring), orders(&keyring)), (vec!["local: a.org".to_owned()], Vec::<Order>::new()));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_local_ca_that_is_not_good_now_is_made_anew_and_what_it_signed_too() {
+    let place = Place::new();
+    let store = place.store();
+    let year = Duration::from_secs(365 * 86_400);
+    let now = SystemTime::now();
+    let groups = vec![group(&["localhost"], &[], Signer::Local)];
+    let wanted = Wanted { groups, ..Wanted::default() };
+    let over = SystemTime::UNIX_EPOCH..SystemTime::UNIX_EPOCH + 10 * year;
+    for validity in [over, now + year..now + 11 * year, now - 10 * year..now + LIFE / 2] {
+        let bad = Authority::make_for(validity.clone(), "laptop").unwrap();
+        store.keep_secret(KEPT, format!("{}{}", bad.root(), bad.key()).into_bytes()).await.unwrap();
+        let keyring = Keyring::new(store.clone(), "laptop");
+        keyring.want(wanted.clone()).await.unwrap();
+        let root = keyring.root().await.unwrap().unwrap();
+        assert_ne!(root, bad.root(), "{validity:?}");
+        let again = Keyring::new(store.clone(), "laptop");
+        again.want(wanted.clone()).await.unwrap();
+        assert_eq!(again.root().await.unwrap(), Some(root), "kept");
+    }
+    // One that runs while its root comes to its end; and a clock that is set back.
+    let keyring = Keyring::new(store.clone(), "laptop");
+    keyring.want_at(wanted, now).await.unwrap();
+    let (root, first) = (keyring.root().await.unwrap(), shown(&keyring, "localhost"));
+    for (later, is_another) in [(now + year, false), (now + 11 * year, true)] {
+        keyring.renew_authority(later).await.unwrap();
+        assert_eq!(keyring.root().await.unwrap() != root, is_another);
+    }
+    let second = shown(&keyring, "localhost");
+    assert_ne!(first, second, "signed by another root");
+    keyring.look(Look::Resting, now).unwrap();
+    assert_ne!(shown(&keyring, "localhost"), second, "one of the future is signed anew");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_nobody_will_take_back_is_ended() {
+    let place = Place::new();
+    let store = place.store();
+    let keyring = Keyring::new(store.clone(), "laptop");
+    let certificate = stand_in(&["a.org".to_owned()], SystemTime::now()).unwrap().certified();
+    keyring.show_challenge("a.org", &certificate);
+    keyring.answers().give("token", "answer").unwrap();
+    let answered = || {
+        let over_http = keyring.answers().of("/.well-known/acme-challenge/token");
+        (keyring.table().challenge("a.org").is_some(), over_http.is_some())
+    };
+    assert_eq!(answered(), (true, true));
+    keyring.end_challenges();
+    assert_eq!(answered(), (false, false));
     store.close().await;
 }

@@ -8,13 +8,14 @@ use std::num::NonZeroU32;
 use sportello_net::rate::Often;
 use sportello_net::tls::{self, Certificates, Client, Oldest, Terms, Tickets};
 use sportello_service::certificates::credential::{MOST, authorities};
-use sportello_service::certificates::{Group, Pair, Signer, Wanted};
+use sportello_service::certificates::{Group, Pair, Signer, Wanted, is_for_certificates};
 
 use super::one;
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Begins, Door, Others, Role, Site, Tls};
 use crate::config::value;
+use crate::protocol::http;
 
 /// The TLS of a channel; what its sites ask of their clients is not yet in it.
 pub(super) fn tls(directive: &Directive, role: &Role, faults: &mut Vec<Fault>) -> Option<Tls> {
@@ -114,6 +115,8 @@ pub(super) fn settle(
             by_name(&mut tls.settings, sites);
         }
     }
+    by_address(written, channels, sites, faults);
+    nameable(written, channels, faults);
     let mut own = vec![hostname.to_ascii_lowercase(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
     own.retain(|name| value::host(name).is_some() || name.parse::<IpAddr>().is_ok());
     let addresses = channels.iter().map(|door| door.channel.address.ip()).chain([address]);
@@ -121,10 +124,14 @@ pub(super) fn settle(
     let signer = signer(written, channels);
     // A machine's own name is often one that leads elsewhere: a CA is asked for one that is written only.
     let of_own = if written.first("hostname").is_some() { signer } else { Signer::Local };
+    let usual = own.first().cloned();
+    // A name beneath a site with `*.` is that site's, as far as one certificate goes for both (RFC 9525 §6.3).
+    own.retain(|name| !sites.iter().flat_map(names).any(|site| is_beneath(name, &site)));
     let own = Group { names: once_each(own), files: Vec::new(), signer: of_own };
-    let of_site = |site: &Site| Group { names: names(site), files: site.certificates.clone(), signer };
-    let groups = [own].into_iter().chain(sites.iter().map(of_site).filter(|group| !group.names.is_empty()));
-    Wanted { groups: groups.collect(), files }
+    let of_sites = sites.iter().map(|site| Group { names: names(site), files: site.certificates.clone(), signer });
+    // Those of sites first: what is the name of a site too is shown what is written there.
+    let groups = of_sites.chain([own]).filter(|group| !group.names.is_empty()).collect();
+    Wanted { groups, files, usual }
 }
 
 /// Who signs where there is no file.
@@ -151,11 +158,59 @@ fn by_name(settings: &mut tls::Settings, sites: &[Site]) {
     }
     let usual = settings.client.clone();
     let of = |site: &Site| site.client.clone().unwrap_or_else(|| usual.clone());
-    let named = sites.iter().flat_map(|site| names(site).into_iter().map(move |name| (name, site)));
+    // As a request's host is compared with them: an address in its brackets.
+    let named = sites.iter().flat_map(|site| site.hosts.names.iter().map(move |name| (name.to_string(), site)));
     settings.clients = named.map(|(name, site)| (name, of(site))).collect::<HashMap<_, _>>();
     if let Some(site) = sites.iter().find(|site| site.hosts.others == Others::Answered) {
         settings.client = of(site);
     }
+}
+
+/// A client that connects to an address names nothing at its handshake (RFC 6066 §3), so it is asked what the channel asks: a site that
+/// is named by an address and asks for something else would be reached by nobody.
+fn by_address(written: &Written, channels: &[Door], sites: &[Site], faults: &mut Vec<Fault>) {
+    let gives = channels.iter().filter(|door| door.role.gives_sites()).filter_map(|door| door.tls.as_ref());
+    let usual: Vec<&Client> = gives.map(|tls| &tls.settings.client).collect();
+    for directive in written.all("domain").flat_map(|domain| domain.all("site")) {
+        let address = directive.arguments.iter().find_map(|value| Some((value, address(value.text()?)?)));
+        let (Some((value, name)), Some(tls)) = (address, directive.first("tls")) else { continue };
+        let site = sites.iter().find(|site| site.hosts.names.contains(&name));
+        let Some(client) = site.and_then(|site| site.client.as_ref()) else { continue };
+        if !usual.is_empty() && !usual.contains(&client) {
+            let message = "who connects to an address names no site, and is asked for what the channel asks";
+            let fault =
+                Fault::error(value.span, message).label("an address").also(tls.name, "this asks for something else");
+            faults.push(fault.help("give the address to another site, or write the same tls block in a channel"));
+        }
+    }
+}
+
+/// Whether a name is one label beneath a site's wildcard.
+fn is_beneath(name: &str, site: &str) -> bool {
+    let above = name.split_once('.').map(|(_, above)| above);
+    site.strip_prefix("*.").is_some_and(|parent| above == Some(parent))
+}
+
+/// A site that is reached over TLS has names that a certificate can have.
+fn nameable(written: &Written, channels: &[Door], faults: &mut Vec<Fault>) {
+    if !channels.iter().any(|door| door.role.gives_sites() && door.tls.is_some()) {
+        return;
+    }
+    for value in written.all("domain").flat_map(|domain| domain.all("site")).flat_map(|site| &site.arguments) {
+        let is_name = |text: &&str| *text != "*" && http::SiteName::parse(text).is_ok();
+        let Some(name) = value.text().filter(is_name) else { continue };
+        if !is_for_certificates(name.strip_suffix('.').unwrap_or(name)) {
+            let fault = Fault::error(value.span, format!("no certificate can be for {name}")).label("no host name");
+            faults
+                .push(fault.help("labels of at most 63 letters, digits and hyphens between dots, in all at most 253"));
+        }
+    }
+}
+
+/// The name of a site that is an address.
+fn address(text: &str) -> Option<http::SiteName> {
+    let literal = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    literal.parse::<IpAddr>().ok().and_then(|_| http::SiteName::parse(text).ok())
 }
 
 /// A site's names, an address without its brackets.

@@ -117,8 +117,50 @@ fn is_loopback_origin(origin: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::HashMap;
+
+    use sportello_net::tls::{Certificates, Client, Settings, Tickets};
+    use sportello_service::certificates::credential::authorities;
     use sportello_wire::http1::head::{Limits, parse};
+
+    use super::*;
+    use crate::protocol::http::SiteName;
+
+    #[test]
+    fn a_host_in_whatever_form_is_found_among_those_that_ask_for_something_else() {
+        let authorities = authorities(include_bytes!("../../../tests/certificates/clients-ca.pem")).unwrap();
+        let alike = |configured: &str, shaken: Option<&str>, host: &str| {
+            let client = Client::MayShow(authorities.clone());
+            let clients = HashMap::from([(SiteName::parse(configured).unwrap().to_string(), Client::Anyone)]);
+            let settings = Settings { client, clients, ..Settings::default() };
+            let terms = Terms::new(&Certificates::default(), &settings, &[], &Tickets::default()).unwrap();
+            let secured = Secured {
+                name: shaken.map(str::to_owned),
+                protocol: None,
+                version: "TLSv1.3",
+                suite: String::new(),
+                resumed: false,
+                client: None,
+            };
+            asked_alike(Some(&terms), Some(&secured), Host::parse(host.as_bytes())).is_ok()
+        };
+        for (configured, hosts) in [
+            ("[::1]", &["[::1]", "[0:0:0:0:0:0:0:1]:443"][..]),
+            ("[2001:DB8::1]", &["[2001:db8::1]", "[2001:0DB8::0001]"]),
+            ("[::ffff:192.0.2.1]", &["[::ffff:192.0.2.1]", "[::ffff:c000:201]"]),
+            ("127.0.0.1", &["127.0.0.1", "127.0.0.1:80"]),
+            ("A.test.", &["a.test", "A.TEST.:1"]),
+            ("*.w.test", &["x.w.test", "y.x.W.test."]),
+        ] {
+            for host in hosts {
+                for shaken in [None, Some("other.test")] {
+                    assert!(!alike(configured, shaken, host), "{host} over {shaken:?} reaches {configured}");
+                    assert!(alike("z.test", shaken, host), "{host} over {shaken:?} is z.test");
+                }
+            }
+        }
+        assert!(alike("a.test", Some("a.test"), "A.test.") && alike("a.test", None, "b.test"));
+    }
 
     #[test]
     fn only_this_machine_is_admitted_over_loopback() {

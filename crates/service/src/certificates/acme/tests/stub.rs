@@ -33,6 +33,10 @@ pub(super) struct State {
     pub(super) never_looks: bool,
     /// Names for which it sees no proof.
     pub(super) blind_to: Vec<String>,
+    /// What it never answers.
+    pub(super) is_deaf_to: Option<&'static str>,
+    /// Names that it wants proved, whatever was ordered.
+    pub(super) asks_for: Option<Vec<String>>,
     /// How long what it signs is good.
     pub(super) life: Duration,
     /// For what it signs, whatever it is asked for.
@@ -83,6 +87,8 @@ impl Stub {
             faults: Vec::new(),
             never_looks: false,
             blind_to: Vec::new(),
+            is_deaf_to: None,
+            asks_for: None,
             life: Duration::from_secs(90 * 86_400),
             signs_for: None,
             window: None,
@@ -141,7 +147,11 @@ impl Stub {
             "account" => response(200, &json!({"status": "valid"})),
             "neworder" => {
                 let number = state.orders.len();
-                state.orders.push(Order::new(self.home.age(), &payload));
+                let mut order = Order::new(self.home.age(), &payload);
+                if let Some(names) = &state.asks_for {
+                    order.authorizations = names.iter().map(|name| Authorization::new(name)).collect();
+                }
+                state.orders.push(order);
                 located(201, &format!("{HOST}/order/{number}"), &state.orders[number].json(number))
             }
             "order" => response(200, &state.orders[order].json(order)),
@@ -205,6 +215,10 @@ impl HttpClient for Stub {
             assert_eq!(parts.uri.authority().unwrap().as_str(), "ca.test");
             // An answer takes a while, in which a server can be stopped.
             tokio::time::sleep(Duration::from_millis(100)).await;
+            let is_deaf = stub.state().is_deaf_to.is_some_and(|path| parts.uri.path().starts_with(path));
+            if is_deaf {
+                std::future::pending::<()>().await;
+            }
             let (parts, body) = stub.answer(&parts.method, parts.uri.path(), &body.to_bytes())?.into_parts();
             Ok(BytesResponse { parts, body: Box::new(body) })
         })
@@ -228,15 +242,7 @@ impl Fault {
 impl Order {
     fn new(at: Duration, payload: &Value) -> Self {
         let identifiers = payload["identifiers"].clone();
-        let authorization = |identifier: &Value| {
-            let name = identifier["value"].as_str().unwrap();
-            Authorization {
-                name: name.trim_start_matches("*.").to_owned(),
-                is_wildcard: name.starts_with("*."),
-                status: "pending",
-                error: None,
-            }
-        };
+        let authorization = |identifier: &Value| Authorization::new(identifier["value"].as_str().unwrap());
         let authorizations = identifiers.as_array().unwrap().iter().map(authorization).collect();
         let replaces = payload["replaces"].as_str().map(str::to_owned);
         Self { at, replaces, identifiers, authorizations, chain: None }
@@ -266,6 +272,11 @@ impl Order {
 }
 
 impl Authorization {
+    fn new(name: &str) -> Self {
+        let is_wildcard = name.starts_with("*.");
+        Self { name: name.trim_start_matches("*.").to_owned(), is_wildcard, status: "pending", error: None }
+    }
+
     fn json(&self, order: usize, place: usize) -> Value {
         let challenge = |(way, _): &(&str, Way)| {
             let url = format!("{HOST}/challenge/{order}/{place}/{way}");

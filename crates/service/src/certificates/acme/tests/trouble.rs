@@ -256,3 +256,88 @@ async fn a_proof_that_cannot_be_shown_costs_no_challenge() {
     .await;
     assert_eq!(ca.count("/challenge/"), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_chooses_neither_the_names_that_are_proved_nor_how_many() {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    for (asked, expect) in [
+        (names(&["evil.example"]), "asks for evil.example, which was not ordered"),
+        (names(&["a.example", "x/../y\n.example"]), "which was not ordered"),
+        (names(&["b.a.example"]), "which was not ordered"),
+        (names(&["a.example", "b.example", "a.example"]), "more proofs than there are names"),
+    ] {
+        for way in [Way::Dns, Way::Tls] {
+            let home = Home::new();
+            let ca = Stub::new(&home);
+            ca.state().asks_for = Some(asked.clone());
+            live(&home, &ca, settings(&[way]), async |handle| {
+                handle.want(sets(&[&["a.example", "b.example"]])).await;
+                pass(MINUTE).await;
+                let text = home.trouble("a.example").unwrap();
+                assert!(text.contains(expect), "{text}");
+            })
+            .await;
+            let shown: Vec<String> = home.state().history.iter().map(|proof| proof.name.clone()).collect();
+            assert_eq!(shown, Vec::<String>::new(), "{asked:?}");
+        }
+    }
+    // As many as there are names, in any case.
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    ca.state().asks_for = Some(names(&["B.example", "a.example"]));
+    live(&home, &ca, settings(&[Way::Dns]), async |handle| {
+        handle.want(sets(&[&["a.example", "b.example"]])).await;
+        pass(MINUTE).await;
+    })
+    .await;
+    let shown: Vec<String> = home.state().history.iter().map(|proof| proof.name.clone()).collect();
+    assert_eq!(shown, ["b.example", "a.example"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_ends_in_an_hour_whatever_is_never_answered() {
+    for path in ["/authorization/", "/challenge/", "/finalize/"] {
+        let home = Home::new();
+        let ca = Stub::new(&home);
+        ca.state().is_deaf_to = Some(path);
+        live(&home, &ca, settings(&[Way::Http]), async |handle| {
+            handle.want(sets(&[&["a.example"]])).await;
+            pass(HOUR + MINUTE).await;
+            let text = home.trouble("a.example").unwrap();
+            assert!(text.contains("in time"), "{path}: {text}");
+            assert!(home.state().proofs.is_empty(), "{path}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_the_ca_does_not_take_stops_no_renewal() {
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    live(&home, &ca, settings(&[Way::Http]), async |handle| {
+        handle.want(sets(&[&["a.example"]])).await;
+        pass(MINUTE).await;
+    })
+    .await;
+    let mut other = settings(&[Way::Http]);
+    other.client.email = Some("nobody@invalid".to_owned());
+    ca.state().faults = vec![Fault::new("/account/", 400, "invalidContact")];
+    live(&home, &ca, other.clone(), async |handle| {
+        handle.want(sets(&[&["a.example"], &["b.example"]])).await;
+        pass(MINUTE).await;
+        assert!(home.until("b.example").is_some(), "{:?}", home.trouble("b.example"));
+    })
+    .await;
+    assert!(ca.state().faults.is_empty());
+    // The next start asks again, and then it is known.
+    for asked in [2, 2] {
+        live(&home, &ca, other.clone(), async |handle| {
+            handle.want(sets(&[&["b.example"]])).await;
+            handle.renew("b.example").await.unwrap();
+            pass(MINUTE).await;
+        })
+        .await;
+        assert_eq!(ca.count("/account/"), asked);
+    }
+}
