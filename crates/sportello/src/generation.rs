@@ -8,6 +8,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -19,10 +21,10 @@ use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
 
-use crate::config::{Begins, Door, Role, Settings, Site};
+use crate::config::{AccessLog, Begins, Door, Role, Settings, Site};
 use crate::current::Current;
 use crate::encryption::{self, Encryption, EncryptionError, Handshake};
-use crate::observe::access::{AccessLogs, Lines, SiteLog, Target};
+use crate::observe::access::{AccessLogs, Lines, Renewed, SiteLog, Target};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder};
 use crate::opened::{self, Opened};
@@ -60,6 +62,8 @@ pub(crate) struct Generation {
     sites: Vec<Opened>,
     /// Those of the sites that have one, in their order.
     logs: Vec<Option<SiteLog>>,
+    /// What was opened for them, until it is in force.
+    renewed: Vec<Renewed>,
     hostname: String,
     pub(crate) runner: Runner,
     slow_log: command::SlowLogSettings,
@@ -138,10 +142,14 @@ impl Generation {
                 https: door.to_https.map(|port| port.among(doors)),
             })
         };
+        let planned = doors.iter().map(planned).collect::<Result<_, _>>()?;
+        let sites = opened::open(settings)?;
+        let (logs, renewed) = open_logs(&settings.sites, logs)?;
         Ok(Self {
-            planned: doors.iter().map(planned).collect::<Result<_, _>>()?,
-            sites: opened::open(settings)?,
-            logs: settings.sites.iter().map(|site| open_log(site, logs)).collect::<Result<_, _>>()?,
+            planned,
+            sites,
+            logs,
+            renewed,
             hostname: settings.hostname.clone(),
             runner,
             slow_log: settings.slow_log,
@@ -152,6 +160,11 @@ impl Generation {
     pub(crate) fn with_command_line(mut self, index: usize) -> Self {
         self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None, https: None });
         self
+    }
+
+    /// Puts the access logs in force that were opened for it: from here on nothing refuses it.
+    pub(crate) fn begin_logs(&mut self) {
+        mem::take(&mut self.renewed).into_iter().for_each(Renewed::put_in_force);
     }
 
     pub(crate) fn plan(&self, index: usize) -> Option<&Plan> {
@@ -168,13 +181,28 @@ impl Generation {
     }
 }
 
-fn open_log(site: &Site, logs: &AccessLogs) -> Result<Option<SiteLog>, StartError> {
-    let Some(wanted) = &site.log else { return Ok(None) };
-    let sink = logs.open(&wanted.target, wanted.rotation).map_err(|error| match &wanted.target {
+/// The logs of sites, in the order of these, and what was opened for them: each file once.
+fn open_logs(sites: &[Site], logs: &AccessLogs) -> Result<(Vec<Option<SiteLog>>, Vec<Renewed>), StartError> {
+    let (mut of_sites, mut renewed) = (Vec::new(), HashMap::new());
+    for site in sites {
+        let Some(wanted) = &site.log else {
+            of_sites.push(None);
+            continue;
+        };
+        let one = match renewed.entry(&wanted.target) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(open_log(wanted, logs)?),
+        };
+        of_sites.push(Some(SiteLog { sink: Arc::clone(one.sink()), format: wanted.format }));
+    }
+    Ok((of_sites, renewed.into_values().collect()))
+}
+
+fn open_log(wanted: &AccessLog, logs: &AccessLogs) -> Result<Renewed, StartError> {
+    logs.open(&wanted.target, wanted.rotation).map_err(|error| match &wanted.target {
         Target::File(path) => StartError::AccessLog(path.clone(), error),
         Target::Stdout => StartError::Io("write access logs to standard output", error),
-    })?;
-    Ok(Some(SiteLog { sink, format: wanted.format }))
+    })
 }
 
 /// What the sessions of one worker use; made on its thread.
@@ -331,7 +359,7 @@ impl Place {
     /// The channel is no more; whether what it served is still needed: by sessions that are open, and by connections that are on
     /// their way from another worker just now.
     fn leave(&mut self) -> bool {
-        let before = std::mem::replace(&mut self.standing, Standing::Leaving);
+        let before = mem::replace(&mut self.standing, Standing::Leaving);
         before == Standing::Served || !self.service.is_alone()
     }
 }

@@ -51,7 +51,7 @@ fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
     let spawner = spawner::start()?;
     let log = Log::start(settings.log.level, settings.log.form)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         let hangup = if flags.config.is_some() { Hangup::Reloads } else { Hangup::Ends };
         let mut signals = Signals::listen(hangup)?;
         let (reloads, requests) = Reloads::channel();
@@ -67,7 +67,10 @@ fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
         ready.take_away();
         log.flush();
         Ok(())
-    })
+    });
+    // What still waits for a disk that does not answer is left.
+    runtime.shutdown_background();
+    served
 }
 
 /// Serves, and puts other configurations in force when asked, one at a time.

@@ -8,15 +8,23 @@ use std::collections::HashSet;
 use std::mem::{self, Discriminant};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sportello_net::{Channel, Next, RenewError, tls};
-use sportello_service::certificates::KeyringError;
+use sportello_service::certificates::{Keyring, KeyringError, Wanted};
 use sportello_service::picture::ConfigurationView;
+use sportello_service::run::Runner;
 use thiserror::Error;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::config::{Begins, Door, Role, Settings};
 use crate::generation::Generation;
 use crate::server::{Server, StartError, bind_one, view};
+
+/// How long opening folders and logs may take, and how long reading certificates: a dead disk must hold neither the next reload nor
+/// the end of the server.
+const OPENING: Duration = Duration::from_secs(20);
 
 /// Why the server goes on as it was.
 #[derive(Debug, Error)]
@@ -39,6 +47,9 @@ pub enum Refused {
     /// There is no certificate.
     #[error("there are no certificates for the channels with TLS")]
     Certificates(#[from] KeyringError),
+    /// A folder, a file or a log does not answer.
+    #[error("what sites and certificates need could not be opened within {} s: a disk does not answer", OPENING.as_secs())]
+    Slow,
     /// A worker cannot take it over.
     #[error(transparent)]
     Workers(#[from] RenewError),
@@ -74,8 +85,7 @@ impl Server {
         next.extend(self.command_line.clone().map(Next::Kept));
         let before = self.house.now();
         let runner = before.runner.with(settings.programs.clone());
-        let mut generation =
-            Generation::new(settings, &doors, runner, (&self.encryption, &self.house.access_logs), Some(&before))?;
+        let mut generation = self.generation(settings, &doors, runner, before).await?;
         if let Some(own) = &self.command_line {
             generation = generation.with_command_line(own.index);
         }
@@ -83,18 +93,19 @@ impl Server {
         let bounds = (settings.most_connections, settings.most_per_source);
         let house = Arc::clone(&self.house);
         let swap = move || {
+            generation.begin_logs();
             house.replace(Arc::new(generation));
             house.observatory.replace(view);
         };
         let keyring = self.encryption.keyring();
-        let wanted = keyring.want(settings.certificates.clone()).await.map_err(Refused::from);
+        let wanted = wanted_within(keyring, settings.certificates.clone()).await;
         let renewed = match wanted {
             Ok(()) => self.workers.renew(next, bounds, swap).await.map_err(Refused::from),
             refused => refused,
         };
         if let Err(refused) = renewed {
             // What was wanted before was to be had.
-            if let Err(error) = keyring.want(self.certificates.clone()).await {
+            if let Err(error) = wanted_within(keyring, self.certificates.clone()).await {
                 tracing::error!(%error, "the certificates of before cannot be made again: those in use stay");
             }
             return Err(refused);
@@ -106,6 +117,24 @@ impl Server {
         (self.doors, self.asked) = (doors, settings.channels.clone());
         self.certificates = settings.certificates.clone();
         Ok(changes)
+    }
+
+    /// The generation of these settings, made on a thread that may wait for a disk.
+    async fn generation(
+        &self,
+        settings: &Settings,
+        doors: &[Door],
+        runner: Runner,
+        before: Arc<Generation>,
+    ) -> Result<Generation, Refused> {
+        let (settings, doors) = (settings.clone(), doors.to_vec());
+        let (encryption, logs) = (self.encryption.clone(), self.house.access_logs.clone());
+        let make = move || Generation::new(&settings, &doors, runner, (&encryption, &logs), Some(&before));
+        match timeout(OPENING, spawn_blocking(make)).await {
+            Ok(Ok(made)) => Ok(made?),
+            Ok(Err(error)) => Err(StartError::Io("open what the sites need", error.into()).into()),
+            Err(_) => Err(Refused::Slow),
+        }
     }
 
     /// What becomes of each door: each channel of now is at most one's.
@@ -175,6 +204,14 @@ impl Server {
         let gone = self.doors.iter().filter(|now| find(then, now.channel.index).is_none());
         changes.extend(gone.map(|now| format!("channel {} is no more", told(now))));
         changes
+    }
+}
+
+/// Has these certificates, or gives up and leaves those of before.
+async fn wanted_within(keyring: &Keyring, wanted: Wanted) -> Result<(), Refused> {
+    match timeout(OPENING, keyring.want(wanted)).await {
+        Ok(wanted) => Ok(wanted?),
+        Err(_) => Err(Refused::Slow),
     }
 }
 

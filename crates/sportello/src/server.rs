@@ -142,6 +142,7 @@ pub fn start(
             None
         }
     };
+    generation.begin_logs();
     let view = view(settings, configuration, &doors, &generation, command_line.as_ref());
     let observatory = Observatory {
         state: settings.store.folder.clone(),

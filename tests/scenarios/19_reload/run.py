@@ -1,9 +1,12 @@
+import fcntl
 import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
+import termios
 import threading
 
 from resp import Resp
@@ -304,5 +307,42 @@ with step("a server without a file has nothing to read again, and ends with its 
         other.signal(signal.SIGHUP)
         same(other.wait(), -signal.SIGHUP)
         other._forget()
+
+with step("standard output that nobody reads holds up neither a reload nor the end"):
+    deaf = folder("sportello-deaf-")
+    written = write(deaf / "deaf.kdl", f"""
+state "{deaf}/state"
+workers 1
+hostname mx.example.org
+channel web port=0 protocol=http
+domain "*" {{ site "*" {{ log "-"; root "{here}/one"; }} }}
+""")
+    errors = deaf / "errors"
+    with open(errors, "wb") as told:
+        process = subprocess.Popen([BINARY, "serve", "--config", written, "--json"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=told, bufsize=0)
+    try:
+        ready = json.loads(process.stdout.readline())
+        port = ready["channels"][0]["port"]
+        with Http(port) as client:
+            for _ in range(400):
+                same(client.ask("GET", "/", ["User-Agent: " + "x" * 500])[0], 200)
+        waiting = bytearray(4)
+
+        def unread():
+            fcntl.ioctl(process.stdout, termios.FIONREAD, waiting)
+            return int.from_bytes(waiting, sys.byteorder)
+
+        until(lambda: unread() >= 60_000, "the pipe is full")
+        for number in (1, 2):
+            process.send_signal(signal.SIGHUP)
+            until(lambda: errors.read_text().count("was loaded again") == number, "the reload is done")
+        same(get(port)[0], 200)
+        process.send_signal(signal.SIGTERM)
+        same(process.wait(30), 0)
+        contains(errors.read_text(), "Sportello stopped")
+    finally:
+        process.kill()
+        process.wait()
 
 finish()

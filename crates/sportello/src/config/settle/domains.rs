@@ -15,6 +15,7 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
     let mut domains: Vec<(&str, Span)> = Vec::new();
     let mut hosts: Vec<(&str, Span)> = Vec::new();
     routes::check_trust(written, faults);
+    access::apart(written, faults);
     for directive in written.all("domain") {
         let Some((value, name)) = one(Some(directive)).and_then(|value| Some((value, value.text()?))) else { continue };
         taken((name, value.span), &mut domains, "domain", faults);

@@ -4,11 +4,14 @@
 //! full) is counted as lost, and the count is logged. Each log is one [`Sink`], whichever site and whichever configuration writes to
 //! it, so that one file is put aside by one hand.
 //!
+//! Only the thread waits for a disk or for whoever reads standard output: nobody else takes the lock that it holds meanwhile. A reload
+//! opens logs ([`Renewed`]) and leaves them in a place where the thread finds them with its next block.
+//!
 //! Bounded by: [`WAITING`] blocks of each worker.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use std::thread;
@@ -36,16 +39,46 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Sink {
     target: Target,
+    /// The thread's alone: it holds it as long as the disk takes.
     state: Mutex<State>,
+    /// What a reload has opened and the thread has not yet taken; held for a moment only.
+    next: Mutex<Option<Opened>>,
     lost: AtomicU64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
+    opened: Opened,
+    told: Option<Instant>,
+}
+
+/// A log as it is written.
+#[derive(Debug, Default)]
+struct Opened {
     /// `None` for standard output, or where opening it again has failed.
     file: Option<LogFile>,
     rotation: Rotation,
-    told: Option<Instant>,
+}
+
+/// A log that was opened for a configuration that is not in force yet. Dropped, it leaves no trace.
+#[derive(Debug)]
+pub struct Renewed {
+    sink: Arc<Sink>,
+    opened: Opened,
+}
+
+impl Renewed {
+    /// The log.
+    pub fn sink(&self) -> &Arc<Sink> {
+        &self.sink
+    }
+
+    /// What is written from now on goes where this says. Never waits.
+    pub fn put_in_force(self) {
+        let before = self.sink.next().replace(self.opened);
+        // Closed without the lock.
+        drop(before);
+    }
 }
 
 /// All logs of the process, and the thread that writes them. A handle: clones share them.
@@ -100,27 +133,29 @@ impl AccessLogs {
     }
 
     /// The log of a target, open: opened again where it is in use already, so that one which was put aside by others goes on under
-    /// its name.
+    /// its name. Waits for the disk, and never for the thread; nothing changes before [`Renewed::put_in_force`].
     ///
     /// # Errors
-    /// When it cannot be opened; who uses it already goes on with what was open.
-    pub fn open(&self, target: &Target, rotation: Rotation) -> io::Result<Arc<Sink>> {
+    /// When it cannot be opened.
+    pub fn open(&self, target: &Target, rotation: Rotation) -> io::Result<Renewed> {
         let file = match target {
             Target::Stdout => None,
             Target::File(path) => Some(LogFile::open(path)?),
         };
         let mut sinks = self.sinks.lock().unwrap_or_else(PoisonError::into_inner);
         sinks.retain(|_, sink| sink.strong_count() > 0);
-        if let Some(sink) = sinks.get(target).and_then(Weak::upgrade) {
-            let mut state = sink.state();
-            (state.file, state.rotation) = (file, rotation);
-            drop(state);
-            return Ok(sink);
-        }
-        let state = Mutex::new(State { file, rotation, told: None });
-        let sink = Arc::new(Sink { target: target.clone(), state, lost: AtomicU64::new(0) });
-        sinks.insert(target.clone(), Arc::downgrade(&sink));
-        Ok(sink)
+        let sink = sinks.get(target).and_then(Weak::upgrade).unwrap_or_else(|| {
+            let new = Sink {
+                target: target.clone(),
+                state: Mutex::default(),
+                next: Mutex::default(),
+                lost: AtomicU64::new(0),
+            };
+            let sink = Arc::new(new);
+            sinks.insert(target.clone(), Arc::downgrade(&sink));
+            sink
+        });
+        Ok(Renewed { sink, opened: Opened { file, rotation } })
     }
 
     /// Waits until all that was handed over is written, at most so long.
@@ -164,11 +199,18 @@ impl Sink {
 
     fn write(&self, lines: &[u8]) {
         let mut state = self.state();
-        let rotation = state.rotation;
-        let result = match (&self.target, &mut state.file) {
+        if let Some(next) = self.next().take() {
+            state.opened = next;
+        }
+        let Opened { file, rotation } = &mut state.opened;
+        let now = SystemTime::now();
+        let result = match (&self.target, file) {
             (Target::Stdout, _) => io::stdout().lock().write_all(lines),
-            (Target::File(_), Some(file)) => file.write(lines, rotation, SystemTime::now()),
-            (Target::File(path), None) => reopened(path, &mut state, lines),
+            (Target::File(_), Some(file)) => file.write(lines, *rotation, now),
+            // What could not be opened before is tried again.
+            (Target::File(path), file @ None) => {
+                LogFile::open(path).and_then(|opened| file.insert(opened).write(lines, *rotation, now))
+            }
         };
         let failed = result.err();
         if failed.is_some() {
@@ -193,14 +235,10 @@ impl Sink {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Tries again what could not be opened before.
-fn reopened(path: &Path, state: &mut State, lines: &[u8]) -> io::Result<()> {
-    let mut file = LogFile::open(path)?;
-    let written = file.write(lines, state.rotation, SystemTime::now());
-    state.file = Some(file);
-    written
+    fn next(&self) -> MutexGuard<'_, Option<Opened>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]
@@ -216,6 +254,14 @@ mod tests {
         folder
     }
 
+    /// Opens a log and puts it in force.
+    fn opened(logs: &AccessLogs, target: &Target, rotation: Rotation) -> Arc<Sink> {
+        let renewed = logs.open(target, rotation).unwrap();
+        let sink = Arc::clone(renewed.sink());
+        renewed.put_in_force();
+        sink
+    }
+
     fn settled(queue: &Queue) {
         while queue.waiting.load(Ordering::Acquire) > 0 {
             thread::yield_now();
@@ -228,13 +274,13 @@ mod tests {
         let target = Target::File(folder.join("a.log"));
         let logs = AccessLogs::start().unwrap();
         let queue = logs.queue();
-        let one = logs.open(&target, Rotation::default()).unwrap();
+        let one = opened(&logs, &target, Rotation::default());
         queue.hand_over(&one, b"1\n".to_vec());
         settled(&queue);
         fs::rename(folder.join("a.log"), folder.join("old.log")).unwrap();
         queue.hand_over(&one, b"2\n".to_vec());
         settled(&queue);
-        let two = logs.open(&target, Rotation::default()).unwrap();
+        let two = opened(&logs, &target, Rotation::default());
         assert!(Arc::ptr_eq(&one, &two));
         queue.hand_over(&one, b"3\n".to_vec());
         settled(&queue);
@@ -248,7 +294,7 @@ mod tests {
         let folder = folder("behind");
         let logs = AccessLogs::start().unwrap();
         let (queue, other) = (logs.queue(), logs.queue());
-        let sink = logs.open(&Target::File(folder.join("a.log")), Rotation::default()).unwrap();
+        let sink = opened(&logs, &Target::File(folder.join("a.log")), Rotation::default());
         // The thread waits for this as it would for a disk.
         let held = sink.state();
         for _ in 0..WAITING {
@@ -277,12 +323,51 @@ mod tests {
         let target = Target::File(path.clone());
         let logs = AccessLogs::start().unwrap();
         let queue = logs.queue();
-        let sink = logs.open(&target, Rotation::default()).unwrap();
+        let sink = opened(&logs, &target, Rotation::default());
         fs::rename(folder.join("deep"), folder.join("moved")).unwrap();
         assert!(logs.open(&target, Rotation::default()).is_err());
         queue.hand_over(&sink, b"1\n".to_vec());
         settled(&queue);
         assert_eq!(fs::read_to_string(folder.join("moved/a.log")).unwrap(), "1\n");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn whoever_opens_a_log_does_not_wait_for_the_thread() {
+        let folder = folder("stuck");
+        let target = Target::File(folder.join("a.log"));
+        let logs = AccessLogs::start().unwrap();
+        let queue = logs.queue();
+        let sink = opened(&logs, &target, Rotation::default());
+        // As while the thread waits for a disk that does not answer.
+        let held = sink.state();
+        queue.hand_over(&sink, b"1\n".to_vec());
+        fs::rename(folder.join("a.log"), folder.join("old.log")).unwrap();
+        for _ in 0..3 {
+            assert!(Arc::ptr_eq(&sink, &opened(&logs, &target, Rotation::default())));
+        }
+        drop(held);
+        settled(&queue);
+        assert_eq!(fs::read_to_string(folder.join("a.log")).unwrap(), "1\n", "what was opened last");
+        assert_eq!(fs::read_to_string(folder.join("old.log")).unwrap(), "");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_was_opened_and_not_put_in_force_leaves_no_trace() {
+        let folder = folder("refusing");
+        let target = Target::File(folder.join("a.log"));
+        let logs = AccessLogs::start().unwrap();
+        let queue = logs.queue();
+        let sink = opened(&logs, &target, Rotation { size: 4, ..Rotation::default() });
+        let refused = logs.open(&target, Rotation { size: 1_000, ..Rotation::default() }).unwrap();
+        assert!(Arc::ptr_eq(refused.sink(), &sink));
+        drop(refused);
+        for line in ["1\n", "2\n", "3\n"] {
+            queue.hand_over(&sink, line.into());
+        }
+        settled(&queue);
+        assert_eq!(fs::read_to_string(folder.join("a.log.1")).unwrap(), "1\n2\n", "the rotation of before");
         fs::remove_dir_all(&folder).unwrap();
     }
 }
