@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use instant_acme::{Account, HttpClient};
 use rcgen::KeyPair;
+use sportello_wire::date::rfc3339;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -282,11 +283,11 @@ impl<H: House> Engine<H> {
             ..Record::default()
         };
         site.read();
-        let until = super::clock::moment(life.until);
+        let until = rfc3339(life.until, 0);
         tracing::info!(
             names = site.names.join(" "),
             issuer = credential.facts().issuer,
-            ?until,
+            until = String::from_utf8_lossy(&until).as_ref(),
             "a certificate is in use"
         );
     }
