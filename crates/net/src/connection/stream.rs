@@ -74,6 +74,12 @@ impl Stream {
         self.0.borrow_mut().poll_send(context)
     }
 
+    /// To be called before the session waits: for how long is decided by what is true now, not when something was read or written.
+    /// What is given back is why it must not wait.
+    pub fn wait(&self, context: &mut Context<'_>) -> Option<Ended> {
+        self.0.borrow().wait(context)
+    }
+
     /// Why it ended, where that is known.
     pub fn ended(&self) -> Option<Ended> {
         self.0.borrow_mut().ended.take()
@@ -91,7 +97,7 @@ impl Shared {
         // What is encrypted is not sent before the kernel has it.
         self.send_on(context)?;
         if self.connection.has_unsent() {
-            return self.poll_blocked(context);
+            return self.poll_blocked();
         }
         self.blocked = None;
         Poll::Ready(Ok(()))
@@ -106,7 +112,7 @@ impl Shared {
                     self.output.drain(..written?);
                     self.blocked = None;
                 }
-                Poll::Pending => return self.poll_blocked(context),
+                Poll::Pending => return self.poll_blocked(),
             }
         }
         if self.output.capacity() > GATHERED_MOST || self.resting.is_some() {
@@ -123,21 +129,23 @@ impl Shared {
         Ok(())
     }
 
-    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+    /// The peer takes nothing more for now.
+    fn poll_blocked(&mut self) -> Poll<Result<(), Ended>> {
         let now = self.connection.registry.now();
         self.blocked.get_or_insert(now);
-        match self.pend(context) {
-            Some(ended) => Poll::Ready(Err(ended)),
-            None => Poll::Pending,
-        }
+        Poll::Pending
     }
 
     /// What to do when nothing can be done: end, or wait.
-    fn pend(&self, context: &mut Context<'_>) -> Option<Ended> {
+    fn wait(&self, context: &mut Context<'_>) -> Option<Ended> {
         let deadlines = &self.connection.channel.deadlines;
         let blocked = self.blocked.map(|since| (since.saturating_add(ticks(deadlines.write)), Deadline::Write));
         let resting = self.resting.map(|since| (since.saturating_add(ticks(deadlines.idle)), Deadline::Idle));
         let (due, kind) = blocked.or(resting).unwrap_or((Tick::MAX, Deadline::Idle));
+        // Bytes that come put an expiry aside; they do not help a peer that reads nothing.
+        if self.blocked.is_some() && due <= self.connection.registry.now() {
+            return Some(Ended::TimedOut(kind));
+        }
         self.connection.pending(context, Wait { due, kind, until: Phase::Over })
     }
 
@@ -164,10 +172,7 @@ impl AsyncRead for Stream {
                 Poll::Ready(Err(ended)) => return Poll::Ready(Err(shared.fail(ended))),
                 Poll::Pending => {
                     shared.input.release();
-                    return match shared.pend(context) {
-                        Some(ended) => Poll::Ready(Err(shared.fail(ended))),
-                        None => Poll::Pending,
-                    };
+                    return Poll::Pending;
                 }
             }
         }

@@ -33,7 +33,13 @@ pub(super) async fn answer(
 ) {
     let started = Instant::now();
     let deadlines = shared.stream.connection().channel().deadlines;
-    let (body, rest) = coming::incoming(&shared, body, &head.headers, deadlines.between_bytes);
+    let (body, rest) = coming::incoming(&shared, body, &head.headers, &deadlines);
+    // RFC 9110 §10.1.1. Whoever is not asked for its body is told by the answer.
+    if rest.is_some() && head.headers.contains_key(header::EXPECT) {
+        let mut go_on = Response::new(());
+        *go_on.status_mut() = StatusCode::CONTINUE;
+        let _ = respond.send_informational(go_on);
+    }
     let method = head.method.clone();
     let asked = asked::request(&head, body, &shared.stream, &service);
     let notes = asked.as_ref().ok().map(|request| Rc::clone(&request.notes));
@@ -140,6 +146,8 @@ pub(super) async fn follow(
 
 async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answer {
     let reach = memory::reach(&shared.stream.connection());
+    // Held for as long as the body is.
+    let mut share = Share::of(&BODIES);
     let fields = request.fields.clone();
     let claim = Claim { host: &request.authority, named: Host::parse(&request.authority), origins: Some(&fields) };
     let answer = match &*service.served {
@@ -154,7 +162,7 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
             }
         }
         Served::Desk(desk) => match guard::admit(&claim, reach) {
-            Ok(()) => match whole(request, service.limits.body).await {
+            Ok(()) => match whole(request, service.limits.body, &mut share).await {
                 Ok(request) => desk.answer(request).await,
                 Err(answer) => answer,
             },
@@ -165,8 +173,7 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
 }
 
 /// The request as the desk takes it, its body read whole.
-async fn whole(mut request: Request, most: u64) -> Result<desk::Request, Answer> {
-    let mut share = Share::of(&BODIES);
+async fn whole(mut request: Request, most: u64, share: &mut Share<'_>) -> Result<desk::Request, Answer> {
     let mut body = Vec::new();
     let mut incoming = std::mem::take(&mut request.body);
     while let Some(piece) = incoming.piece().await.map_err(|_| Answer::empty(400))? {

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream};
+use sportello_net::Deadlines;
 use sportello_service::web::{Broken, Incoming, Pieces};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::super::UNREAD_MOST;
 use super::{Shared, WORTH_OF_BYTE};
@@ -26,10 +27,32 @@ struct Body {
     shared: Rc<Shared>,
     stream: RecvStream,
     left: Option<u64>,
-    /// How long the client may say nothing when it is asked.
-    patience: Duration,
-    /// Runs while it is asked.
-    silence: Option<Pin<Box<Sleep>>>,
+    patience: Patience,
+    /// Runs while it is asked, and since when.
+    silence: Option<(Pin<Box<Sleep>>, Instant)>,
+}
+
+/// How long the client may say nothing when it is asked: so long for each piece, and in sum no longer than bytes at the least rate allow.
+struct Patience {
+    step: Duration,
+    /// What is left for all steps, and what it is at most.
+    left: Duration,
+    most: Duration,
+    /// What a byte that comes adds to it.
+    for_byte: Duration,
+}
+
+impl Patience {
+    fn new(deadlines: &Deadlines) -> Self {
+        let most = deadlines.between_bytes.saturating_add(deadlines.rate_grace);
+        let for_byte = Duration::from_secs(1).checked_div(deadlines.minimum_rate).unwrap_or(Duration::MAX);
+        Self { step: deadlines.between_bytes, left: most, most, for_byte }
+    }
+
+    fn waited(&mut self, time: Duration, bytes: usize) {
+        let earned = self.for_byte.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.left = self.left.saturating_sub(time).saturating_add(earned).min(self.most);
+    }
 }
 
 /// What a service is given of the body of this request, and what is left of it behind the answer.
@@ -37,14 +60,20 @@ pub(super) fn incoming(
     shared: &Rc<Shared>,
     stream: RecvStream,
     headers: &http::HeaderMap,
-    patience: Duration,
+    deadlines: &Deadlines,
 ) -> (Incoming, Option<Rest>) {
     if stream.is_end_stream() {
         return (Incoming::Empty, None);
     }
     // The engine sees to it that as many bytes come (RFC 9113 §8.1.1).
     let length = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = Rc::new(RefCell::new(Body { shared: Rc::clone(shared), stream, left: length, patience, silence: None }));
+    let body = Rc::new(RefCell::new(Body {
+        shared: Rc::clone(shared),
+        stream,
+        left: length,
+        patience: Patience::new(deadlines),
+        silence: None,
+    }));
     (Incoming::Pieces(Box::new(Coming(Rc::clone(&body)))), Some(Rest(body)))
 }
 
@@ -73,20 +102,24 @@ impl Pieces for Coming {
 
 impl Body {
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
-        self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience))).as_mut().poll(context)
+        let patience = self.patience.step.min(self.patience.left);
+        let (silence, _) = self.silence.get_or_insert_with(|| (Box::pin(tokio::time::sleep(patience)), Instant::now()));
+        silence.as_mut().poll(context)
     }
 
     fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Broken>>> {
         loop {
             match self.stream.poll_data(context) {
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.silence = None;
                     self.shared.earn((piece.len() as u64).saturating_mul(WORTH_OF_BYTE));
                     // It cannot fail: so much was received.
                     let _ = self.stream.flow_control().release_capacity(piece.len());
+                    // Nothing is no sign of life.
                     if piece.is_empty() {
                         continue;
+                    }
+                    if let Some((_, since)) = self.silence.take() {
+                        self.patience.waited(since.elapsed(), piece.len());
                     }
                     self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
                     return Poll::Ready(Some(Ok(piece)));

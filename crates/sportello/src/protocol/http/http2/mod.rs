@@ -16,15 +16,19 @@ mod window;
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Reason, RecvStream};
+use sportello_net::deadline::Deadline;
 use sportello_net::{Buffer, Connection, Ended, Stream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tracing::debug;
 
 use self::answer::Teller;
@@ -55,6 +59,9 @@ const IDLE_TALK_MOST: u64 = 1024 * 1024;
 const WORTH_OF_BYTE: u64 = 10;
 /// What a piece of an answer is worth: the client opens two windows for it, with frames of 13 bytes.
 const WORTH_OF_PIECE: u64 = 64;
+
+/// How long a client may go on to ask after it was told not to: as long as it may take until it has heard.
+const HEARD_MOST: Duration = Duration::from_secs(1);
 
 /// What the streams of a connection share.
 struct Shared {
@@ -124,9 +131,12 @@ async fn talk(stream: &Stream, current: Current<Service>) -> Result<(), End> {
     let mut handshake = std::pin::pin!(builder.handshake::<_, Bytes>(stream.clone()));
     let connection = poll_fn(|context| {
         let shaken = handshake.as_mut().poll(context);
-        match stream.poll_send(context) {
-            Poll::Ready(Err(ended)) => Poll::Ready(Err(End::from(ended))),
-            _ => shaken.map_err(End::from),
+        if let Poll::Ready(Err(ended)) = stream.poll_send(context) {
+            return Poll::Ready(Err(End::from(ended)));
+        }
+        match shaken {
+            Poll::Pending => stream.wait(context).map_or(Poll::Pending, |ended| Poll::Ready(Err(ended.into()))),
+            shaken => shaken.map_err(End::from),
         }
     })
     .await?;
@@ -140,12 +150,30 @@ async fn talk(stream: &Stream, current: Current<Service>) -> Result<(), End> {
         worth: Cell::new(0),
     });
     let head_most = limits.head as u64;
-    let mut talk =
-        Talk { connection, tasks: JoinSet::new(), shared, head_most, arrival: None, is_over: false, fault: None };
+    let mut talk = Talk {
+        connection,
+        tasks: JoinSet::new(),
+        shared,
+        head_most,
+        arrival: None,
+        is_over: false,
+        is_told: false,
+        closing: None,
+        fault: None,
+    };
     let end = poll_fn(|context| talk.poll(context)).await;
     // What is still under way holds the connection, which is to be closed in order.
     talk.tasks.shutdown().await;
     end
+}
+
+/// What a step has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The engine has something to do.
+    More,
+    /// All is said.
+    Over,
 }
 
 /// The conversation of one connection.
@@ -159,6 +187,10 @@ struct Talk {
     arrival: Option<Arrival>,
     /// Whether the engine has nothing more to do.
     is_over: bool,
+    /// Whether it was told that all is over.
+    is_told: bool,
+    /// Runs from when it was told that nothing more is to be begun.
+    closing: Option<Pin<Box<Sleep>>>,
     /// Why, where that was no proper end.
     fault: Option<h2::Error>,
 }
@@ -168,41 +200,79 @@ impl Talk {
         self.drain_if_told();
         self.arrival = None;
         loop {
-            while !self.is_over {
-                match self.connection.poll_accept(context) {
-                    Poll::Ready(Some(Ok((request, respond)))) => self.begin(request, respond),
-                    // What says why goes out first.
-                    Poll::Ready(Some(Err(error))) => {
-                        (self.fault, self.is_over) = (Some(error), true);
-                    }
-                    Poll::Ready(None) => self.is_over = true,
-                    Poll::Pending => break,
-                }
-            }
-            if self.shared.is_flooded() && !self.is_over {
-                self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
-                // It has nothing else to do from now on, and nothing more earns it anything.
-                self.shared.earn(u64::MAX);
-                continue;
-            }
-            let sent = self.shared.stream.poll_send(context)?;
-            if self.is_over && sent.is_ready() {
+            if ready!(self.poll_step(context))? == Step::Over {
                 return Poll::Ready(self.fault.take().map_or(Ok(()), |fault| Err(fault.into())));
-            }
-            // A stream that ended may have left something to say to the engine, which was woken then.
-            match self.tasks.poll_join_next(context) {
-                Poll::Ready(Some(Err(error))) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Poll::Ready(Some(_)) => {}
-                Poll::Ready(None) => {
-                    self.shared.stream.rest();
-                    return Poll::Pending;
-                }
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
 
-    fn begin(&mut self, request: http::Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    /// Everything that can be done now; ready when the engine has something more to do, or nothing at all any more.
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Step, End>> {
+        self.poll_engine(context);
+        if self.shared.is_flooded() && !self.is_over {
+            // Nothing more earns it anything.
+            self.shared.earn(u64::MAX);
+            return self.send_away(Reason::ENHANCE_YOUR_CALM);
+        }
+        let sent = self.shared.stream.poll_send(context)?;
+        if self.is_over && sent.is_ready() {
+            return Poll::Ready(Ok(Step::Over));
+        }
+        // A stream that ended may have left something to say to the engine, which was woken then.
+        while let Poll::Ready(Some(ended)) = self.tasks.poll_join_next(context) {
+            match ended {
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                _ => {}
+            }
+        }
+        if self.tasks.is_empty() {
+            self.shared.stream.rest();
+            if self.is_closing(context) && !self.is_over && !self.is_told {
+                return self.send_away(Reason::NO_ERROR);
+            }
+        }
+        match self.shared.stream.wait(context) {
+            None => Poll::Pending,
+            // RFC 9113 §9.1: who is left because nothing is under way is told so.
+            Some(Ended::TimedOut(Deadline::Idle)) if !self.is_told => self.send_away(Reason::NO_ERROR),
+            Some(ended) => Poll::Ready(Err(ended.into())),
+        }
+    }
+
+    /// Lets the engine go on as far as it can.
+    fn poll_engine(&mut self, context: &mut Context<'_>) {
+        while !self.is_over {
+            match self.connection.poll_accept(context) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.begin(context, request, respond),
+                // What says why goes out first.
+                Poll::Ready(Some(Err(error))) => (self.fault, self.is_over) = (Some(error), true),
+                Poll::Ready(None) => self.is_over = true,
+                Poll::Pending => return,
+            }
+        }
+    }
+
+    /// Nothing more is read: the last it is told is why.
+    fn send_away(&mut self, why: Reason) -> Poll<Result<Step, End>> {
+        self.is_told = true;
+        self.connection.abrupt_shutdown(why);
+        Poll::Ready(Ok(Step::More))
+    }
+
+    /// Whether it is over with connections that were told so, but do not say that they have heard it.
+    fn is_closing(&mut self, context: &mut Context<'_>) -> bool {
+        self.closing.as_mut().is_some_and(|closing| closing.as_mut().poll(context).is_ready())
+    }
+
+    fn begin(
+        &mut self,
+        context: &mut Context<'_>,
+        request: http::Request<RecvStream>,
+        mut respond: SendResponse<Bytes>,
+    ) {
+        if self.is_closing(context) {
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
         let shared = &self.shared;
         shared.earn(self.head_most);
         if shared.taken_back.get() > shared.answered.get().saturating_add(TAKEN_BACK_MOST) {
@@ -236,6 +306,7 @@ impl Talk {
         if !shared.is_draining.get() && shared.stream.connection().is_stopping() {
             shared.is_draining.set(true);
             shared.draining.notify_waiters();
+            self.closing = Some(Box::pin(tokio::time::sleep(HEARD_MOST)));
             self.connection.graceful_shutdown();
         }
     }

@@ -119,3 +119,54 @@ fn a_window_that_opens_by_drops_is_given_up() {
         });
     }
 }
+
+fn hello() -> Vec<u8> {
+    [PREFACE, &frame(SETTINGS, 0, 0, &[]), &frame(SETTINGS, ACK, 0, &[])].concat()
+}
+
+#[test]
+fn who_is_silent_is_left_on_time_and_told() {
+    let asked = frame(HEADERS, END_STREAM | END_HEADERS, 1, &asking("GET", "/a"));
+    for more in [&[][..], &asked] {
+        check(async |_, client| {
+            client.send([&hello()[..], more].concat()).await;
+            client.pass(Deadlines::default().idle - Duration::from_secs(1)).await;
+            assert!(!client.has_ended());
+            assert!(!kinds(&client.heard()).contains(&GO_AWAY));
+            // The connection lingers until the client has closed too.
+            client.pass(Duration::from_secs(5)).await;
+            assert!(client.has_ended());
+            assert_eq!(kinds(&client.heard()), [GO_AWAY]);
+        });
+    }
+}
+
+#[test]
+fn who_does_not_say_that_it_has_heard_of_a_stop_is_sent_away() {
+    check(async |simulation, client| {
+        client.send(hello()).await;
+        simulation.drain();
+        client.pass(Duration::from_millis(300)).await;
+        client.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, &asking("GET", "/a"))).await;
+        let heard = kinds(&client.heard());
+        assert!(heard.contains(&GO_AWAY) && heard.contains(&DATA), "what crosses it is answered: {heard:?}");
+        client.pass(HEARD_MOST + Duration::from_secs(4)).await;
+        assert!(client.has_ended());
+        assert_eq!(kinds(&client.heard()).last(), Some(&GO_AWAY));
+    });
+}
+
+#[test]
+fn who_waits_to_be_asked_for_its_body_is_asked() {
+    check(async |_, client| {
+        client.send(hello()).await;
+        client.heard();
+        let fields = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/a")];
+        let fields = [&fields[..], &[("expect", "100-continue")]].concat();
+        client.send_some(&frame(HEADERS, END_HEADERS, 1, &block(&fields)));
+        drift(TICK).await;
+        client.listen(usize::MAX);
+        let heard = kinds(&client.heard());
+        assert_eq!(heard.iter().filter(|kind| **kind == HEADERS).count(), 2, "{heard:?}");
+    });
+}
