@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::settings::{Balance, Role, UPSTREAMS_MOST};
-use super::upstream::Upstream;
+use super::upstream::{Turn, Upstream};
 
 /// The turns of one worker.
 pub(super) struct Turns {
@@ -40,20 +40,27 @@ impl Turns {
         Self { balance, owed: RefCell::new(vec![0; upstreams]), random: Cell::new(seed | 1) }
     }
 
-    /// The upstream to ask, noted as tried; `None`: there is none.
-    pub(super) fn next(&self, upstreams: &[Arc<Upstream>], client: IpAddr, tried: &mut Tried) -> Option<usize> {
+    /// The upstream to ask, noted as tried; `None`: there is none. Where requests failed at all of them, those are asked all the same:
+    /// one request that makes an upstream fail must not take it from everybody else.
+    pub(super) fn next(&self, upstreams: &[Arc<Upstream>], client: IpAddr, tried: &mut Tried) -> Option<(usize, Turn)> {
+        let before = *tried;
         for role in [Role::Regular, Role::Backup] {
             // An upstream that does not admit after all (a trial that another request has taken) is passed over.
             for _ in 0..upstreams.len() {
-                let among: Among<'_> = Among { upstreams, role, tried: *tried };
+                let among = Among { upstreams, role, tried: *tried, asked: Upstream::may_admit };
                 let Some(index) = self.pick(&among, client) else { break };
                 tried.note(index);
-                if upstreams.get(index).is_some_and(|upstream| upstream.admits()) {
-                    return Some(index);
+                if let Some(turn) = upstreams.get(index).and_then(|upstream| upstream.admit()) {
+                    return Some((index, turn));
                 }
             }
         }
-        None
+        *tried = before;
+        let index = [Role::Regular, Role::Backup]
+            .into_iter()
+            .find_map(|role| self.pick(&Among { upstreams, role, tried: before, asked: Upstream::is_well }, client))?;
+        tried.note(index);
+        Some((index, Turn::Usual))
     }
 
     fn pick(&self, among: &Among<'_>, client: IpAddr) -> Option<usize> {
@@ -118,15 +125,17 @@ struct Among<'u> {
     upstreams: &'u [Arc<Upstream>],
     role: Role,
     tried: Tried,
+    /// Which of them.
+    asked: fn(&Upstream) -> bool,
 }
 
 impl<'u> Among<'u> {
     fn all(&self) -> impl Iterator<Item = (usize, &'u Upstream)> {
-        let (role, tried) = (self.role, self.tried);
+        let (role, tried, asked) = (self.role, self.tried, self.asked);
         self.upstreams
             .iter()
             .enumerate()
-            .filter(move |(index, upstream)| upstream.member.role == role && !tried.has(*index) && upstream.may_admit())
+            .filter(move |(index, upstream)| upstream.member.role == role && !tried.has(*index) && asked(upstream))
             .map(|(index, upstream)| (index, &**upstream))
     }
 }
@@ -198,14 +207,17 @@ mod tests {
         std::net::Ipv4Addr::from_bits(0xc000_0200 + number).into()
     }
 
+    fn next(turns: &Turns, upstreams: &[Arc<Upstream>], number: u32, tried: &mut Tried) -> Option<usize> {
+        turns.next(upstreams, client(number), tried).map(|(index, _)| index)
+    }
+
     /// How many of so many requests each gets.
     fn shares(balance: Balance, weights: &[u16], requests: u32) -> Vec<u32> {
         let upstreams = upstreams(weights);
         let turns = Turns::new(balance, upstreams.len(), 7);
         let mut shares = vec![0; weights.len()];
         for number in 0..requests {
-            let index = turns.next(&upstreams, client(number), &mut Tried::default()).unwrap();
-            shares[index] += 1;
+            shares[next(&turns, &upstreams, number, &mut Tried::default()).unwrap()] += 1;
         }
         shares
     }
@@ -235,7 +247,7 @@ mod tests {
         let mut under_way = Vec::new();
         let mut asked = Vec::new();
         for number in 0..8 {
-            let index = turns.next(&upstreams, client(number), &mut Tried::default()).unwrap();
+            let index = next(&turns, &upstreams, number, &mut Tried::default()).unwrap();
             asked.push(index);
             under_way.push(upstreams[index].begin());
         }
@@ -249,13 +261,13 @@ mod tests {
         let upstreams = upstreams(&[1, 1, 1, 1]);
         let turns = Turns::new(Balance::AddressHash, 4, 7);
         for number in 0..200 {
-            let first = turns.next(&upstreams, client(number), &mut Tried::default()).unwrap();
-            assert_eq!(turns.next(&upstreams, client(number), &mut Tried::default()), Some(first));
+            let first = next(&turns, &upstreams, number, &mut Tried::default()).unwrap();
+            assert_eq!(next(&turns, &upstreams, number, &mut Tried::default()), Some(first));
             let mut tried = Tried::default();
             tried.note((first + 1) % 4);
-            assert_eq!(turns.next(&upstreams, client(number), &mut tried), Some(first));
+            assert_eq!(next(&turns, &upstreams, number, &mut tried), Some(first));
             let mut all = Tried::default();
-            let order: Vec<_> = std::iter::from_fn(|| turns.next(&upstreams, client(number), &mut all)).collect();
+            let order: Vec<_> = std::iter::from_fn(|| next(&turns, &upstreams, number, &mut all)).collect();
             assert_eq!((order.len(), order[0]), (4, first), "each once");
         }
     }

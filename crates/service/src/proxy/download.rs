@@ -99,6 +99,7 @@ impl Download {
             return;
         }
         let Some(exchange) = self.exchange.take() else { return };
+        self.proxy.answered(self.index);
         let whole = exchange.upload.is_done() && self.held.is_empty();
         if whole && self.persistence == Persistence::KeepAlive {
             self.proxy.keep(self.index, exchange.conn);
@@ -107,8 +108,12 @@ impl Download {
 
     /// Ends it before its end.
     fn fail(&mut self, fault: &Fault) -> Poll<Option<Result<Bytes, Broken>>> {
-        self.exchange = None;
-        self.proxy.failed(self.index, fault);
+        let exchange = self.exchange.take();
+        // Who has nothing to tell for long is not ill for that, and events end whenever their application wants.
+        let is_quiet = matches!(fault, Fault::Stalled) || self.endless == Ends::Never;
+        if !is_quiet && exchange.is_some_and(|exchange| exchange.blames_upstream(fault)) {
+            self.proxy.failed(self.index, fault);
+        }
         let broken = if let Fault::Body(broken) = fault { broken.clone() } else { Broken::Left };
         Poll::Ready(Some(Err(broken)))
     }
@@ -143,6 +148,7 @@ impl Pieces for Download {
                         return self.fail(&Fault::Closed);
                     }
                     self.exchange = None;
+                    self.proxy.answered(self.index);
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Ok(bytes)) => self.held = bytes,

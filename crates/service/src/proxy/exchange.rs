@@ -93,6 +93,12 @@ impl Exchange {
         Poll::Ready(Err(if uploading { Fault::Stalled } else { Fault::HeadTimeout }))
     }
 
+    /// Whether a fault says something of the upstream. A client that sends its request slowly, or never all of it, is what an
+    /// upstream may close a connection for.
+    pub(super) fn blames_upstream(&self, fault: &Fault) -> bool {
+        fault.is_upstreams() && !(fault.is_end() && self.upload.is_taking())
+    }
+
     /// Goes on sending. Progress begins each wait anew.
     pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) -> Result<Poll<()>, Fault> {
         if self.upload.is_done() {

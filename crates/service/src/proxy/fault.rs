@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::Errno;
 use sportello_wire::http1::client;
 use thiserror::Error;
 
@@ -76,6 +77,19 @@ impl Fault {
 
     /// Whether it is the upstream's, and not the client's or ours.
     pub(super) fn is_upstreams(&self) -> bool {
-        !matches!(self, Self::NoUpstream | Self::Request(_) | Self::Body(_))
+        match self {
+            Self::NoUpstream | Self::Request(_) | Self::Body(_) => false,
+            // What this machine has no more of is no sign of how an upstream is.
+            Self::Connect(error) => !matches!(
+                Errno::from_io_error(error),
+                Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM)
+            ),
+            _ => true,
+        }
+    }
+
+    /// Whether the connection ended, by whatever hand.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, Self::Closed | Self::Io(_))
     }
 }

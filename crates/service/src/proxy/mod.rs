@@ -187,15 +187,17 @@ impl Proxy {
         let mut last = None;
         for _ in 0..self.upstreams.settings.tries.max(1) {
             let client = attempt.request.client.peer.ip();
-            let Some(index) = self.turns.next(&self.upstreams.all, client, &mut tried) else { break };
+            let Some((index, mut turn)) = self.turns.next(&self.upstreams.all, client, &mut tried) else { break };
             let Some(upstream) = self.upstreams.all.get(index) else { break };
             match self.through(index, upstream, attempt).await {
-                Ok(answer) => {
-                    upstream.succeeded();
-                    return Ok(answer);
-                }
-                Err((fault, again)) => {
-                    upstream.failed(&fault);
+                Ok(answer) => return Ok(answer),
+                Err(Missed { fault, is_upstreams, again }) => {
+                    // At whom one upstream after the other hangs up, he is more likely the reason than they are.
+                    let has_blamed = fault.is_end() && last.as_ref().is_some_and(Fault::is_end);
+                    if is_upstreams && !has_blamed {
+                        upstream.failed(&fault);
+                        turn.decide();
+                    }
                     let Some(again) = again else { return Err(fault) };
                     upstream.figures.retries.one_more();
                     (attempt, last) = (again, Some(fault));
@@ -206,13 +208,13 @@ impl Proxy {
     }
 
     /// One try at one upstream, on a connection that waits or on a new one; where the one that waited had been closed meanwhile, on
-    /// both. With an error comes back what may be tried elsewhere.
+    /// both.
     async fn through(
         self: &Rc<Self>,
         index: usize,
         upstream: &Arc<Upstream>,
         mut attempt: Attempt,
-    ) -> Result<Answer, (Fault, Option<Attempt>)> {
+    ) -> Result<Answer, Missed> {
         let counted = self.upstreams.settings.counts_loads().then(|| upstream.begin());
         let authority = upstream.member.address.authority();
         let notes = Rc::clone(&attempt.request.notes);
@@ -225,29 +227,38 @@ impl Proxy {
                 Some(conn) => conn,
                 None => match self.dial(upstream).await {
                     Ok(conn) => conn,
-                    Err(fault) => return Err((fault, Some(attempt))),
+                    Err(fault) => {
+                        return Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: Some(attempt) });
+                    }
                 },
             };
             notes.is_connected();
             let head = forward::head(&attempt.request, &self.upstreams.settings, authority, attempt.announced);
-            attempt.upload.begin(head.map_err(|error| (error.into(), None))?);
+            attempt.upload.begin(head.map_err(|error| Missed {
+                fault: error.into(),
+                is_upstreams: false,
+                again: None,
+            })?);
             let Attempt { request, announced, upload } = attempt;
             let mut exchange = Exchange { conn, upload, intake: Rc::clone(&self.intake), waits: self.waits };
             match exchange.head().await {
                 Ok(heard) => {
-                    let answer = self.answer(index, &request, exchange, heard, counted);
-                    return answer.map_err(|fault| (fault, None));
+                    return match self.answer(index, &request, exchange, heard, counted) {
+                        Ok(answer) => {
+                            upstream.began();
+                            Ok(answer)
+                        }
+                        Err(fault) => Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: None }),
+                    };
                 }
                 Err(failed) => {
+                    let is_upstreams = exchange.blames_upstream(&failed.fault);
                     let upload = exchange.upload;
                     let repeatable = failed.may_repeat() && upload.is_repeatable();
                     let may = repeatable && (upload.written() == 0 || forward::is_idempotent(&request));
                     attempt = Attempt { request, announced, upload };
-                    if !may {
-                        return Err((failed.fault, None));
-                    }
-                    if !was_used {
-                        return Err((failed.fault, Some(attempt)));
+                    if !may || !was_used {
+                        return Err(Missed { fault: failed.fault, is_upstreams, again: may.then_some(attempt) });
                     }
                 }
             }
@@ -276,6 +287,7 @@ impl Proxy {
         request.notes.heard(head.status);
         if head.status == 101 {
             let body = self.tunnel(request, exchange, &head, rest)?;
+            self.answered(index);
             // The one field of a connection that says something to the client too: what is spoken now.
             if let Some(protocol) = head.fields.value("upgrade") {
                 fields.add_parsed(bytes::Bytes::from_static(b"upgrade"), bytes.slice_ref(protocol));
@@ -289,6 +301,9 @@ impl Proxy {
         let reusable = forward::upgrade(request).is_none();
         let persistence = if reusable { head.persistence() } else { Persistence::Close };
         let ends = if is_events(&fields) { Ends::Never } else { Ends::Itself };
+        if ends == Ends::Never {
+            self.answered(index);
+        }
         let status = head.status;
         let framed = (rest, body);
         let download = Download::new(Rc::clone(self), index, exchange, framed, (persistence, ends), counted);
@@ -327,6 +342,12 @@ impl Proxy {
         }
     }
 
+    fn answered(&self, index: usize) {
+        if let Some(upstream) = self.upstreams.all.get(index) {
+            upstream.answered();
+        }
+    }
+
     fn failed(&self, index: usize, fault: &Fault) {
         if let Some(upstream) = self.upstreams.all.get(index) {
             upstream.failed(fault);
@@ -345,6 +366,15 @@ struct Attempt {
     request: Request,
     announced: Announced,
     upload: Upload,
+}
+
+/// A request to which an upstream gave no answer.
+struct Missed {
+    fault: Fault,
+    /// Whether that says something of the upstream.
+    is_upstreams: bool,
+    /// What may be tried elsewhere.
+    again: Option<Attempt>,
 }
 
 /// The body of an answer: in memory where all of it has come with the head, else as it comes.

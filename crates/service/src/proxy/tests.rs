@@ -1,3 +1,4 @@
+mod ejection;
 mod hostile;
 mod keeping;
 mod retry;

@@ -101,6 +101,11 @@ impl Upload {
         self.phase == Phase::Done
     }
 
+    /// Whether the client has not sent all of it.
+    pub(super) fn is_taking(&self) -> bool {
+        self.phase == Phase::Taking
+    }
+
     fn has_no_body(&self) -> bool {
         matches!(self.announced, Announced::Nothing | Announced::Length(0))
     }

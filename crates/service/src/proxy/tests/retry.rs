@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use tokio::net::TcpListener;
 
-use super::stage::{LEAVE, get, live, on_stage, proxy, read, ready, request, settle, upstream};
+use super::stage::{get, live, on_stage, proxy, read, ready, request, settle, upstream};
 use super::{OK, part};
-use crate::proxy::{Ejection, Role};
+use crate::proxy::Role;
 use crate::web::{Incoming, Request};
 
 /// An address where nobody listens.
@@ -115,24 +115,5 @@ fn a_backup_is_asked_when_no_other_one_is_there() {
         let proxy = proxy(&[backup, nobody().await], change);
         assert_eq!(proxy.pass(get("/")).await.status, 200);
         assert_eq!(told.borrow().len(), 1);
-    });
-}
-
-#[test]
-fn an_upstream_that_fails_is_left_out_and_tried_again_by_one() {
-    on_stage(async {
-        let parts = [LEAVE, LEAVE, LEAVE, OK.as_bytes()];
-        let (address, told) = upstream(parts.iter().map(|part| vec![part.to_vec()]).collect()).await;
-        let ejection = Ejection { failures: 2, ..Ejection::default() };
-        let proxy = proxy(&[address], |settings| settings.ejection = Some(ejection));
-        let ask = async || Rc::clone(&proxy).pass(get("/")).await.status;
-        assert_eq!([ask().await, ask().await], [502, 502]);
-        // Out: nobody is asked.
-        assert_eq!([ask().await, ask().await, told.borrow().len() as u16], [503, 503, 2]);
-        tokio::time::sleep(ejection.period).await;
-        // The trial fails, so it stays out.
-        assert_eq!([ask().await, ask().await, told.borrow().len() as u16], [502, 503, 3]);
-        tokio::time::sleep(ejection.period).await;
-        assert_eq!([ask().await, told.borrow().len() as u16], [200, 4]);
     });
 }

@@ -128,7 +128,7 @@ pub(super) static ROWS: &[Row] = &[
             optional("within", SOON, "\"10s\"", "so close together"),
             optional("for", SOON, "\"10s\"", "then one request tries it"),
         ],
-        doc: "Leaves an upstream out when so many requests failed there: it could not be reached, stopped, or gave no answer that can be read.",
+        doc: "Leaves an upstream out when so many requests failed there: it could not be reached, hung up, or gave no answer that can be read or none in time. Where all are left out so, they are asked all the same.",
         default: "3, where there are several upstreams",
         example: "domain example.org {\n    site example.org {\n        proxy \"http://10.0.0.1\" \"http://10.0.0.2\" {\n            eject 5 within=\"30s\" for=\"60s\"\n        }\n    }\n}",
         ..PLAIN
