@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -27,7 +28,7 @@ pub(super) async fn dial(upstream: &Upstream, within: Duration) -> Result<Stream
     let address = &upstream.member.address;
     let opened = async {
         let tcp = match &address.place {
-            Place::Unix(path) => return UnixStream::connect(path).await.map(Stream::Unix).map_err(Fault::Connect),
+            Place::Unix(path) => return unix(path).await.map(Stream::Unix).map_err(Fault::Connect),
             Place::Socket(address) => tcp(*address).await,
             Place::Name(..) => {
                 let addresses = upstream.addresses.as_ref().ok_or(Fault::Unresolved)?.known(until).await?;
@@ -49,6 +50,19 @@ async fn encrypted(upstream: &Upstream, encryption: &Encryption, tcp: TcpStream)
     let name = name.ok_or_else(|| Fault::Connect(io::ErrorKind::InvalidInput.into()))?;
     let stream = TlsConnector::from(Arc::clone(&encryption.0)).connect(name, tcp).await;
     Ok(Stream::Tls(Box::new(stream.map_err(Fault::Connect)?)))
+}
+
+/// A Unix socket whose queue is full says so at once and tells nobody when there is room (man 2 connect, EAGAIN): it is asked again.
+const ASKED_AGAIN: Duration = Duration::from_millis(10);
+
+/// Connects; forever, where there is no room.
+async fn unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(ASKED_AGAIN).await,
+            connected => return connected,
+        }
+    }
 }
 
 async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {

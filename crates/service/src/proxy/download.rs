@@ -14,7 +14,7 @@ use sportello_wire::http1::head::Persistence;
 use super::Proxy;
 use super::exchange::Exchange;
 use super::fault::Fault;
-use super::upstream::UnderWay;
+use super::place::Lease;
 use crate::web::{Broken, Pieces};
 
 /// One body.
@@ -31,7 +31,7 @@ pub(super) struct Download {
     body: Body,
     persistence: Persistence,
     endless: Ends,
-    _under_way: Option<UnderWay>,
+    _lease: Lease,
 }
 
 /// Whether a body has an end of its own.
@@ -49,19 +49,9 @@ impl Download {
         exchange: Exchange,
         (held, body): (Bytes, Body),
         (persistence, endless): (Persistence, Ends),
-        under_way: Option<UnderWay>,
+        lease: Lease,
     ) -> Self {
-        Self {
-            proxy,
-            index,
-            exchange: Some(exchange),
-            found: None,
-            held,
-            body,
-            persistence,
-            endless,
-            _under_way: under_way,
-        }
+        Self { proxy, index, exchange: Some(exchange), found: None, held, body, persistence, endless, _lease: lease }
     }
 
     /// The next piece of what was read already; none: more must be read, or it is over.

@@ -14,6 +14,9 @@ pub enum Fault {
     /// None is up.
     #[error("no upstream is up")]
     NoUpstream,
+    /// As many requests as may be are passed on already.
+    #[error("too many requests are under way to the upstreams")]
+    Full,
     /// Its name has no address.
     #[error("the upstream's name has no address")]
     Unresolved,
@@ -56,7 +59,7 @@ impl Fault {
     /// The status that says it to the client.
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoUpstream => 503,
+            Self::NoUpstream | Self::Full => 503,
             Self::ConnectTimeout | Self::HeadTimeout => 504,
             Self::Body(Broken::TooLarge) => 413,
             Self::Body(_) | Self::Request(_) => 400,
@@ -67,6 +70,7 @@ impl Fault {
     /// What the client may read of it: nothing of the upstream.
     pub fn told(&self) -> &'static str {
         match self.status() {
+            503 if matches!(self, Self::Full) => "the server behind this one has too much to do at the moment",
             503 => "no server for this is up at the moment",
             504 => "the server behind this one did not answer in time",
             413 => "the body of the request is too large",
@@ -78,7 +82,7 @@ impl Fault {
     /// Whether it is the upstream's, and not the client's or ours.
     pub(super) fn is_upstreams(&self) -> bool {
         match self {
-            Self::NoUpstream | Self::Request(_) | Self::Body(_) => false,
+            Self::NoUpstream | Self::Full | Self::Request(_) | Self::Body(_) => false,
             // What this machine has no more of is no sign of how an upstream is.
             Self::Connect(error) => !matches!(
                 Errno::from_io_error(error),

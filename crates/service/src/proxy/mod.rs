@@ -4,8 +4,8 @@
 //! ([`exchange`]). Knows no client's connection: it is given a [`Request`] and returns an [`Answer`] whose body comes as it is asked
 //! for. One [`Proxy`] for each worker, over one [`Upstreams`] for all of them.
 //!
-//! Bounded by: the waits in [`settings::Timeouts`], idle connections for each worker and upstream, tries for each request, one
-//! piece of at most 64 KiB each way.
+//! Bounded by: the waits in [`settings::Timeouts`], requests under way, idle connections for each worker and upstream, tries for each
+//! request, one piece of at most 64 KiB each way.
 
 mod address;
 mod balance;
@@ -19,6 +19,7 @@ mod forward;
 mod health;
 mod intake;
 mod names;
+mod place;
 mod pool;
 mod received;
 mod settings;
@@ -30,6 +31,7 @@ mod upstream;
 
 use std::cell::RefCell;
 use std::mem::take;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +39,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sportello_wire::http1::Method;
 use sportello_wire::http1::client::{Announced, Asked, Received};
 use sportello_wire::http1::head::Persistence;
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 pub use address::{Address, BadAddress, Place, Speech};
@@ -51,11 +54,12 @@ use self::download::{Download, Ends, Untold};
 use self::exchange::{Exchange, HEAD, Heard, Waits};
 use self::health::Keeper;
 use self::intake::Intake;
+use self::place::{Lease, Place as Taken};
 use self::pool::{Conn, Pool};
 use self::ticks::{Clock, Ticks};
 use self::tunnel::{OpenTunnels, Through};
 use self::upload::Upload;
-use self::upstream::{UnderWay, Upstream};
+use self::upstream::Upstream;
 use crate::picture::UpstreamView;
 use crate::web::{Answer, Body, Fields, Request, Tunnel};
 
@@ -63,6 +67,8 @@ use crate::web::{Answer, Body, Fields, Request, Tunnel};
 pub struct Upstreams {
     settings: Settings,
     all: Vec<Arc<Upstream>>,
+    /// For requests under way.
+    places: Semaphore,
     tunnels: Arc<OpenTunnels>,
     /// How many proxies were made for it: each draws its own lots.
     proxies: AtomicU64,
@@ -87,6 +93,7 @@ impl Upstreams {
         let upstream = |member: &Member| Arc::new(Upstream::new(member.clone(), settings.ejection));
         let all = settings.upstreams.iter().take(UPSTREAMS_MOST).map(upstream).collect();
         Arc::new(Self {
+            places: Semaphore::new(settings.requests_most.min(Semaphore::MAX_PERMITS)),
             settings,
             all,
             tunnels: Arc::default(),
@@ -161,32 +168,34 @@ impl Proxy {
     /// Passes a request on, and gives the answer; its body, and what is left of the request's, go on as the answer's pieces are
     /// asked for. Dropping either ends the exchange and closes its connection.
     pub async fn pass(self: Rc<Self>, request: Request) -> Answer {
-        self.ask(request).await.unwrap_or_else(|fault| Answer::empty(fault.status()))
+        let client = request.client.peer.ip();
+        self.ask(request, client).await.unwrap_or_else(|fault| Answer::empty(fault.status()))
     }
 
-    /// The same, where whoever asks says himself what failed.
+    /// The same, where whoever asks says himself what failed, and who the client is believed to be.
     ///
     /// # Errors
     /// When no upstream gives an answer that can be passed back.
-    pub async fn ask(self: Rc<Self>, request: Request) -> Result<Answer, Fault> {
-        let answer = self.try_pass(request).await;
+    pub async fn ask(self: Rc<Self>, request: Request, client: IpAddr) -> Result<Answer, Fault> {
+        let answer = self.try_pass(request, client).await;
         if let Err(fault) = &answer {
             debug!(%fault, "a request could not be passed on");
         }
         answer
     }
 
-    async fn try_pass(self: &Rc<Self>, mut request: Request) -> Result<Answer, Fault> {
+    async fn try_pass(self: &Rc<Self>, mut request: Request, client: IpAddr) -> Result<Answer, Fault> {
         // Where the one who kept it is gone.
         if !self.upstreams.is_kept.load(Ordering::Relaxed) {
             self.begin();
         }
+        let place = Taken::of(&self.upstreams).await?;
         let announced = forward::announced(&request);
-        let mut attempt = Attempt { announced, upload: Upload::new(take(&mut request.body), announced), request };
+        let upload = Upload::new(take(&mut request.body), announced);
+        let mut attempt = Attempt { request, announced, upload, place };
         let mut tried = Tried::default();
         let mut last = None;
         for _ in 0..self.upstreams.settings.tries.max(1) {
-            let client = attempt.request.client.peer.ip();
             let Some((index, mut turn)) = self.turns.next(&self.upstreams.all, client, &mut tried) else { break };
             let Some(upstream) = self.upstreams.all.get(index) else { break };
             match self.through(index, upstream, attempt).await {
@@ -239,11 +248,17 @@ impl Proxy {
                 is_upstreams: false,
                 again: None,
             })?);
-            let Attempt { request, announced, upload } = attempt;
+            let Attempt { request, announced, upload, place } = attempt;
             let mut exchange = Exchange { conn, upload, intake: Rc::clone(&self.intake), waits: self.waits };
             match exchange.head().await {
                 Ok(heard) => {
-                    return match self.answer(index, &request, exchange, heard, counted) {
+                    return match self.answer(
+                        index,
+                        &request,
+                        exchange,
+                        heard,
+                        Lease { _place: place, _under_way: counted },
+                    ) {
                         Ok(answer) => {
                             upstream.began();
                             Ok(answer)
@@ -256,7 +271,7 @@ impl Proxy {
                     let upload = exchange.upload;
                     let repeatable = failed.may_repeat() && upload.is_repeatable();
                     let may = repeatable && (upload.written() == 0 || forward::is_idempotent(&request));
-                    attempt = Attempt { request, announced, upload };
+                    attempt = Attempt { request, announced, upload, place };
                     if !may || !was_used {
                         return Err(Missed { fault: failed.fault, is_upstreams, again: may.then_some(attempt) });
                     }
@@ -277,7 +292,7 @@ impl Proxy {
         request: &Request,
         exchange: Exchange,
         heard: Heard,
-        counted: Option<UnderWay>,
+        lease: Lease,
     ) -> Result<Answer, Fault> {
         let bytes = heard.bytes;
         // Heard only of a head that is whole.
@@ -286,7 +301,7 @@ impl Proxy {
         let rest = bytes.slice(head.length..);
         request.notes.heard(head.status);
         if head.status == 101 {
-            let body = self.tunnel(request, exchange, &head, rest)?;
+            let body = self.tunnel(request, exchange, &head, rest, lease)?;
             self.answered(index);
             // The one field of a connection that says something to the client too: what is spoken now.
             if let Some(protocol) = head.fields.value("upgrade") {
@@ -306,7 +321,7 @@ impl Proxy {
         }
         let status = head.status;
         let framed = (rest, body);
-        let download = Download::new(Rc::clone(self), index, exchange, framed, (persistence, ends), counted);
+        let download = Download::new(Rc::clone(self), index, exchange, framed, (persistence, ends), lease);
         let body = body_of(download)?;
         let body = match untold {
             Some(length) if status != 204 && status != 304 => Body::Pieces(Box::new(Untold(length))),
@@ -322,6 +337,7 @@ impl Proxy {
         exchange: Exchange,
         head: &Received<'_>,
         first: bytes::Bytes,
+        lease: Lease,
     ) -> Result<Body, Fault> {
         let asked = forward::upgrade(request).ok_or(Fault::Upgrade)?;
         let mut given = head.fields.values("upgrade");
@@ -332,7 +348,7 @@ impl Proxy {
         if !agreed || !head.upgrades() || !exchange.upload.is_done() {
             return Err(Fault::Upgrade);
         }
-        let stream = Through::new(exchange.conn.stream, &self.upstreams.tunnels);
+        let stream = Through::new(exchange.conn.stream, &self.upstreams.tunnels, lease);
         Ok(Body::Tunnel(Tunnel { stream: Box::new(stream), first, idle: self.upstreams.settings.timeouts.tunnel }))
     }
 
@@ -366,6 +382,7 @@ struct Attempt {
     request: Request,
     announced: Announced,
     upload: Upload,
+    place: Taken,
 }
 
 /// A request to which an upstream gave no answer.

@@ -27,6 +27,8 @@ pub struct Settings {
     pub idle_most: usize,
     /// How long one is kept.
     pub idle_age: Duration,
+    /// Requests that all workers together pass on at once; more wait for [`Timeouts::connect`].
+    pub requests_most: usize,
     /// Upstreams that are tried for one request, the first one counted.
     pub tries: u8,
     /// When an upstream is left out because requests fail there.
@@ -158,6 +160,7 @@ impl Settings {
             timeouts: Timeouts::default(),
             idle_most: 32,
             idle_age: Duration::from_secs(60),
+            requests_most: 1024,
             tries: 3,
             ejection: None,
             health: None,

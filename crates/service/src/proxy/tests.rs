@@ -1,3 +1,4 @@
+mod bounds;
 mod ejection;
 mod hostile;
 mod keeping;
@@ -200,12 +201,13 @@ fn a_tunnel_opens_after_a_101_that_was_asked_for() {
                       Sec-WebSocket-Accept: b\r\n\r\nfirst";
         assert_eq!(STAY, STAY_TEXT.as_bytes());
         let (address, told) = upstream(vec![part(&[agreed, "GET"])]).await;
-        let proxy = proxy(&[address], |_| {});
+        let proxy = proxy(&[address], |settings| settings.balance = Balance::LeastConnections);
         let answer = Rc::clone(&proxy).pass(websocket()).await;
         assert_eq!((answer.status, answer.fields.text("sec-websocket-accept")), (101, Some("b")));
         assert_eq!((answer.fields.text("upgrade"), answer.fields.has("connection")), (Some("WebSocket"), false));
         let Body::Tunnel(mut tunnel) = answer.body else { panic!("{answer:?}") };
         assert_eq!((&tunnel.first[..], proxy.upstreams.open_tunnels()), (&b"first"[..], 1));
+        assert_eq!(proxy.upstreams.all[0].load(), 1, "a tunnel is a load for as long as it is open");
         let told = String::from_utf8(told.borrow()[0].clone()).unwrap();
         assert!(told.contains("\r\nconnection: upgrade\r\nupgrade: websocket\r\n"), "{told}");
         // The stage plays on when it has heard a request: any bytes will do that are one.
@@ -214,7 +216,7 @@ fn a_tunnel_opens_after_a_101_that_was_asked_for() {
         tunnel.stream.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"GET");
         drop(tunnel);
-        assert_eq!(proxy.upstreams.open_tunnels(), 0);
+        assert_eq!((proxy.upstreams.open_tunnels(), proxy.upstreams.all[0].load()), (0, 0));
     });
 }
 

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::place::Lease;
 use super::stream::Stream;
 
 /// How many tunnels are open.
@@ -24,12 +25,13 @@ impl OpenTunnels {
 pub(super) struct Through {
     stream: Stream,
     open: Arc<OpenTunnels>,
+    _lease: Lease,
 }
 
 impl Through {
-    pub(super) fn new(stream: Stream, open: &Arc<OpenTunnels>) -> Self {
+    pub(super) fn new(stream: Stream, open: &Arc<OpenTunnels>, lease: Lease) -> Self {
         open.0.fetch_add(1, Ordering::Relaxed);
-        Self { stream, open: Arc::clone(open) }
+        Self { stream, open: Arc::clone(open), _lease: lease }
     }
 }
 

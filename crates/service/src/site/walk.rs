@@ -235,7 +235,10 @@ async fn act(site: &Site, action: &Action, mut request: Request, known: &Known) 
         // Large, and rare beside files.
         Action::Run(run) => Box::pin(run.answer(site.runner(), request, known)).await,
         Action::Proxy(place) => match site.proxy(*place) {
-            Some(proxy) => Rc::clone(proxy).ask(request).await.map_err(|fault| Ours::new(fault.status(), fault.told())),
+            Some(proxy) => {
+                let made = Rc::clone(proxy).ask(request, known.address()).await;
+                made.map_err(|fault| Ours::new(fault.status(), fault.told()))
+            }
             None => Err(Ours::new(404, "nothing of that name is here")),
         },
     }

@@ -87,6 +87,12 @@ pub fn deadlines(role: &Role) -> Deadlines {
     }
 }
 
+/// Requests that each of so many proxies passes on at once: together an eighth of the descriptors, of which connections of clients may
+/// take three quarters.
+pub(super) fn requests_passed_on(proxies: usize) -> usize {
+    (raise_descriptor_limit() / 6).checked_div(proxies).unwrap_or_default().max(16)
+}
+
 /// Raises the number of descriptors this process may hold to what the machine lets it, and says how many connections that
 /// carries: a quarter is kept for files, pipes and the store.
 pub(super) fn raise_descriptor_limit() -> usize {

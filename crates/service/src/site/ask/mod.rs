@@ -119,11 +119,12 @@ impl Ask {
         request.fields.retain(|name, _| !self.copies.iter().any(|copy| is_spelled(name, &copy.to)));
         let Some(proxy) = proxy else { return Err(Err(Ours::new(502, UNASKED))) };
         let question = self.question(request, known, peer);
+        let client = known.address();
         let asked = async {
             let fault = |fault: crate::proxy::Fault| {
                 Ours::new(if fault.status() < 500 { 502 } else { fault.status() }, UNASKED)
             };
-            let answer = Rc::clone(proxy).ask(question).await.map_err(fault)?;
+            let answer = Rc::clone(proxy).ask(question, client).await.map_err(fault)?;
             if matches!(answer.status, 200..=299) {
                 self.copied(&answer.fields).map(Ok)
             } else {

@@ -73,6 +73,15 @@ pub(super) fn runs(written: &WrittenFile) -> bool {
     written.all("domain").flat_map(|domain| domain.all("site")).any(within)
 }
 
+/// How many proxies all sites have, whoever is asked counted as one.
+fn proxies(written: &WrittenFile) -> usize {
+    fn within(block: &Directive) -> usize {
+        let own = block.children.iter().filter(|child| matches!(child.row.name, "proxy" | "ask")).count();
+        block.all("route").map(within).fold(own, usize::saturating_add)
+    }
+    written.all("domain").flat_map(|domain| domain.all("site")).map(within).fold(0, usize::saturating_add)
+}
+
 /// What is gathered of one site.
 struct Settler<'a> {
     written: &'a WrittenFile,

@@ -13,6 +13,7 @@ use super::step;
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settle::{one, set};
+use crate::config::usual;
 
 /// The upstreams of `directive` and all that is said of them.
 pub(super) fn settle(written: &Written, directive: &Directive, faults: &mut Vec<Fault>) -> Option<Arc<Upstreams>> {
@@ -37,6 +38,8 @@ pub(super) fn settings(written: &Written, directive: &Directive, faults: &mut Ve
         _ => Balance::RoundRobin,
     };
     settings.ejection = ejection(directive, settings.upstreams.len());
+    let most = one(directive.first("parallel")).and_then(Value::number);
+    settings.requests_most = most.unwrap_or_else(|| usual::requests_passed_on(super::proxies(written)));
     set(&mut settings.tries, one(directive.first("tries")).and_then(Value::number));
     if let Some(written) = directive.first("timeout") {
         let time = |name| written.property(name).and_then(Value::time);

@@ -134,6 +134,15 @@ pub(super) static ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        name: "parallel",
+        within: "domain/site/proxy",
+        arguments: &[one("requests", Kind::Count(1, 100_000), "of all workers together")],
+        doc: "How many requests are passed on at once, each over a connection of its own; a WebSocket counts for as long as it is open. More of them wait as long as for a connection, and get 503.",
+        default: "an eighth of the descriptors that this process may hold, shared by all proxies of the file; 16 at least",
+        example: "domain example.org {\n    site example.org {\n        proxy \"http://127.0.0.1:3000\" {\n            parallel 2000\n        }\n    }\n}",
+        ..PLAIN
+    },
+    Row {
         name: "tries",
         within: "domain/site/proxy",
         arguments: &[one("upstreams", Kind::Count(1, 64), "the first one counted")],
