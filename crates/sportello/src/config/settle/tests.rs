@@ -293,7 +293,7 @@ fn what_the_table_calls_the_default_is_the_default() {
         text.lines().filter(|line| !line.trim_start().starts_with("line: ")).collect::<Vec<_>>().join("\n")
     };
     // Those of two proxies, of which whoever is asked is one, follow from what the machine allows.
-    let places = (crate::config::usual::raise_descriptor_limit() / 6 / 2).to_string();
+    let places = (usual::raise_descriptor_limit() / 6 / 2).to_string();
     assert_eq!(debug(&DEFAULTS.replace("PLACES", &places)), debug(least));
     // And what is written above is what the table says, word for word.
     for row in crate::config::table::rows() {
