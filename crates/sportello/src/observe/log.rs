@@ -65,6 +65,13 @@ impl Log {
         Ok(log)
     }
 
+    /// One that nobody reads, for tests.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> Self {
+        let (queue, _) = mpsc::sync_channel(1);
+        Self { queue, lost: Arc::default(), spare: Arc::default(), level: LevelFilter::OFF, form: Form::Text }
+    }
+
     /// Whether one line per request is written.
     pub fn has_requests(&self) -> bool {
         self.level >= LevelFilter::INFO

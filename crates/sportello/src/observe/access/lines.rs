@@ -38,6 +38,8 @@ pub struct Said {
     pub started: Instant,
     /// When its answer was ready.
     pub ended: Instant,
+    /// Whether all of it went.
+    pub is_whole: bool,
 }
 
 /// A block is handed over when it is this long …

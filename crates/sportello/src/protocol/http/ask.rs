@@ -30,7 +30,6 @@ use super::representation;
 use super::session::{End, Next, Session};
 use super::told::{self, Asked};
 use super::{BODIES, COPY_BELOW, Served, UNREAD_MOST, clock, fault, guard, neutral};
-use crate::observe::access;
 
 /// Who answers a request that was admitted.
 enum Answerer<'a> {
@@ -50,9 +49,17 @@ impl Session<'_> {
         // What was asked before must not wait for this.
         self.flush().await?;
         self.connection.set_doing(&doing(&head));
+        let number = self.connection.request_number();
         match self.carry_out(&head, &raw, arrival).await {
             Ok(next) => Ok(next),
-            Err(IntakeError::Ended(ended)) => Err(ended),
+            Err(IntakeError::Ended(ended)) => {
+                // Nobody has told of it: it was not answered.
+                if self.connection.request_number() == number {
+                    let said = self.unanswered(&ended, arrival);
+                    told::answered((self.connection, &self.service), &Asked::of(&head), None, said);
+                }
+                Err(ended)
+            }
             Err(IntakeError::Refused(refusal)) => {
                 // The framing of what follows is lost.
                 let page = fault::page(&head.fields, refusal.status(), &refusal.to_string());
@@ -205,14 +212,15 @@ impl Session<'_> {
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
+        let beginning = self.beginning(arrival);
         let out = self.outbox.open();
         let before = out.len();
         let decided = representation::begin_hot(out, head, file, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
-        self.send_content(&Whole::Hot(Rc::clone(file)), &decided.content).await?;
-        let said = access::Said::now(decided.status, bytes, arrival.at);
+        let sent = self.send_content(&Whole::Hot(Rc::clone(file)), &decided.content).await.map(|()| bytes);
+        let said = self.said(&beginning, decided.status, &sent);
         told::answered((self.connection, &self.service), &Asked::of(head), None, said);
-        Ok(next)
+        sent.map(|_| next)
     }
 
     async fn send_large(
@@ -222,14 +230,15 @@ impl Session<'_> {
         next: Next,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
+        let beginning = self.beginning(arrival);
         let out = self.outbox.open();
         let before = out.len();
         let decided = representation::begin(out, head, &file.description, next.said(head), &clock::second());
         let bytes = (out.len() - before) as u64 + decided.content.length();
-        self.send_content(&Whole::Large(Rc::new(file)), &decided.content).await?;
-        let said = access::Said::now(decided.status, bytes, arrival.at);
+        let sent = self.send_content(&Whole::Large(Rc::new(file)), &decided.content).await.map(|()| bytes);
+        let said = self.said(&beginning, decided.status, &sent);
         told::answered((self.connection, &self.service), &Asked::of(head), None, said);
-        Ok(next)
+        sent.map(|_| next)
     }
 
     /// Sends the content of an answer from where it is. A file that was cut short meanwhile ends the connection: less than was promised

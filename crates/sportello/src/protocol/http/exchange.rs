@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use sportello_net::{Connection, Ended, Moved, Pace, Patience, Wants};
+use sportello_net::{Connection, Deadline, Ended, Moved, Pace, Patience, Wants};
 use sportello_service::web::{Answer, Body, Broken, Notes, Pieces};
 use sportello_wire::http1::answer::{CONTINUE, LAST_CHUNK, chunk, chunk_size};
 use sportello_wire::http1::body::Framing;
@@ -23,7 +23,9 @@ use super::coming::{Demand, Intake};
 use super::intake::{Expectation, IntakeError};
 use super::memory::{self, Arrival};
 use super::session::{End, Next, Session};
+use super::told::{self, Asked};
 use super::{COPY_BELOW, UNREAD_MOST, fault};
+use crate::observe::access;
 
 /// Small pieces of an answer are written together up to this.
 const GATHERED: usize = COPY_BELOW;
@@ -71,8 +73,13 @@ impl Session<'_> {
         let mut exchange = Exchange { intake, expectation, pace: self.connection.pace(), notes };
         let answer = match poll_fn(|context| self.poll_answer(context, &mut service, &mut exchange)).await {
             Ok(answer) => answer,
-            Err(IntakeError::Ended(ended @ Ended::TimedOut(_))) => return Err(self.too_late(ended, arrival).into()),
-            Err(error) => return Err(error),
+            Err(error) => {
+                if let IntakeError::Ended(ended) = &error {
+                    let said = self.unanswered(ended, arrival);
+                    told::answered((self.connection, &self.service), &Asked::of(head), exchange.notes(), said);
+                }
+                return Err(error);
+            }
         };
         drop(service);
         exchange.notes.iter().for_each(|notes| notes.is_answered());
@@ -136,17 +143,23 @@ impl Session<'_> {
         Poll::Ready(Ok(()))
     }
 
-    /// RFC 9110 §15.5.9: the rest of a body did not come. If it does not fit into the socket now, it need not be said.
-    fn too_late(&mut self, ended: Ended, arrival: Arrival) -> Ended {
+    /// What is told of a request that has no answer when its connection ends.
+    pub(super) fn unanswered(&mut self, ended: &Ended, arrival: Arrival) -> access::Said {
+        let (status, bytes) = match ended {
+            Ended::TimedOut(Deadline::Write) => (499, 0),
+            Ended::TimedOut(_) => (408, self.too_late()),
+            Ended::Stopping | Ended::Killed => (503, 0),
+            _ => (499, 0),
+        };
+        access::Said::now(status, bytes, arrival.at)
+    }
+
+    /// RFC 9110 §15.5.9: the rest of a body did not come. If it does not fit into the socket now, it need not be said. How many bytes
+    /// were.
+    fn too_late(&mut self) -> u64 {
         self.outbox.clear();
         fault::timed_out(self.outbox.open());
-        match self.connection.try_write(self.outbox.bytes()) {
-            Ok(sent) => {
-                self.unread(408, sent as u64, arrival.at);
-                ended
-            }
-            Err(ended) => ended,
-        }
+        self.connection.try_write(self.outbox.bytes()).unwrap_or(0) as u64
     }
 
     /// Sends the answer, and says what becomes of the connection.

@@ -4,6 +4,7 @@ use sportello_net::Ended;
 use sportello_service::web::{Answer, Body};
 use sportello_wire::http1::answer::{AnswerHead, Said};
 use sportello_wire::http1::{Head, Method, Version};
+use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use super::memory::Arrival;
@@ -11,6 +12,12 @@ use super::session::{End, Next, Session};
 use super::told::{self, Asked};
 use super::{COPY_BELOW, clock};
 use crate::observe::access;
+
+/// Where an answer begins in all that its connection is sent, and when its request came.
+pub(super) struct Beginning {
+    bytes: u64,
+    started: Instant,
+}
 
 impl Session<'_> {
     /// Sends one answer; small ones wait in the outbox. Returns what becomes of the connection.
@@ -41,15 +48,30 @@ impl Session<'_> {
             next => next,
         };
         let before = self.outbox.bytes().len();
+        let beginning = self.beginning(arrival);
         let said = if matches!(answer.body, Body::Tunnel(_)) { Said::Upgrade } else { next.said(head) };
         begin(self.outbox.open(), head, &answer, said);
         let head_length = (self.outbox.bytes().len() - before) as u64;
         let status = answer.status;
         let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
-        let bytes = head_length + *sent.as_ref().unwrap_or(&0);
-        let told = access::Said::now(status, bytes, arrival.at);
+        let sent = sent.map(|length| head_length + length);
+        let told = self.said(&beginning, status, &sent);
         told::answered((self.connection, &self.service), &Asked::of(head), exchange.notes(), told);
         sent.map(|_| next)
+    }
+
+    /// To be noted before an answer begins.
+    pub(super) fn beginning(&self, arrival: Arrival) -> Beginning {
+        Beginning { bytes: self.connection.bytes().1 + self.outbox.bytes().len() as u64, started: arrival.at }
+    }
+
+    /// What is told of an answer with so many bytes, or of as many as went before it broke off.
+    pub(super) fn said(&self, beginning: &Beginning, status: u16, sent: &Result<u64, Ended>) -> access::Said {
+        let went = self.connection.bytes().1.saturating_sub(beginning.bytes);
+        match sent {
+            Ok(bytes) => access::Said::now(status, *bytes, beginning.started),
+            Err(_) => access::Said::cut(status, went, beginning.started),
+        }
     }
 
     /// Sends the body, and says how many bytes it had.

@@ -195,7 +195,7 @@ impl Run<'_> {
 
     fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) -> access::Said {
         let ended = *self.ended.get_or_insert_with(Instant::now);
-        let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended };
+        let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended, is_whole: true };
         told::told(self.connection, asked, said);
         said
     }

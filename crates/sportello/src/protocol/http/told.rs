@@ -85,16 +85,21 @@ pub(super) fn logged<L: Lines>(
 
 /// Tells the server's log of one answered request.
 pub(super) fn told(connection: &Connection, (verb, object): (&[u8], &[u8]), said: access::Said) {
-    let access::Said { status, bytes, started, ended } = said;
+    let access::Said { status, bytes, started, ended, is_whole } = said;
     let mut digits = itoa::Buffer::new();
     let outcome = if status == 200 { "200" } else { digits.format(status) };
-    let done = Done { verb, object, outcome, bytes, started, ended, failed: status >= 400 };
+    let done = Done { verb, object, outcome, bytes, started, ended, failed: status >= 400 || !is_whole };
     observe::answered(connection, done);
 }
 
 impl access::Said {
     /// An answer that is ready now.
     pub(super) fn now(status: u16, bytes: u64, started: Instant) -> Self {
-        Self { status, bytes, started, ended: Instant::now() }
+        Self { status, bytes, started, ended: Instant::now(), is_whole: true }
+    }
+
+    /// An answer of which so many bytes went, and no more will. Without any, the client did not wait for it.
+    pub(super) fn cut(status: u16, bytes: u64, started: Instant) -> Self {
+        Self { is_whole: false, ..Self::now(if bytes == 0 { 499 } else { status }, bytes, started) }
     }
 }

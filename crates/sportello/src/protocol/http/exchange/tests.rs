@@ -20,6 +20,8 @@ use super::super::{Served, Service, neutral};
 use super::*;
 use crate::current::Current;
 
+mod told;
+
 const WAIT: Duration = Duration::from_secs(5);
 const WHOLE: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
