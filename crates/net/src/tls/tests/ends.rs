@@ -63,16 +63,22 @@ async fn say_much(connection: Connection, terms: Terms, told: Told, ending: Endi
             stream.work();
             let much = vec![b'y'; MUCH];
             let mut written = 0;
-            let sent = poll_fn(|context| {
+            poll_fn(|context| {
                 while written < MUCH {
-                    match ready!(Pin::new(&mut stream).poll_write(context, &much[written..])) {
-                        Ok(count) => written += count,
-                        Err(_) => return Poll::Ready(Err(stream.ended().unwrap_or(Ended::Closed))),
+                    match Pin::new(&mut stream).poll_write(context, &much[written..]) {
+                        Poll::Ready(Ok(count)) => written += count,
+                        Poll::Ready(Err(_)) => return Poll::Ready(Err(stream.ended().unwrap_or(Ended::Closed))),
+                        Poll::Pending => {
+                            return stream.wait(context).map_or(Poll::Pending, |ended| Poll::Ready(Err(ended)));
+                        }
                     }
                 }
-                stream.poll_send(context)
-            });
-            sent.await
+                match stream.poll_send(context) {
+                    Poll::Pending => stream.wait(context).map_or(Poll::Pending, |ended| Poll::Ready(Err(ended))),
+                    sent => sent,
+                }
+            })
+            .await
         }
     };
     told.borrow_mut().push(end.map_or_else(|ended| ended.to_string(), |()| "all".to_owned()));
