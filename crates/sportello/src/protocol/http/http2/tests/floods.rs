@@ -138,8 +138,8 @@ fn empty_pieces_of_a_body_are_bounded() {
     let mut client = Client::new(&house, &[]);
     client.send(&frame(HEADERS, END_HEADERS, 1, &asking("POST", "/a")));
     client.send(&frame(DATA, 0, 1, &[]).repeat(100_000));
-    let code = client.dismissed();
-    assert!(code == CALM || code == Some(5), "{code:?}");
+    // Where the stream was answered and forgotten meanwhile, it is another reason.
+    assert!(client.dismissed().is_some_and(|code| code != 0));
     house.close();
 }
 
