@@ -137,6 +137,13 @@ with step("TLS 1.2 and 1.3 bring what is served, whole"):
         same(result.returncode, 0, result.stderr)
         check((place / "out").read_bytes() == big, "the file came changed")
 
+with step("a target in absolute form is answered over its own scheme"):
+    absolute = lambda target: curl(ports["web"], "--http1.1", "--request-target", target)
+    same(absolute("https://www.example.org/"), (200, "hello\n"))
+    same(absolute("https://WWW.example.org:1/"), (200, "hello\n"))
+    same(absolute("http://www.example.org/")[0], 421)
+    same(absolute("https://nobody.example.net/")[0], 421)
+
 with step("nothing older is spoken, and no weak cipher"):
     for words in (["-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0"], ["-tls1_2", "-cipher", "AES128-SHA:AES256-SHA256"]):
         result = run("openssl", "s_client", "-connect", f"127.0.0.1:{ports['web']}", "-servername", "www.example.org", *words)

@@ -69,6 +69,12 @@ pub struct Timeouts {
 }
 
 impl Scripts {
+    /// What they end in, such as `.php`.
+    pub fn end(&self) -> &str {
+        // It was text.
+        std::str::from_utf8(&self.split).unwrap_or_default()
+    }
+
     /// Scripts end in `split`; `index` is the script of a folder.
     ///
     /// # Errors

@@ -1,12 +1,14 @@
 //! The order in which a request comes by what was written.
 
-use super::description::{Action, Block, Item, Route, Step, Written};
+use super::description::{Action, Block, Description, Item, Route, Step, Written};
+use super::matcher::{Fit, Readers};
 use super::walk::Known;
 use crate::web::Request;
 
 /// Where a request is on its way.
 pub(super) struct Cursor<'d> {
     block: &'d Block,
+    readers: Readers,
     place: usize,
     /// A route that only prepares, and how far it was passed.
     within: Option<(&'d Block, usize)>,
@@ -20,13 +22,16 @@ pub(super) enum Stop<'d> {
     Entered(usize, &'d Route),
     /// A route that is not.
     Passed(usize, &'d Route),
+    /// A route of which it cannot be said whether it is for it: to be refused.
+    Unclear(usize, &'d Route),
     /// The end of a block: what answers.
     End(Option<&'d Written<Action>>),
 }
 
 impl<'d> Cursor<'d> {
-    pub(super) fn new(block: &'d Block) -> Self {
-        Self { block, place: 0, within: None }
+    pub(super) fn new(description: &'d Description) -> Self {
+        let readers = if description.proxies.is_empty() { Readers::Nobody } else { Readers::Upstreams };
+        Self { block: &description.block, readers, place: 0, within: None }
     }
 
     /// What comes next for this request as it is now. After [`Stop::End`] nothing does.
@@ -44,15 +49,18 @@ impl<'d> Cursor<'d> {
         self.place = self.place.saturating_add(1);
         match &item.what {
             Item::Step(step) => Stop::Step(item.line, step),
-            Item::Route(route) if !route.matcher.fits(request, known) => Stop::Passed(item.line, route),
-            Item::Route(route) => {
-                if route.block.only_prepares() {
-                    self.within = Some((&route.block, 0));
-                } else {
-                    (self.block, self.place) = (&route.block, 0);
+            Item::Route(route) => match route.matcher.fits(request, known, self.readers) {
+                Fit::No => Stop::Passed(item.line, route),
+                Fit::Unclear => Stop::Unclear(item.line, route),
+                Fit::Yes => {
+                    if route.block.only_prepares() {
+                        self.within = Some((&route.block, 0));
+                    } else {
+                        (self.block, self.place) = (&route.block, 0);
+                    }
+                    Stop::Entered(item.line, route)
                 }
-                Stop::Entered(item.line, route)
-            }
+            },
         }
     }
 }

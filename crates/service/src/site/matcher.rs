@@ -88,6 +88,24 @@ impl PathExpression {
     }
 }
 
+/// Whether a route is for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Yes,
+    No,
+    /// Who answers might read the path as another one, for which it is otherwise.
+    Unclear,
+}
+
+/// Who reads the paths of a site beside this server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// Nobody: a path is what it says.
+    Nobody,
+    /// Servers behind this one, which may take `;x` off a name (RFC 3986 §3.3 leaves that to them; those of servlets do).
+    Upstreams,
+}
+
 impl Rule {
     /// Reads `name`, `!name`, or a name, `between` and a value in which `*` and `?` stand for others.
     ///
@@ -127,26 +145,66 @@ impl Matcher {
     }
 
     /// Whether a request is one of these; then what `matches` found is known.
-    pub(super) fn fits(&self, request: &Request, known: &mut Known) -> bool {
-        let path = request.path.normal();
-        let fits = (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.fits(path)))
-            && (self.methods.is_empty() || self.methods.iter().any(|method| method.as_bytes() == &request.verb[..]))
+    pub(super) fn fits(&self, request: &Request, known: &mut Known, readers: Readers) -> Fit {
+        let others = (self.methods.is_empty()
+            || self.methods.iter().any(|method| method.as_bytes() == &request.verb[..]))
             && (self.from.is_empty() || known.is_from(&self.from))
             && self.field.as_ref().is_none_or(|rule| rule.fits(request.fields.values(&rule.name)))
             && self.query.as_ref().is_none_or(|rule| rule.fits(parameters(request, &rule.name)))
             && self.cookie.as_ref().is_none_or(|rule| rule.fits(cookies(request, &rule.name)));
-        match (&self.matches, fits) {
-            (_, false) => false,
-            (None, true) => true,
-            (Some(expression), true) => match expression.find(path) {
-                Some(groups) => {
+        let path = request.path.normal();
+        if !others {
+            return Fit::No;
+        }
+        let found = self.find(path);
+        if readers == Readers::Upstreams
+            && let Some(bare) = without_parameters(path)
+            && self.find(&bare).is_some() != found.is_some()
+        {
+            return Fit::Unclear;
+        }
+        match found {
+            None => Fit::No,
+            Some(groups) => {
+                if self.matches.is_some() {
                     known.set_groups(groups);
-                    true
                 }
-                None => false,
-            },
+                Fit::Yes
+            }
         }
     }
+
+    /// What `matches` found, if a path is one of these.
+    fn find(&self, path: &[u8]) -> Option<Vec<Box<[u8]>>> {
+        if !self.paths.is_empty() && !self.paths.iter().any(|pattern| pattern.fits(path)) {
+            return None;
+        }
+        match &self.matches {
+            None => Some(Vec::new()),
+            Some(expression) => expression.find(path),
+        }
+    }
+}
+
+/// The path as those see it who take `;x` off each name; `None` where that is the same.
+fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
+    memchr::memchr(b';', path)?;
+    let mut bare = Vec::with_capacity(path.len());
+    for name in path.split(|&byte| byte == b'/') {
+        let name = name.split(|&byte| byte == b';').next().unwrap_or_default();
+        // What becomes empty is passed over, as two slashes are; `.` and `..` with parameters are refused before.
+        if !name.is_empty() {
+            bare.push(b'/');
+            bare.extend_from_slice(name);
+        }
+    }
+    if path.ends_with(b"/")
+        || bare.is_empty()
+        || path.rsplit(|&byte| byte == b'/').next().is_some_and(|last| last.starts_with(b";"))
+    {
+        bare.push(b'/');
+    }
+    Some(bare)
 }
 
 /// The values of a parameter; one that is not encoded as it should be is as it was sent.
@@ -215,7 +273,8 @@ mod tests {
             asked.fields.add(*name, *value).unwrap();
         }
         let mut known = Known::of(&asked, &Default::default());
-        assert_eq!(matcher.fits(&asked, &mut known), expect, "{matcher} {fields:?} {target}");
+        let expect = if expect { Fit::Yes } else { Fit::No };
+        assert_eq!(matcher.fits(&asked, &mut known, Readers::Nobody), expect, "{matcher} {fields:?} {target}");
     }
 
     #[test]
@@ -291,5 +350,53 @@ mod tests {
         check(&Matcher { methods: vec!["get".into()], ..matcher.clone() }, &[], "/a/b", false);
         check(&Matcher { from: vec!["198.51.100.0/24".parse().unwrap()], ..matcher.clone() }, &[], "/a/b", false);
         assert!(!matcher.fits_all() && Matcher::default().fits_all());
+    }
+
+    fn fit(matcher: &Matcher, target: &str, readers: Readers) -> Fit {
+        let asked = request(target);
+        matcher.fits(&asked, &mut Known::of(&asked, &Default::default()), readers)
+    }
+
+    #[test]
+    fn parameters_that_would_lead_elsewhere_are_unclear() {
+        let of = |pattern: &str| Matcher { paths: vec![PathPattern::parse(pattern).unwrap()], ..Matcher::default() };
+        for (pattern, target, expect) in [
+            ("/admin/*", "/admin/x", Fit::Yes),
+            ("/admin/*", "/admin;x", Fit::Unclear),
+            ("/admin/*", "/admin;x/y", Fit::Unclear),
+            ("/admin/*", "/;x/admin", Fit::Unclear),
+            ("/admin/*", "/;x/;/admin;/y", Fit::Unclear),
+            ("/admin/*", "/admin%3bx", Fit::Unclear),
+            ("/admin/*", "/admin;x/../y", Fit::No),
+            // Beneath it either way.
+            ("/admin/*", "/admin/x;jsessionid=1", Fit::Yes),
+            ("/admin/*", "/admin/;x", Fit::Yes),
+            ("/admin/*", "/other;x", Fit::No),
+            ("/login", "/login;jsessionid=1", Fit::Unclear),
+            ("*.jsp", "/a.jsp;jsessionid=1", Fit::Unclear),
+            ("*", "/a;b", Fit::Yes),
+            ("/", "/;x", Fit::Unclear),
+            ("/a/", "/a/;x", Fit::Unclear),
+        ] {
+            assert_eq!(fit(&of(pattern), target, Readers::Upstreams), expect, "{pattern} {target}");
+        }
+        // Who takes both is clear again.
+        let both = Matcher {
+            paths: ["*.jsp", "*.jsp;*"].map(|path| PathPattern::parse(path).unwrap()).into(),
+            ..Matcher::default()
+        };
+        assert_eq!(fit(&both, "/a.jsp;jsessionid=1", Readers::Upstreams), Fit::Yes);
+        // Where nobody else reads it, it is a letter like others.
+        assert_eq!(fit(&of("/admin/*"), "/admin;x", Readers::Nobody), Fit::No);
+        for (path, expect) in [
+            ("/a", None),
+            ("/a;b/c", Some("/a/c")),
+            ("/;", Some("/")),
+            ("/a/;", Some("/a/")),
+            ("/a;/", Some("/a/")),
+            ("/;/;x/a", Some("/a")),
+        ] {
+            assert_eq!(without_parameters(path.as_bytes()).as_deref(), expect.map(str::as_bytes), "{path}");
+        }
     }
 }

@@ -102,6 +102,31 @@ async fn no_encoding_slips_by_a_route() {
 }
 
 #[tokio::test]
+async fn no_parameter_slips_by_a_route_to_servers_that_take_it_off() {
+    let upstreams = || vec![crate::proxy::Upstreams::new(crate::proxy::Settings::of([]))];
+    for (proxies, expect) in [(vec![], 200), (upstreams(), 400)] {
+        let block = block(vec![route("/admin/*", vec![], respond(403))], respond(200));
+        let site = Rc::new(Site::new(Arc::new(Description { block, proxies, ..Description::default() }), Vec::new()));
+        for (target, expect) in [
+            ("/admin", 403),
+            ("/admin/;x", 403),
+            ("/admin;x", expect),
+            ("/admin;x/y", expect),
+            ("/;x/admin/y", expect),
+            ("/%3bx/%61dmin", expect),
+            ("/other;x", 200),
+            ("/admin;x/../y", 200),
+        ] {
+            assert_eq!(Rc::clone(&site).answer(request(target)).await.status, expect, "{target}");
+        }
+    }
+    // These are refused wherever they come.
+    for refused in ["/x/..;/admin", "/x/..;a=b/admin", "/.;/admin", "/x/%2e.;/admin"] {
+        assert!(Path::parse(refused.as_bytes()).is_err(), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirection_is_filled_and_stays_on_its_host() {
     for (to, target, expect) in [
         ("/new{path}{query}", "/a%20b?x=1", "/new/a%20b?x=1"),

@@ -42,7 +42,7 @@ pub enum End<'d> {
 pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'d> {
     request.scheme = description.trust.scheme(request);
     let mut known = Known::of(request, &description.trust);
-    let mut cursor = Cursor::new(&description.block);
+    let mut cursor = Cursor::new(description);
     let mut seen = Vec::new();
     loop {
         let (line, told, answered) = match cursor.next(request, &mut known) {
@@ -50,6 +50,9 @@ pub fn trace<'d>(description: &'d Description, request: &mut Request) -> Trace<'
             Stop::Entered(line, route) => {
                 let goes_on = if route.block.only_prepares() { "prepares it" } else { "takes it" };
                 (line, format!("the route {} {goes_on}", route.matcher), None)
+            }
+            Stop::Unclear(line, route) => {
+                (line, format!("the route {} may be for it or not, as the path is read", route.matcher), Some(400))
             }
             Stop::Step(line, step) => {
                 let (told, answered) = of_step(step, request, &known);

@@ -127,13 +127,14 @@ async fn lead<'d>(
     request: &mut Request,
     passage: &mut Passage<'d>,
 ) -> Result<&'d Action, Result<Answer, Ours>> {
-    let mut cursor = Cursor::new(&site.description().block);
+    let mut cursor = Cursor::new(site.description());
     loop {
         match cursor.next(request, &mut passage.known) {
             Stop::Passed(..) => {}
             Stop::Entered(_, route) if route.block.only_prepares() => {}
             Stop::Entered(_, route) => request.notes.set_route(&route.block.label),
             Stop::Step(_, step) => take(site, step, request, passage).await?,
+            Stop::Unclear(..) => return Err(Err(Ours::new(400, "this path can be read in two ways"))),
             Stop::End(Some(action)) => return Ok(&action.what),
             Stop::End(None) => return Err(Err(Ours::new(404, "nothing of that name is here"))),
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::paper::{Failed, Paper};
 use crate::config::fault::any_error;
 use crate::config::report::{self, Report};
-use crate::config::{Checked, Settings};
+use crate::config::{Checked, Settings, international};
 
 /// `sportello check`.
 #[derive(Clone, Debug, Args)]
@@ -33,6 +33,9 @@ pub fn run(check: &Check) -> Result<u8, Failed> {
     told(&checked);
     if let Some(settings) = checked.settings.as_ref().filter(|_| code == 0) {
         Paper::stdout().line(format_args!("{}: the server would start: {}", check.file.display(), sum(settings)))?;
+        for (name, letters) in in_letters(settings) {
+            Paper::stdout().line(format_args!("  {letters} is asked for as {name}"))?;
+        }
     }
     Ok(code)
 }
@@ -59,6 +62,12 @@ pub fn hint_at_file() {
         let _ = Paper::stderr()
             .line(format_args!("{name} is here and is not read; to use it: sportello serve --config {name}"));
     }
+}
+
+/// The names of sites that people write otherwise than they are asked for.
+fn in_letters(settings: &Settings) -> Vec<(String, String)> {
+    let names = settings.sites.iter().flat_map(|site| &site.hosts.names).map(ToString::to_string);
+    names.filter_map(|name| international::in_letters(&name).map(|letters| (name, letters))).collect()
 }
 
 /// What a server would do, in a few words.

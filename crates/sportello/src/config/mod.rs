@@ -8,6 +8,7 @@ pub mod fault;
 pub mod fixed;
 mod flags;
 pub mod format;
+pub mod international;
 mod lexical;
 pub mod reference;
 pub mod report;

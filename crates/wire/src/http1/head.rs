@@ -6,7 +6,7 @@
 use super::Refusal;
 use super::body::Framing;
 use super::field::{self, Before, Fields, Known, Present};
-use super::target::{self, Host, Target};
+use super::target::{self, Absolute, Host, Scheme, Target};
 
 /// What a head may be at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Head<'a> {
     pub raw_target: &'a [u8],
     /// The target.
     pub target: Target<'a>,
+    /// The scheme, where the target was in absolute form.
+    pub scheme: Option<Scheme>,
     /// The version.
     pub version: Version,
     /// The authority asked for, checked against its grammar; empty where HTTP/1.0 named none.
@@ -129,7 +131,7 @@ struct RequestLine<'a> {
     verb: &'a [u8],
     raw_target: &'a [u8],
     target: Target<'a>,
-    authority: Option<&'a [u8]>,
+    absolute: Option<Absolute<'a>>,
     version: Version,
     length: usize,
 }
@@ -177,11 +179,11 @@ impl<'a> RequestLine<'a> {
         if verb == b"CONNECT" {
             return Err(Refusal::Connect);
         }
-        let (target, authority) = target::parse(raw_target)?;
+        let (target, absolute) = target::parse(raw_target)?;
         if target == Target::Asterisk && verb != b"OPTIONS" {
             return Err(Refusal::BadTarget);
         }
-        Ok(Self { verb, raw_target, target, authority, version, length })
+        Ok(Self { verb, raw_target, target, absolute, version, length })
     }
 }
 
@@ -268,8 +270,8 @@ impl<'a> Block<'a> {
             (false, Version::Http10) => None,
             (false, Version::Http11) => return Err(Refusal::NoHost),
         };
-        let (host, named) = match line.authority {
-            Some(authority) => (authority, Host::parse(authority)),
+        let (host, named) = match line.absolute {
+            Some(Absolute { authority, .. }) => (authority, Host::parse(authority)),
             None => (self.host, field),
         };
         let chunked = self.present.has(Known::TransferEncoding);
@@ -297,6 +299,7 @@ impl<'a> Block<'a> {
             verb: line.verb,
             raw_target: line.raw_target,
             target: line.target,
+            scheme: line.absolute.map(|absolute| absolute.scheme),
             version: line.version,
             host,
             named,

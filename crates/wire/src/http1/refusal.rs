@@ -34,6 +34,9 @@ pub enum Refusal {
     /// An `https:` target over a connection without TLS (RFC 9110 §7.4).
     #[error("an https: target, and this port is not secured")]
     SecureTarget,
+    /// An `http:` target over a connection with TLS, which is another origin's (RFC 9110 §4.3.1, §7.4).
+    #[error("an http: target, and this port is secured")]
+    PlainTarget,
     /// A version other than 1.0 and 1.1.
     #[error("this server speaks HTTP/1.1 and HTTP/1.0")]
     BadVersion,
@@ -110,7 +113,7 @@ impl Refusal {
             Self::LargeBody => 413,
             Self::LongRequestLine => 414,
             Self::BadExpectation => 417,
-            Self::SecureTarget => 421,
+            Self::SecureTarget | Self::PlainTarget => 421,
             Self::LongHead | Self::ManyFields | Self::LongTrailers => 431,
             Self::LongMethod | Self::Connect => 501,
             Self::BadVersion => 505,

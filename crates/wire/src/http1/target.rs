@@ -24,16 +24,31 @@ pub enum Target<'a> {
     Asterisk,
 }
 
-/// A target and, where it was in absolute form, the authority that takes Host's place (RFC 9112 §3.2.2).
-pub(super) type Parsed<'a> = (Target<'a>, Option<&'a [u8]>);
+/// What a target in absolute form says beside the path (RFC 9112 §3.2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Absolute<'a> {
+    pub(super) scheme: Scheme,
+    /// It takes Host's place.
+    pub(super) authority: &'a [u8],
+}
 
-/// Reads origin-form, absolute-form of http, and `*`.
+/// The scheme of a target in absolute form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `http:`
+    Http,
+    /// `https:`
+    Https,
+}
+
+/// A target and, where it was in absolute form, the rest of that.
+pub(super) type Parsed<'a> = (Target<'a>, Option<Absolute<'a>>);
+
+/// Reads origin-form, absolute-form of http and https, and `*`.
 pub(super) fn parse(raw: &[u8]) -> Result<Parsed<'_>, Refusal> {
     match raw {
         [b'/', ..] => Ok((split(raw).ok_or(Refusal::BadTarget)?, None)),
         b"*" => Ok((Target::Asterisk, None)),
-        // RFC 9110 §7.4: a target that demands a secured connection must not be answered over another.
-        _ if strip_scheme(raw, b"https://").is_some() => Err(Refusal::SecureTarget),
         _ => absolute(raw).ok_or(Refusal::BadTarget),
     }
 }
@@ -50,7 +65,8 @@ fn split(raw: &[u8]) -> Option<Target<'_>> {
 }
 
 fn absolute(raw: &[u8]) -> Option<Parsed<'_>> {
-    let rest = strip_scheme(raw, b"http://")?;
+    let plain = strip_scheme(raw, b"http://").map(|rest| (Scheme::Http, rest));
+    let (scheme, rest) = plain.or_else(|| Some((Scheme::Https, strip_scheme(raw, b"https://")?)))?;
     let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(end);
     Host::parse(authority)?;
@@ -59,7 +75,7 @@ fn absolute(raw: &[u8]) -> Option<Parsed<'_>> {
         Target::Path { path: b"", query } => Target::Path { path: b"/", query },
         target => target,
     };
-    Some((target, Some(authority)))
+    Some((target, Some(Absolute { scheme, authority })))
 }
 
 fn strip_scheme<'a>(raw: &'a [u8], scheme: &[u8]) -> Option<&'a [u8]> {

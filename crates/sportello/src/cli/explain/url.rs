@@ -12,6 +12,7 @@ use super::{Asked, Basis, Told, file, way};
 use crate::cli::get::url::Url;
 use crate::cli::paper::{Failed, visible};
 use crate::config::as_written::Directive;
+use crate::config::international;
 use crate::config::{Door, Role, Settings};
 use crate::opened;
 use crate::protocol::http::{Claim, Foreign, Reach, site_of};
@@ -92,7 +93,7 @@ fn answered<'a>(
     let opened = opened::open(settings).map_err(|error| Failed::new(super::super::chain(&error)))?;
     let (sites, all) = opened::sites(&opened, None);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
-    let host = visible(&String::from_utf8_lossy(head.host));
+    let host = international::shown(&visible(&String::from_utf8_lossy(head.host)));
     let chosen = match site_of(&Claim::of(head), reach, &sites) {
         Ok(chosen) => chosen,
         Err(foreign) => {
@@ -103,7 +104,7 @@ fn answered<'a>(
     };
     let place = all.iter().position(|site| Rc::ptr_eq(site, &chosen));
     let Some(site) = place.and_then(|place| settings.sites.get(place)) else { return Ok(1) };
-    let named: Vec<String> = site.hosts.names.iter().map(ToString::to_string).collect();
+    let named: Vec<String> = site.hosts.names.iter().map(|name| international::shown(&name.to_string())).collect();
     let named = if named.is_empty() { "*".to_owned() } else { named.join(" ") };
     let Target::Path { path, query } = head.target else { return Ok(1) };
     let asked = way::request(head, (from, door.channel.address), scheme);

@@ -6,6 +6,7 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::cli::place::Place;
+use crate::config::international;
 
 /// An http URL, ready to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,9 @@ impl Url {
         if authority.contains('@') {
             return Err(Error::User(shown()));
         }
+        // Only a name has other letters than ASCII; its port has none.
+        let named = international::asked_for(authority).map_err(|_| Error::Authority(shown()))?;
+        let authority = &*named;
         let bracketed = authority.ends_with(']');
         let with_port = match authority.rsplit_once(':') {
             Some((host, "")) if !bracketed => format!("{host}:{usual}"),
@@ -218,6 +222,8 @@ mod tests {
         check("http://[::1]:8080/x", Ok("http://[::1]:8080/x"));
         check("http://[::1]/x", Ok("http://[::1]/x"));
         check("http://a/ü b%20\"", Ok("http://a/%C3%BC%20b%20%22"));
+        check("http://bücher.example:8080/ü", Ok("http://xn--bcher-kva.example:8080/%C3%BC"));
+        check("http://ü..example/", Err(Error::Authority("http://ü..example/".into())));
         check("https://a/b", Err(Error::Https("https://a/b".into())));
         check("ftp://a/b", Err(Error::Scheme("ftp://a/b".into())));
         check("a/b", Err(Error::Scheme("a/b".into())));

@@ -6,6 +6,7 @@ use kdl::{KdlEntry, KdlNode, KdlValue};
 
 use super::{Datum, Directive, Value};
 use crate::config::fault::Fault;
+use crate::config::international;
 use crate::config::source::{Source, Span};
 use crate::config::suggest::nearest;
 use crate::config::table::{self, Absent, Argument, Count, Kind, Need, Property, Row, Times, What};
@@ -284,11 +285,11 @@ fn textual(kind: &Kind, text: &str, source: &Source) -> Result<Datum, Option<Str
     let owned = |text: &str| Datum::Text(text.to_owned());
     match kind {
         Kind::Name if value::is_name(text) => Ok(owned(text)),
-        Kind::Host => value::host(text).map(Datum::Text).ok_or(None),
+        Kind::Host => value::host(&asked_for(text)?).map(Datum::Text).ok_or(None),
         Kind::Domain if text == "*" => Ok(owned(text)),
-        Kind::Domain => value::host(text).map(Datum::Text).ok_or(None),
+        Kind::Domain => value::host(&asked_for(text)?).map(Datum::Text).ok_or(None),
         Kind::Site if text == "*" => Ok(owned(text)),
-        Kind::Site => match SiteName::parse(text) {
+        Kind::Site => match SiteName::parse(&asked_for(text)?) {
             Ok(name) => Ok(Datum::Text(name.to_string())),
             Err(_) if text.contains("://") => Err(Some("write the host alone, without http:// and path".to_owned())),
             Err(_) if text.contains(':') => Err(Some("write the host alone; the port is the channel's".to_owned())),
@@ -312,6 +313,18 @@ fn textual(kind: &Kind, text: &str, source: &Source) -> Result<Datum, Option<Str
         },
         Kind::Text => Ok(owned(text)),
         _ => Err(None),
+    }
+}
+
+/// A name, perhaps behind `*.`, as it is asked for.
+fn asked_for(text: &str) -> Result<String, Option<String>> {
+    let (star, name) = match text.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", text),
+    };
+    match international::asked_for(name) {
+        Ok(name) => Ok(format!("{star}{name}")),
+        Err(bad) => Err(Some(format!("{bad}; write it as it was registered"))),
     }
 }
 

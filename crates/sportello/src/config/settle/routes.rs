@@ -8,6 +8,7 @@ mod ask;
 mod fastcgi;
 mod matcher;
 mod proxy;
+mod sources;
 mod step;
 
 use std::sync::Arc;
@@ -40,7 +41,9 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
         settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
     }
     let Settler { folders, applications, proxies, .. } = settler;
-    Some(Description { name, trust: trust(written), folders, applications, proxies, block })
+    let description = Description { name, trust: trust(written), folders, applications, proxies, block };
+    sources::warn(written, site, &description, faults);
+    Some(description)
 }
 
 /// Which proxies are believed; the same for all sites.

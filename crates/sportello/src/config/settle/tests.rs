@@ -232,7 +232,7 @@ domain "*" {
         route "/b" { redirect "/c" status=302 }
         route "/c" {
             fastcgi "php:9000" {
-                root "/srv"
+                root "/usr"
                 split ".php"
                 index "index.php"
                 timeout connect="5s" head="60s" between="60s"
@@ -281,7 +281,7 @@ command a {
 #[test]
 fn what_the_table_calls_the_default_is_the_default() {
     let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
-                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/srv\"; keep 1 } }; route \"/d\" { run a }; route \"/e\" { proxy \"http://127.0.0.1:3000\" { upstream \"http://127.0.0.1:3001\"; health \"/\" } }; header set a b; ask \"http://127.0.0.1:9091\"; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
+                 channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/usr\"; keep 1 } }; route \"/d\" { run a }; route \"/e\" { proxy \"http://127.0.0.1:3000\" { upstream \"http://127.0.0.1:3001\"; health \"/\" } }; header set a b; ask \"http://127.0.0.1:9091\"; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
                  command a { program \"/bin/echo\" }\n";
     let debug = |text: &str| {
         let mut settings = settings(text);

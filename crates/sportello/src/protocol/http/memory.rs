@@ -11,7 +11,7 @@ use sportello_wire::http1::body::Framing;
 use sportello_wire::http1::coding::Order;
 use sportello_wire::http1::field::{Known, Present};
 use sportello_wire::http1::head::parse;
-use sportello_wire::http1::target::Target;
+use sportello_wire::http1::target::{Scheme, Target};
 use sportello_wire::http1::{Head, Limits, Method, Persistence, Refusal};
 use tokio::time::Instant;
 
@@ -160,8 +160,8 @@ impl Run<'_> {
         let (status, rest) = if head.present.has_any(Present::SELECTING) {
             write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
         } else {
-            // What is to be told of in an access log has to be read each time.
-            if may_be_known && log.is_none() {
+            // What is to be told of in an access log has to be read each time, and a scheme compared with the connection.
+            if may_be_known && log.is_none() && head.scheme.is_none() {
                 recent.keep(input, &head, (&files, order, site.tallies().whole()), self.reach);
             }
             (200, write_whole(out, &file, head.method, said, &self.second))
@@ -177,7 +177,10 @@ impl Run<'_> {
 
     fn parse<'i>(&self, input: &'i [u8]) -> Result<Head<'i>, Halt> {
         match parse(input, self.limits) {
-            Ok(Some(head)) => Ok(head),
+            Ok(Some(head)) => match of_another_scheme(head.scheme, self.connection.secured().is_some()) {
+                Some(refusal) => Err(Halt::Refused(refusal)),
+                None => Ok(head),
+            },
             Ok(None) if input == EMPTY_LINE => Err(Halt::Empty),
             Ok(None) => {
                 if self.ended.is_some() {
@@ -198,6 +201,16 @@ impl Run<'_> {
         let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended, is_whole: true };
         told::told(self.connection, asked, said);
         said
+    }
+}
+
+/// RFC 9110 §7.4: a target of https must not be answered over a plain connection; one of http is another origin's than what is answered over
+/// TLS.
+fn of_another_scheme(scheme: Option<Scheme>, is_secured: bool) -> Option<Refusal> {
+    match (scheme?, is_secured) {
+        (Scheme::Https, false) => Some(Refusal::SecureTarget),
+        (Scheme::Http, true) => Some(Refusal::PlainTarget),
+        (Scheme::Https, true) | (Scheme::Http, false) => None,
     }
 }
 
@@ -256,4 +269,24 @@ pub(super) fn reach(connection: &Connection) -> Reach {
 /// Whether the connection lives on after this request: as the client wishes, unless the server drains.
 pub(super) fn persistence(connection: &Connection, head: &Head<'_>) -> Persistence {
     if connection.is_stopping() { Persistence::Close } else { head.persistence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_answered_over_its_own_scheme_only() {
+        for (scheme, is_secured, expect) in [
+            (None, false, None),
+            (None, true, None),
+            (Some(Scheme::Http), false, None),
+            (Some(Scheme::Https), true, None),
+            (Some(Scheme::Https), false, Some(Refusal::SecureTarget)),
+            (Some(Scheme::Http), true, Some(Refusal::PlainTarget)),
+        ] {
+            assert_eq!(of_another_scheme(scheme, is_secured), expect, "{scheme:?} {is_secured}");
+            assert!(expect.is_none_or(|refusal| refusal.status() == 421));
+        }
+    }
 }

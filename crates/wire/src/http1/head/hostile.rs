@@ -212,7 +212,8 @@ fn one_host_is_named_and_it_is_the_one_that_counts() {
         ("http://a:99999/", &[" a"], Refusal::BadTarget),
         ("http://a\\b/", &[" a"], Refusal::BadTarget),
         ("http://a b/", &[" a"], Refusal::BadTarget),
-        ("https://a/", &[" a"], Refusal::SecureTarget),
+        ("https://u@a/", &[" a"], Refusal::BadTarget),
+        ("https://a:99999/", &[" a"], Refusal::BadTarget),
         ("ftp://a/", &[" a"], Refusal::BadTarget),
         ("file:///etc/passwd", &[" a"], Refusal::BadTarget),
         ("javascript://a/", &[" a"], Refusal::BadTarget),
@@ -226,6 +227,8 @@ fn one_host_is_named_and_it_is_the_one_that_counts() {
         ("http://a.example/x", " b.example", "a.example"),
         ("HTTP://A.Example:81", " b.example", "A.Example:81"),
         ("http://a.example?x", " b.example", "a.example"),
+        ("https://a.example/x", " b.example", "a.example"),
+        ("HTTPS://[::1]:443", " b.example", "[::1]:443"),
         ("//b.example/x", " a.example", "a.example"),
         ("/http://b.example/", " a.example", "a.example"),
     ] {
@@ -233,6 +236,12 @@ fn one_host_is_named_and_it_is_the_one_that_counts() {
         let head = parse(request.as_bytes(), &Limits::default()).unwrap().unwrap();
         assert_eq!(head.host, expect.as_bytes(), "{target}");
         assert_eq!(head.named, Host::parse(expect.as_bytes()));
+        let scheme = match target.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+            Some("http") => Some(Scheme::Http),
+            Some("https") => Some(Scheme::Https),
+            _ => None,
+        };
+        assert_eq!(head.scheme, scheme, "{target}");
     }
 }
 

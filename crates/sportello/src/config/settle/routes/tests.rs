@@ -54,3 +54,65 @@ fn compress_is_a_step_for_whatever_answers() {
     let folderless = checked("precompressed br\nrespond 204");
     assert!(folderless.faults[0].message.contains("is said of a folder"), "{:?}", folderless.faults);
 }
+
+#[test]
+fn scripts_that_would_be_given_out_as_text_are_warned_of() {
+    let php = "route \"*.php\" { fastcgi \"php:9000\" { root \"/srv\"; }; }";
+    for (site, expect) in [
+        (format!("{php}\nroot \"/srv\""), &[][..]),
+        (format!("{php}\nroot \"/usr\""), &[]),
+        ("fastcgi \"php:9000\" { root \"/srv\"; }".to_owned(), &[]),
+        // Another place of the same folder.
+        (
+            format!("route \"/static/*\" {{ strip-prefix \"/static\"; root \"/srv\"; }}\n{php}\nroot \"/usr\""),
+            &["/static/…"],
+        ),
+        (format!("{php}\nroute \"/static/*\" {{ strip-prefix \"/static\"; root \"/srv\"; }}\nroot \"/srv\""), &[]),
+        // Only a part is run.
+        ("route \"/app/*\" { fastcgi \"php:9000\" { root \"/srv\"; }; }\nroot \"/srv\"".to_owned(), &["/…"]),
+        ("route \"/app/*\" { fastcgi \"php:9000\" { root \"/usr/bin\"; }; }\nroot \"/usr\"".to_owned(), &["/…"]),
+        (
+            "route \"/app/*\" { fastcgi \"php:9000\" { root \"/srv\"; }; }\nroute \"*.php\" { deny; }\nroot \"/srv\""
+                .to_owned(),
+            &[],
+        ),
+        (format!("{php}\nroot \"/srv\"\nfallback \"/index.php\""), &["/index.php would"]),
+        (format!("{php}\nroot \"/srv\"\nfallback \"/index.php?from={{path}}\" \"/x.html\""), &["would be given"]),
+        (format!("{php}\nroot \"/srv\"\nfallback \"/index.html\""), &[]),
+        (format!("{php}\nroot \"/usr\"\nfallback \"/index.php\""), &[]),
+    ] {
+        let checked = checked(&site);
+        let told: Vec<&str> = checked.faults.iter().map(|fault| fault.message.as_str()).collect();
+        assert!(checked.settings.is_some(), "{site}: {told:?}");
+        assert_eq!(told.len(), expect.len(), "{site}: {told:?}");
+        for (told, part) in told.iter().zip(expect) {
+            assert!(told.contains("as text") && told.contains(part), "{site}: {told}");
+        }
+    }
+}
+
+#[test]
+fn hosts_are_settled_to_what_is_asked_for() {
+    let file = |domain: &str, site: &str| {
+        let text = format!("channel web port=0 protocol=http\ndomain {domain} {{ site {site} {{ respond 204; }} }}\n");
+        let mut faults = Vec::new();
+        let source = Source::new(Path::new("/tmp/a.kdl"), text.as_bytes(), &mut faults);
+        Checked::new(source, faults)
+    };
+    let checked = file("bücher.example", "\"*.Bücher.example\" xn--bcher-kva.example www.BÜCHER.example.");
+    assert!(checked.faults.is_empty(), "{:?}", checked.faults);
+    let names: Vec<String> = checked.settings.unwrap().sites[0].hosts.names.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["*.xn--bcher-kva.example", "xn--bcher-kva.example", "www.xn--bcher-kva.example"]);
+    let twice = file("bücher.example", "bücher.example xn--bcher-kva.example");
+    assert!(twice.faults[0].message.contains("is written twice"), "{:?}", twice.faults);
+    for wrong in ["ü..bücher.example", "xn--a.bücher.example", "\"u\\u{200d}ü.bücher.example\""] {
+        let checked = file("bücher.example", wrong);
+        let fault = &checked.faults[0];
+        assert!(
+            checked.settings.is_none() && fault.help.as_ref().is_some_and(|help| help.contains("A-label")),
+            "{fault:?}"
+        );
+        let place = checked.source.place(fault.span.start);
+        assert_eq!((place.line, place.column > 20), (2, true), "{wrong}");
+    }
+}
