@@ -105,6 +105,7 @@ fn gives(description: &Description, path: &str) -> Option<(usize, Root)> {
         client: Client { peer: nobody, local: nobody, secured: None },
         body: Incoming::Empty,
         upgrade: None,
+        notes: std::rc::Rc::default(),
     };
     match trace(description, &mut request).end {
         End::Action(action) => match &action.what {
