@@ -47,10 +47,10 @@ pub(super) static ROWS: &[Row] = &[
     Row {
         name: "path-info",
         within: WITHIN,
-        arguments: &[one("whether", Kind::OneOf(&["on", "off"]), "")],
+        arguments: &[one("whether", Kind::OneOf(&["on", "off"]), "off: no path beneath a script is one")],
         doc: "Whether a path may go on behind a script: what lies there is its PATH_INFO, as in /index.php/news/7. Then a rule for a script must name what lies beneath it too: route \"/admin.php/*\". Without it such a path leads to no script.",
         default: "off",
-        example: "domain example.org {\n    site example.org {\n        route \"/index.php/*\" {\n            fastcgi \"127.0.0.1:9000\" {\n                root \"/srv\"\n                path-info on\n            }\n        }\n        root \"/srv/static\"\n    }\n}",
+        example: "domain example.org {\n    site example.org {\n        route \"/index.php/*\" {\n            fastcgi \"127.0.0.1:9000\" {\n                root \"/srv\"\n                path-info on\n            }\n        }\n        root \"/usr\"\n    }\n}",
         ..PLAIN
     },
     Row {
