@@ -2,10 +2,13 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sportello_wire::fastcgi::head::{self, Head};
 use sportello_wire::http1::Method;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Place;
@@ -17,7 +20,7 @@ use crate::web::{Answer, Body, Broken, Pieces};
 const KEPT_BACK: [&[u8]; 8] =
     [b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"date"];
 
-/// Makes an answer of a head and what came behind it. What has no body is waited for to its end, so that the connection can be used again.
+/// Makes an answer of a head and what came behind it. What has no body is not waited for.
 pub(super) async fn answer(
     exchange: Exchange,
     (head, first): (Head, Bytes),
@@ -38,22 +41,39 @@ pub(super) async fn answer(
         let output = Output { exchange: Some(exchange), first, left: head.length, _place: place };
         return Ok(answer.over(Body::Pieces(Box::new(output))));
     }
-    drain(exchange).await;
+    end_aside(exchange, place).await;
     Ok(if has_none { answer } else { answer.over(Body::Pieces(Box::new(Unsent(head.length)))) })
 }
 
 /// The most output that is read where none is wanted.
 const UNWANTED_MOST: usize = 1 << 20;
+/// How long it is waited for.
+const UNWANTED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Reads an answer to its end, if that comes soon. What is wrong with it now is nobody's matter.
-async fn drain(mut exchange: Exchange) {
+/// Lets an answer end that nobody wants more of, so that its connection can be used again: what is there now, the rest in a task of its
+/// own that ends within [`UNWANTED_WITHIN`], or with the worker's other tasks. A connection that is not kept is closed at once.
+async fn end_aside(mut exchange: Exchange, place: Place) {
+    if !exchange.may_be_kept() {
+        return;
+    }
     let mut room = UNWANTED_MOST;
-    while let Ok(Event::Output(piece)) = poll_fn(|context| exchange.poll_event(context)).await {
+    if poll_fn(|context| Poll::Ready(poll_drain(&mut exchange, &mut room, context).is_pending())).await {
+        spawn_local(async move {
+            let _place = place;
+            let _ = timeout(UNWANTED_WITHIN, poll_fn(|context| poll_drain(&mut exchange, &mut room, context))).await;
+        });
+    }
+}
+
+/// Reads an answer to its end. What is wrong with it now is nobody's matter.
+fn poll_drain(exchange: &mut Exchange, room: &mut usize, context: &mut Context<'_>) -> Poll<()> {
+    while let Ok(Event::Output(piece)) = ready!(exchange.poll_event(context)) {
         match room.checked_sub(piece.len()) {
-            Some(less) => room = less,
-            None => return,
+            Some(less) => *room = less,
+            None => break,
         }
     }
+    Poll::Ready(())
 }
 
 /// The body of an answer.

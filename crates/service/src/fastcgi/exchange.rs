@@ -145,6 +145,12 @@ impl Exchange {
         self.is_untouched
     }
 
+    /// Whether its connection is of use for another request, if this one ends well: the request is out, and connections are kept.
+    pub(super) fn may_be_kept(&self) -> bool {
+        let is_out = self.out.is_empty() && matches!(self.sending, Sending::Done);
+        is_out && self.lent.as_ref().is_some_and(Lent::may_be_kept)
+    }
+
     /// Script and request, for the log.
     pub(super) fn about(&self) -> (&str, &str) {
         self.complaints.about()

@@ -35,7 +35,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::files::Root;
-use crate::web::{Answer, Broken, Incoming, Path, Request};
+use crate::web::{Answer, Broken, Incoming, Path, Request, Says};
 use complaints::Complaints;
 use exchange::{Exchange, Input};
 use fault::Fault;
@@ -76,8 +76,10 @@ pub struct Asked {
     pub account: Option<Box<str>>,
     /// Who asks, as far as it is believed; none: whoever connected.
     pub address: Option<IpAddr>,
-    /// Whether scripts are told `X-Forwarded-*`, `X-Real-IP` and `Forwarded`.
+    /// Whether scripts are told `X-Forwarded-*` or `Forwarded`.
     pub claims: Claims,
+    /// What was taken off the path, as it is sent: a folder is where the client knows it.
+    pub stripped: Box<[u8]>,
 }
 
 /// Whether what a client claims of those before it is passed on.
@@ -86,8 +88,8 @@ pub enum Claims {
     /// It is not: anybody could say so.
     #[default]
     Untold,
-    /// It is: the client is a proxy that is trusted.
-    Told,
+    /// It is, in these fields: the client is a proxy that is trusted.
+    Told(Says),
 }
 
 impl FastCgi {
@@ -118,7 +120,7 @@ impl FastCgi {
                     fault.answer()
                 }
             }),
-            Ok(Found::Folder) => Some(moved(&request)),
+            Ok(Found::Folder) => Some(moved(&request, &asked.stripped)),
             Ok(Found::Nothing) => None,
             Err(fault) => {
                 fault.log(&self.settings.address, &Script::default());
@@ -232,10 +234,10 @@ fn is_idempotent(method: Method) -> bool {
     matches!(method, Method::Get | Method::Head | Method::Options | Method::Put | Method::Delete)
 }
 
-/// A folder was meant, without its slash. The place is the path as it is, which begins with one slash and so names no other host.
-fn moved(request: &Request) -> Answer {
+/// A folder was meant, without its slash. The place is the path as the client knows it, which begins with one slash and so names no other host.
+fn moved(request: &Request, stripped: &[u8]) -> Answer {
     let status = if matches!(request.method, Method::Get | Method::Head) { 301 } else { 308 };
-    let mut place = request.path.encoded().to_vec();
+    let mut place = [stripped, request.path.encoded()].concat();
     place.push(b'/');
     if let Some(query) = &request.query {
         place.push(b'?');

@@ -15,6 +15,7 @@ use super::exchange::Input;
 use super::pool::Pool;
 use super::script::Script;
 use super::{Asked, Claims, Settings};
+use crate::proxy::is_claim;
 use crate::web::{Request, Scheme};
 
 /// Whether a parameter may have this name: capital letters, digits and `_`, no digit first.
@@ -152,8 +153,8 @@ fn of_fields(to: &mut Variables<'_, '_>, request: &Request, asked: &Asked) -> Re
         let is_again = request.fields.iter().take(place).any(|(before, _)| before == name);
         // Whoever logged in here did it with a password that is not the application's.
         let is_ours = name == "authorization" && asked.account.is_some();
-        let is_claim = name == "forwarded" || name.starts_with("x-forwarded-") || name == "x-real-ip";
-        if is_again || is_ours || (is_claim && asked.claims == Claims::Untold) || UNTOLD.contains(&name) {
+        let is_believed = matches!(asked.claims, Claims::Told(says) if says.names(name));
+        if is_again || is_ours || (is_claim(name) && !is_believed) || UNTOLD.contains(&name) {
             continue;
         }
         let Some(variable) = variable(name) else { continue };

@@ -85,6 +85,11 @@ impl Pool {
 }
 
 impl Lent {
+    /// Whether connections are kept at all.
+    pub(super) fn may_be_kept(&self) -> bool {
+        self.pool.settings.idle_most > 0
+    }
+
     /// Gives it back: the request was answered to its end, and nothing came behind it.
     pub(super) fn give_back(self) {
         let Self { stream, pool } = self;

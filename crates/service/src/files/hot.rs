@@ -168,10 +168,11 @@ impl HotFiles {
         if order.is_plain() { Some(Rc::clone(&slot.file)) } else { slot.form(order) }
     }
 
-    /// What is known of a form of the very file that is kept under `raw`.
+    /// What is known of a form of the very file that is kept under `raw`. Of one that is not kept, as what a link leads to, there is none:
+    /// it would be made anew for each request, and others would wait for that.
     pub(super) fn form(&self, raw: &[u8], of: &Rc<HotFile>, coding: Coding) -> Form {
         let slot = self.index.get(raw).and_then(|&at| self.slots.get(at)).filter(|slot| Rc::ptr_eq(&slot.file, of));
-        slot.and_then(|slot| slot.forms.get(coding as usize)).cloned().unwrap_or(Form::Unmade)
+        slot.and_then(|slot| slot.forms.get(coding as usize)).cloned().unwrap_or(Form::None)
     }
 
     /// Keeps a form of the very file that is kept under `raw`, or that it has none. One that would take more than an eighth of the room
@@ -288,6 +289,18 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_not_kept_no_form_is_made() {
+        let mut files = HotFiles::new(1 << 20);
+        let (kept, linked) = (file(1000), file(1000));
+        files.keep(b"a", Rc::clone(&kept), Batch(1));
+        files.slots[0].forms = [(); Coding::ALL.len()].map(|()| Form::Unmade);
+        assert!(matches!(files.form(b"a", &kept, Coding::Brotli), Form::Unmade));
+        // Another one under the same name, as what a link leads to, and one that nobody knows.
+        assert!(matches!(files.form(b"a", &linked, Coding::Brotli), Form::None));
+        assert!(matches!(files.form(b"b", &kept, Coding::Brotli), Form::None));
+    }
+
+    #[test]
     fn what_is_too_large_is_not_kept_and_what_is_new_replaces() {
         let mut files = HotFiles::new(8 * (OVERHEAD + 1001));
         keep(&mut files, "a", 1001);
@@ -309,8 +322,8 @@ mod tests {
         assert_eq!(files.held, before + OVERHEAD + 300);
         assert!(matches!(files.form(b"a", &plain, Coding::Gzip), Form::Kept(_)));
         assert!(matches!(files.form(b"a", &plain, Coding::Zstd), Form::None));
-        // Of another version nothing is known, and nothing is kept.
-        assert!(matches!(files.form(b"a", &file(500), Coding::Gzip), Form::Unmade));
+        // Of another version there is none, and nothing is kept.
+        assert!(matches!(files.form(b"a", &file(500), Coding::Gzip), Form::None));
         files.keep_form(b"a", &file(500), Coding::Brotli, Some(&file(1)));
         files.keep_form(b"a", &plain, Coding::Brotli, Some(&file(1002)));
         assert_eq!(files.held, before + OVERHEAD + 300, "too large for the room");

@@ -55,7 +55,12 @@ pub enum BadAddress {
     /// A relative path of a socket.
     #[error("the path of a Unix socket begins with a slash: \"unix:/run/app.sock\"")]
     Relative,
+    /// Longer than the kernel takes (man 7 unix).
+    #[error("the path of a Unix socket has at most {PATH_MOST} bytes")]
+    LongPath,
 }
+
+const PATH_MOST: usize = 107;
 
 impl Address {
     /// Reads an address.
@@ -66,6 +71,9 @@ impl Address {
         let (place, speech) = if let Some(path) = written.strip_prefix("unix:") {
             if !path.starts_with('/') || path.contains('\0') {
                 return Err(BadAddress::Relative);
+            }
+            if path.len() > PATH_MOST {
+                return Err(BadAddress::LongPath);
             }
             (Place::Unix(path.into()), Speech::Plain)
         } else if let Some(rest) = written.strip_prefix("http://") {
@@ -190,5 +198,8 @@ mod tests {
         }
         assert_eq!(Address::parse("http://a:81/").unwrap().authority(), "a:81");
         assert_eq!(Address::parse("unix:/a").unwrap().authority(), "localhost");
+        let long = |length| format!("unix:/{}", "a".repeat(length - 1));
+        assert!(Address::parse(&long(PATH_MOST)).is_ok());
+        assert_eq!(Address::parse(&long(PATH_MOST + 1)), Err(BadAddress::LongPath));
     }
 }

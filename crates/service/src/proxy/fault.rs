@@ -17,6 +17,9 @@ pub enum Fault {
     /// As many requests as may be are passed on already.
     #[error("too many requests are under way to the upstreams")]
     Full,
+    /// It came through this server again and again.
+    #[error("the request came through this server too often: an upstream leads back here")]
+    Loop,
     /// Its name has no address.
     #[error("the upstream's name has no address")]
     Unresolved,
@@ -82,7 +85,7 @@ impl Fault {
     /// Whether it is the upstream's, and not the client's or ours.
     pub(super) fn is_upstreams(&self) -> bool {
         match self {
-            Self::NoUpstream | Self::Full | Self::Request(_) | Self::Body(_) => false,
+            Self::NoUpstream | Self::Full | Self::Loop | Self::Request(_) | Self::Body(_) => false,
             // What this machine has no more of is no sign of how an upstream is.
             Self::Connect(error) => !matches!(
                 Errno::from_io_error(error),

@@ -1,15 +1,16 @@
 //! The head that goes upstream: written anew from what was understood, never passed through.
 //!
 //! Fields of one connection stay behind (RFC 9110 §7.6.1); who asked, over what and for which host is told by `X-Forwarded-*` and
-//! `Forwarded` (RFC 7239). What a client says of itself there is believed, and added to, only where it is trusted; otherwise it is
-//! taken out, also where it is spelled with underscores, which many applications cannot tell from hyphens.
+//! `Forwarded` (RFC 7239). What a client says of itself there is believed, and added to, only where it is trusted and only in the fields
+//! that it is known to write; otherwise it is taken out, also where it is spelled with underscores, which many applications cannot tell
+//! from hyphens.
 
 use std::io::Write as _;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use sportello_wire::http1::Method;
 use sportello_wire::http1::client::{Announced, RequestHead, Unwritable};
+use sportello_wire::http1::{Method, field};
 
 use super::settings::{Host, Settings};
 use crate::web::{Fields, Incoming, Request};
@@ -26,6 +27,15 @@ pub(super) fn announced(request: &Request) -> Announced {
         None => Announced::Chunks,
     }
 }
+
+/// Whether a request came through this server so often that it may lead to itself (RFC 9110 §7.6.3). Others may have the same name.
+pub(super) fn is_loop(request: &Request) -> bool {
+    let ours = |part: &&[u8]| part.ends_with(b" sportello");
+    request.fields.values("via").flat_map(field::list).filter(ours).count() > PASSES_MOST
+}
+
+/// So often may a request pass through servers of this name.
+pub(super) const PASSES_MOST: usize = 10;
 
 /// Whether the same request may be made twice (RFC 9110 §9.2.2).
 pub(super) fn is_idempotent(request: &Request) -> bool {
@@ -56,16 +66,17 @@ pub(super) fn head(
     let path = request.path.encoded();
     let host = host(request, settings, upstream);
     let mut head = RequestHead::begin(&mut out, &request.verb, path, request.query.as_deref(), host)?;
-    let trusted = is_trusted(settings, request.client.peer.ip());
+    let is_trusted = is_trusted(settings, request.client.peer.ip());
+    let is_believed = |name: &str| is_trusted && settings.says.iter().any(|says| says.names(name));
     for (name, value) in request.fields.iter() {
-        if !stays_behind(name) && (trusted || !tells_of_client(name)) && !is_written_here(name) {
+        if !stays_behind(name) && (!tells_of_client(name) || is_believed(name)) && !is_written_here(name) {
             head.field(name, value)?;
         }
     }
     let mut value = Vec::with_capacity(128);
     for (name, written) in TOLD {
         value.clear();
-        written(request, if trusted { &request.fields } else { NONE }, &mut value);
+        written(request, if is_believed(name) { &request.fields } else { NONE }, &mut value);
         if !value.is_empty() {
             head.field(name, &value)?;
         }

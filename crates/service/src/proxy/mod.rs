@@ -189,6 +189,9 @@ impl Proxy {
         if !self.upstreams.is_kept.load(Ordering::Relaxed) {
             self.begin();
         }
+        if forward::is_loop(&request) {
+            return Err(Fault::Loop);
+        }
         let place = Taken::of(&self.upstreams).await?;
         let announced = forward::announced(&request);
         let upload = Upload::new(take(&mut request.body), announced);

@@ -61,7 +61,8 @@ impl Addresses {
             Ok((addresses, valid)) if !addresses.is_empty() => {
                 let address = |address| SocketAddr::new(address, self.port);
                 let now: Arc<[SocketAddr]> = addresses.into_iter().take(ADDRESSES_MOST).map(address).collect();
-                if before.as_ref() != Some(&now) {
+                // Many servers give the same ones in another order each time.
+                if before.is_none_or(|before| sorted(&before) != sorted(&now)) {
                     info!(name, addresses = ?now, "found an upstream's addresses");
                     self.found.send_replace(Some(now));
                 }
@@ -79,6 +80,12 @@ impl Addresses {
             }
         }
     }
+}
+
+fn sorted(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let mut sorted = addresses.to_vec();
+    sorted.sort_unstable();
+    sorted
 }
 
 /// Asks as this machine is told to.
@@ -118,6 +125,11 @@ mod tests {
         assert_eq!(find(Ok((vec![one; ADDRESSES_MOST + 1], Duration::ZERO))).await, VALID.0);
         assert_eq!(addresses.known(soon()).await.unwrap().len(), ADDRESSES_MOST);
         assert_eq!(find(Ok((vec![one], Duration::MAX))).await, VALID.1);
+        let other: IpAddr = "192.0.2.2".parse().unwrap();
+        for order in [vec![one, other], vec![other, one]] {
+            find(Ok((order, Duration::ZERO))).await;
+            assert_eq!(addresses.known(soon()).await.unwrap()[0], expect, "another order is nothing new");
+        }
     }
 
     #[tokio::test]

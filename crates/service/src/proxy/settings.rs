@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use super::address::Address;
 use super::encryption::Encryption;
 use super::health::Health;
-use crate::web::Network;
+use crate::web::{Network, Says};
 
 /// Checked settings of one proxy.
 #[derive(Clone, Debug)]
@@ -19,8 +19,10 @@ pub struct Settings {
     pub balance: Balance,
     /// What Host says.
     pub host: Host,
-    /// Whose `X-Forwarded-*` and `Forwarded` are believed.
+    /// Who is believed to say who is behind it.
     pub trusted: Vec<Network>,
+    /// By which fields.
+    pub says: Vec<Says>,
     /// How long each wait is.
     pub timeouts: Timeouts,
     /// Idle connections that each worker keeps to each upstream.
@@ -157,6 +159,7 @@ impl Settings {
             balance: Balance::RoundRobin,
             host: Host::Client,
             trusted: Vec::new(),
+            says: vec![Says::default()],
             timeouts: Timeouts::default(),
             idle_most: 32,
             idle_age: Duration::from_secs(60),

@@ -94,7 +94,7 @@ fn an_answer_to_head_has_a_length_and_no_body() {
             assert_eq!(next(&mut *pieces).await, None);
         }
         let answer = Rc::clone(&proxy).pass(request("HEAD", "/", &[], Incoming::Empty)).await;
-        assert!(matches!(answer.body, Body::Empty));
+        assert!(matches!(&answer.body, Body::Bytes(bytes) if bytes.is_empty()), "{answer:?}");
         assert_eq!(told.borrow().len(), 1);
     });
 }

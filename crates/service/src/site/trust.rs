@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use sportello_wire::http1::field::Lines;
 
+pub use crate::web::Says;
 use crate::web::{Network, Request, Scheme};
 
 /// The proxies that are believed.
@@ -17,16 +18,6 @@ pub struct Trust {
     pub proxies: Vec<Network>,
     /// Where they write what they know.
     pub says: Says,
-}
-
-/// The field in which a proxy names its client: one alone, since the other may be the client's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Says {
-    /// `X-Forwarded-For` and `X-Forwarded-Proto`.
-    #[default]
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
 }
 
 impl Trust {

@@ -192,7 +192,7 @@ async fn take<'d>(
 /// Whether the word of whoever is connected counts.
 fn peer(site: &Site, request: &Request) -> Peer {
     let is_believed = site.description().trust.proxies.iter().any(|proxy| proxy.has(request.client.peer.ip()));
-    if is_believed { Peer::Believed } else { Peer::Stranger }
+    if is_believed { Peer::Believed(site.description().trust.says) } else { Peer::Stranger }
 }
 
 /// Lets an action answer, within the time it has.
@@ -224,12 +224,15 @@ async fn act(site: &Site, action: &Action, mut request: Request, known: &Known) 
         Action::FastCgi(place) => {
             let nothing = || Ours::new(404, "nothing of that name is here");
             let application = site.application(*place).ok_or_else(nothing)?;
-            let is_trusted = peer(site, &request) == Peer::Believed;
             let asked = Asked {
                 target: known.asked.clone(),
                 account: known.account().map(Box::from),
                 address: Some(known.address()),
-                claims: if is_trusted { Claims::Told } else { Claims::Untold },
+                claims: match peer(site, &request) {
+                    Peer::Believed(says) => Claims::Told(says),
+                    Peer::Stranger => Claims::Untold,
+                },
+                stripped: known.stripped().into(),
             };
             Box::pin(application.answer(request, &asked)).await.ok_or_else(nothing)
         }

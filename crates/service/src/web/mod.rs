@@ -16,7 +16,7 @@ pub mod trace;
 pub use answer::{Answer, Body, Tunnel, Wire};
 pub use body::{Broken, Incoming, Live, Pieces, Ready};
 pub use fields::{BadField, Fields};
-pub use network::{BadNetwork, Network};
+pub use network::{BadNetwork, Network, Says};
 pub use notes::{Asked, Notes};
 pub use path::Path;
 pub use request::{Client, Request, Scheme, Upgrade};

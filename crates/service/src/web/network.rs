@@ -27,6 +27,26 @@ pub enum BadNetwork {
     HostBits,
 }
 
+/// The fields in which a proxy names its client: one family alone, since the other may be the client's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Says {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto` and the like.
+    #[default]
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl Says {
+    /// Whether a field of this name, in lower case, is one of them. No proxy writes such a name with underscores.
+    pub fn names(self, field: &str) -> bool {
+        match self {
+            Self::XForwarded => field.starts_with("x-forwarded-") && !field.contains('_'),
+            Self::Forwarded => field == "forwarded",
+        }
+    }
+}
+
 impl Network {
     /// Whether `address` lies in it.
     pub fn has(&self, address: IpAddr) -> bool {

@@ -86,3 +86,16 @@ fn an_application_that_is_not_there_is_a_bad_gateway() {
         }
     });
 }
+
+#[test]
+fn a_folder_is_where_the_client_knows_it() {
+    on_a_worker(async {
+        let house = House::new([]);
+        let fastcgi = house.fastcgi(house.settings());
+        for (stripped, expect) in [("", "/blog/?a=b"), ("/app", "/app/blog/?a=b")] {
+            let asked = Asked { stripped: stripped.as_bytes().into(), ..Asked::default() };
+            let answer = fastcgi.answer(request("GET", "/blog?a=b"), &asked).await.unwrap();
+            assert_eq!((answer.status, answer.fields.text("location")), (301, Some(expect)));
+        }
+    });
+}

@@ -106,14 +106,24 @@ fn a_field_becomes_the_variable_of_its_name_and_no_other() {
 fn who_is_behind_a_trusted_proxy_is_believed() {
     on_a_worker(async {
         for (address, claims, expect) in [
-            (Some("198.51.100.1"), Claims::Told, ("198.51.100.1", false, true)),
+            (Some("198.51.100.1"), Claims::Told(Says::XForwarded), ("198.51.100.1", false, true)),
+            (Some("198.51.100.1"), Claims::Told(Says::Forwarded), ("198.51.100.1", false, false)),
             (Some("::ffff:192.0.2.7"), Claims::Untold, ("192.0.2.7", true, false)),
             (None, Claims::Untold, ("192.0.2.7", true, false)),
         ] {
             let address = address.map(|address| address.parse().unwrap());
             let asked = Asked { address, claims, ..Asked::default() };
-            let request = Request { fields: fields(&[("x-forwarded-for", "198.51.100.1")]), ..request("GET", "/") };
+            let request = Request {
+                fields: fields(&[
+                    ("x-forwarded-for", "198.51.100.1"),
+                    ("x-real-ip", "6.6.6.6"),
+                    ("forwarded", "for=198.51.100.1"),
+                ]),
+                ..request("GET", "/")
+            };
             let told = told(request, &asked, |_| {}).await;
+            assert_eq!(told.contains_key("HTTP_FORWARDED"), claims == Claims::Told(Says::Forwarded));
+            assert!(!told.contains_key("HTTP_X_REAL_IP"), "no family has it");
             let has = |name: &str| told.contains_key(name);
             assert_eq!((&*told["REMOTE_ADDR"], has("REMOTE_PORT"), has("HTTP_X_FORWARDED_FOR")), expect);
         }

@@ -106,3 +106,19 @@ fn an_application_whose_queue_is_full_is_waited_for_so_long() {
         assert_eq!(began.elapsed().as_secs(), 2);
     });
 }
+
+#[test]
+fn an_answer_without_a_body_is_there_with_its_head() {
+    for idle_most in [0, 1] {
+        on_a_simulated_clock(async {
+            // It said its head, and goes on.
+            let house = House::new([Reply::SayAndStay(record(6, b"A: b\n\n<p>"))]);
+            let fastcgi = house.fastcgi(Settings { idle_most, ..house.settings() });
+            let began = Instant::now();
+            assert_eq!(ask(&fastcgi, request("HEAD", "/")).await, (200, "a: b".into(), Ok(String::new())));
+            assert!(began.elapsed() < Duration::from_millis(500));
+            sleep(Duration::from_secs(2)).await;
+            assert_eq!((house.closed.get(), fastcgi.places.available_permits()), (1, house.settings().requests_most));
+        });
+    }
+}

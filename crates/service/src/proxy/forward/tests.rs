@@ -1,6 +1,6 @@
 use super::*;
 use crate::proxy::Address;
-use crate::web::{Client, Path, Scheme};
+use crate::web::{Client, Path, Says, Scheme};
 
 fn settings(trusted: &[&str], host: Host) -> Settings {
     let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
@@ -91,18 +91,47 @@ via: 1.0 fred, 1.1 sportello
         "
 GET /a%20b?c=d HTTP/1.1
 Host: in
-x_forwarded_for: 10.0.0.2
-x-forwarded_proto: http
 x-forwarded-port: 1
-x-real-ip: 10.0.0.3
-x_real_ip: 10.0.0.4
 x-forwarded-for: 10.0.0.1, 192.0.2.1
 x-forwarded-proto: https
 x-forwarded-host: www.example.org:8443
-forwarded: for=10.0.0.5, for=192.0.2.1;host=\"www.example.org:8443\";proto=https
+forwarded: for=192.0.2.1;host=\"www.example.org:8443\";proto=https
 via: 1.0 fred, 1.1 sportello
 ",
     );
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_in_the_fields_that_it_writes() {
+    let claims = [
+        ("X-Forwarded-For", "6.6.6.6"),
+        ("X-Forwarded-Host", "evil"),
+        ("X-Forwarded-Proto", "http"),
+        ("X-Forwarded-Port", "1"),
+        ("X_Forwarded_For", "6.6.6.6"),
+        ("X-Real-IP", "6.6.6.6"),
+        ("Forwarded", "for=198.51.100.1"),
+    ];
+    let settings = Settings { says: vec![Says::Forwarded], ..settings(&["192.0.2.0/24"], Host::Upstream) };
+    check(
+        &request(&claims),
+        &settings,
+        "
+GET /a%20b?c=d HTTP/1.1
+Host: up:81
+x-forwarded-for: 192.0.2.1
+x-forwarded-proto: https
+x-forwarded-host: www.example.org:8443
+forwarded: for=198.51.100.1, for=192.0.2.1;host=\"www.example.org:8443\";proto=https
+via: 1.1 sportello
+",
+    );
+}
+
+#[test]
+fn a_request_that_comes_again_and_again_leads_in_a_circle() {
+    let via = |times: usize| request(&[("Via", &vec!["1.1 sportello"; times].join(", ")), ("Via", "1.0 fred")]);
+    assert!(!is_loop(&via(PASSES_MOST)) && is_loop(&via(PASSES_MOST + 1)));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::ours::Ours;
 use super::walk::Known;
 use super::{FieldChange, Of};
 use crate::proxy::{Proxy, is_claim};
-use crate::web::{Answer, Body, Fields, Incoming, Notes, Path, Request, trace};
+use crate::web::{Answer, Body, Fields, Incoming, Notes, Path, Request, Says, trace};
 
 /// The largest body of an answer that is passed on to the client: a page that says why not.
 pub(super) const BODY_MOST: u64 = 256 * 1024;
@@ -151,8 +151,9 @@ impl Ask {
     fn question(&self, request: &Request, known: &Known, peer: Peer) -> Request {
         let mut fields = Fields::new();
         for (name, value) in request.fields.lines() {
-            let kept = std::str::from_utf8(name)
-                .is_ok_and(|name| is_asked_with(name) && (peer == Peer::Believed || !is_claim(name)));
+            let kept = std::str::from_utf8(name).is_ok_and(|name| {
+                is_asked_with(name) && (!is_claim(name) || matches!(peer, Peer::Believed(says) if says.names(name)))
+            });
             if kept {
                 fields.add_parsed(name.clone(), value.clone());
             }
@@ -199,8 +200,8 @@ impl Ask {
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// A proxy whose word counts.
-    Believed,
+    /// A proxy whose word counts, in these fields.
+    Believed(Says),
     /// Anybody.
     Stranger,
 }

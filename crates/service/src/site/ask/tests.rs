@@ -50,6 +50,7 @@ fn ask(copies: &[(&str, &str)]) -> Ask {
 fn site(address: &str, ask: Ask, before: Vec<Step>, trust: Trust) -> Rc<Site> {
     let mut settings = Settings::of([Address::parse(address).unwrap()]);
     settings.trusted = vec!["0.0.0.0/0".parse().unwrap(), "::/0".parse().unwrap()];
+    settings.says = vec![Says::XForwarded, Says::Forwarded];
     let steps = before.into_iter().chain([Step::Ask(ask)]);
     let items = steps.map(|step| Written { line: 0, what: Item::Step(step) }).collect();
     let action = respond(299).map(|what: Action| Written { line: 0, what });
@@ -86,6 +87,7 @@ async fn asked(says: &[u8], ask: &Ask, request: &mut Request) -> Result<(), u16>
     let (address, _) = server(says.to_vec()).await;
     let mut settings = Settings::of([Address::parse(&format!("http://{address}")).unwrap()]);
     settings.trusted = vec!["0.0.0.0/0".parse().unwrap()];
+    settings.says = vec![Says::XForwarded, Says::Forwarded];
     let proxy = Proxy::new(Upstreams::new(settings));
     let mut known = Known::of(request, &Trust::default());
     let made = ask.take(Some(&proxy), request, &mut known, Peer::Stranger).await;

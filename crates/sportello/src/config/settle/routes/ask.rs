@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sportello_service::proxy::Upstreams;
 use sportello_service::site::{Ask, FieldCopy, Question, Step};
-use sportello_service::web::Network;
+use sportello_service::web::{Network, Says};
 
 use super::{Settler, proxy};
 use crate::config::as_written::{Directive, Value};
@@ -24,6 +24,7 @@ pub(super) fn settle(settler: &mut Settler<'_>, directive: &Directive) -> Option
     let mut settings = settings?;
     // What reaches it was looked at on the way: strangers tell nothing of themselves.
     settings.trusted = ["0.0.0.0/0", "::/0"].iter().filter_map(|all| all.parse::<Network>().ok()).collect();
+    settings.says = vec![Says::XForwarded, Says::Forwarded];
     settler.proxies.push(Upstreams::new(settings));
     let proxy = settler.proxies.len().saturating_sub(1);
     let ask = Ask { proxy, target: target?, within, copies, account };

@@ -9,7 +9,6 @@ use sportello_service::proxy::{
     Speech, UPSTREAMS_MOST, Upstreams,
 };
 
-use super::step;
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settle::{one, set};
@@ -27,9 +26,8 @@ pub(super) fn settings(written: &Written, directive: &Directive, faults: &mut Ve
     settings.upstreams = members(directive, faults);
     encrypt(directive, &mut settings, faults);
     host(directive, &mut settings, faults);
-    // What is wrong with them is told once, for all of the file.
-    let trusted = written.first("trusted-proxies").map(|trusted| step::networks(&trusted.arguments, &mut Vec::new()));
-    settings.trusted = trusted.unwrap_or_default();
+    let trust = super::trust(written);
+    (settings.trusted, settings.says) = (trust.proxies, vec![trust.says]);
     settings.health = directive.first("health").and_then(|written| health(written, faults));
     settings.balance = match one(directive.first("balance")).and_then(Value::text) {
         Some("least-connections") => Balance::LeastConnections,
