@@ -127,6 +127,7 @@ _libc = ctypes.CDLL(None)
 
 def _die_with_parent():
     _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: nothing outlives a scenario that is ended from outside
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever began all this under nohup: a server heeds it as it was written
 
 
 def alive(pid):
