@@ -129,8 +129,9 @@ pub struct Connection {
     _permits: (Permit, SourcePermit),
 }
 
-/// What a closing connection still swallows so that the peer reads our last answer instead of a reset.
-const LINGER_BYTES: u64 = 256 * 1024;
+/// What a closing connection still swallows so that the peer reads our last answer instead of a reset: what a fast network brings of a
+/// large upload until its sender has looked at the answer.
+const LINGER_BYTES: u64 = 16 * 1024 * 1024;
 const LINGER_TICKS: Tick = 20;
 /// Never, in effect; unlike [`Tick::MAX`] it tells that nothing of ours is waited for.
 const STREAMING: Tick = Tick::MAX - 1;
