@@ -15,6 +15,7 @@ use super::Batch;
 use super::description::Description;
 use super::forms::Forms;
 use super::resolve::{Identity, Root};
+use super::settings::Settings;
 
 /// A small file, whole, with its answer prebuilt.
 pub struct HotFile {
@@ -69,6 +70,11 @@ impl HotFile {
 
 /// What a kept file takes besides its bytes: key, slot, tag; rounded up.
 const OVERHEAD: usize = 512;
+
+/// Whether a file of so many bytes may be kept, as far as its length tells.
+pub(super) fn has_room(size: u64, settings: &Settings) -> bool {
+    size.saturating_add(OVERHEAD as u64) <= (settings.hot_files / 8) as u64
+}
 
 /// The files one worker keeps.
 pub(super) struct HotFiles {

@@ -14,7 +14,7 @@ use sportello_wire::http1::target::{PathEnd, TreePath, encode_name};
 
 use super::description::{Description, Extent, Varies};
 use super::forms::{self, First, Forms};
-use super::hot::HotFile;
+use super::hot::{self, HotFile};
 use super::media;
 use super::resolve::{self, Identity, Opened, Root, Way};
 use super::settings::{Listings, Settings};
@@ -215,11 +215,16 @@ fn file(
         varies: if forms.vary() { Varies::ByCoding } else { Varies::No },
         extent: Extent::Known,
     };
-    if opened.identity.size > settings.hot_file {
+    let is_large = opened.identity.size > settings.hot_file;
+    // What nobody keeps is not encoded whole for one client, while others wait for theirs: it is encoded as it is sent.
+    let is_sent_once = opened.way == Way::Links || !hot::has_room(opened.identity.size, settings);
+    if is_large || is_sent_once && !order.is_plain() {
         let forms = Forms::of(root, names, media_type, &opened.identity, settings);
-        let description = describe(FileValidators::of(&opened.identity, now), &forms);
-        let file = large(opened, description, forms.first(root, order), now);
-        return Ok(Loaded::Large(Box::new(file)));
+        let form = forms.first(root, order);
+        if is_large || !matches!(form, First::Plain) {
+            let description = describe(FileValidators::of(&opened.identity, now), &forms);
+            return Ok(Loaded::Large(Box::new(large(opened, description, form, now))));
+        }
     }
     let (mut identity, mut now) = (opened.identity, now);
     let mut tries = 1;

@@ -147,3 +147,31 @@ async fn no_link_leads_into_what_is_kept_back() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_nobody_keeps_is_encoded_as_it_is_sent() {
+    use crate::compress::{Compression, Level};
+    use sportello_wire::http1::coding::Coding;
+
+    let folder = Folder::new("kept");
+    folder.write("a.txt", &"text ".repeat(1_000));
+    folder.write("small.txt", "text");
+    symlink("a.txt", folder.path().join("link.txt")).unwrap();
+    let compression = Compression { levels: vec![Level::usual(Coding::Gzip)], ..Compression::default() };
+    let all = Settings { compression, links: Links::Any, ..Settings::default() };
+    let none = Settings { hot_files: 0, ..all.clone() };
+    for (settings, raw, is_sent) in
+        [(&all, "/a.txt", false), (&all, "/link.txt", true), (&none, "/a.txt", true), (&none, "/small.txt", false)]
+    {
+        let files = served(folder.path(), settings.clone());
+        let order = files.order([&b"gzip"[..]].into_iter());
+        let found = files.find(raw.as_bytes(), None, Taste { order, ..HTML }, Batch::begin()).await;
+        match found {
+            Ok(Found::Large(file)) => assert!(is_sent && file.packing.is_some(), "{raw}"),
+            Ok(Found::Hot(_)) => assert!(!is_sent, "{raw}"),
+            _ => panic!("{raw}"),
+        }
+        // Who takes it as it is gets it from memory.
+        assert!(matches!(find(&files, raw).await, Ok(Found::Hot(_))), "{raw}");
+    }
+}
