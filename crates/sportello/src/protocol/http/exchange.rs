@@ -151,7 +151,7 @@ impl Session<'_> {
             Ended::Stopping | Ended::Killed => (503, 0),
             _ => (499, 0),
         };
-        access::Said::now(status, bytes, arrival.at)
+        access::Said::now(status, bytes, arrival.began)
     }
 
     /// RFC 9110 §15.5.9: the rest of a body did not come. If it does not fit into the socket now, it need not be said. How many bytes

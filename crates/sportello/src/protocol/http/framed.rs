@@ -62,7 +62,7 @@ impl Session<'_> {
 
     /// To be noted before an answer begins.
     pub(super) fn beginning(&self, arrival: Arrival) -> Beginning {
-        Beginning { bytes: self.connection.bytes().1 + self.outbox.bytes().len() as u64, started: arrival.at }
+        Beginning { bytes: self.connection.bytes().1 + self.outbox.bytes().len() as u64, started: arrival.began }
     }
 
     /// What is told of an answer with so many bytes, or of as many as went before it broke off.

@@ -1,5 +1,6 @@
 //! Answers that need no waiting: files in memory. No allocation, no suspension; this is the hot path.
 
+use std::mem;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -47,6 +48,8 @@ pub(super) enum Halt {
 pub(super) struct Arrival {
     /// When they were read.
     pub(super) at: Instant,
+    /// When the first byte of the first request in them was read, which may have come before.
+    pub(super) began: Instant,
     /// After which moment files must have been compared.
     pub(super) batch: Batch,
 }
@@ -54,7 +57,8 @@ pub(super) struct Arrival {
 impl Arrival {
     /// To be made after the read.
     pub(super) fn now() -> Self {
-        Self { at: Instant::now(), batch: Batch::begin() }
+        let at = Instant::now();
+        Self { at, began: at, batch: Batch::begin() }
     }
 }
 
@@ -198,7 +202,9 @@ impl Run<'_> {
 
     fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) -> access::Said {
         let ended = *self.ended.get_or_insert_with(Instant::now);
-        let said = access::Said { status, bytes: bytes as u64, started: self.arrival.at, ended, is_whole: true };
+        // Only the first of them can have begun before.
+        let started = mem::replace(&mut self.arrival.began, self.arrival.at);
+        let said = access::Said { status, bytes: bytes as u64, started, ended, is_whole: true };
         told::told(self.connection, asked, said);
         said
     }

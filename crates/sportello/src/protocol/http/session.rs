@@ -224,10 +224,11 @@ impl<'c> Session<'c> {
                 }
                 Halt::Partial(before) => {
                     self.flush().await?;
-                    if !self.read_more(before, arrival.at).await? {
+                    let began = arrival.began;
+                    if !self.read_more(before, began).await? {
                         return Ok(Next::End(End::Done));
                     }
-                    arrival = Arrival::now();
+                    arrival = Arrival { began, ..Arrival::now() };
                 }
                 Halt::Ask => {
                     if let Next::End(end) = Box::pin(self.ask(arrival)).await? {
@@ -235,6 +236,7 @@ impl<'c> Session<'c> {
                         return Ok(Next::End(end));
                     }
                     self.connection.next_request(self.input.filled().len());
+                    arrival.began = arrival.at;
                 }
                 Halt::Refused(refusal) => {
                     self.refuse(refusal, arrival.at);
@@ -243,7 +245,11 @@ impl<'c> Session<'c> {
                 }
             }
             self.current.renew(&mut self.service);
+            let left = self.input.filled().len();
             halt = self.answer_from_memory(arrival);
+            if self.input.filled().len() != left {
+                arrival.began = arrival.at;
+            }
         }
     }
 

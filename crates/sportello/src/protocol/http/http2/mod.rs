@@ -282,7 +282,7 @@ impl Talk {
         shared.stream.work();
         let service = shared.current.now();
         let (head, body) = request.into_parts();
-        let Arrival { at, batch } = *self.arrival.get_or_insert_with(Arrival::now);
+        let Arrival { at, batch, .. } = *self.arrival.get_or_insert_with(Arrival::now);
         let given = quick::answer(shared, &service, (&head, &body), &mut respond, batch);
         let teller = Teller { shared, service: &service, head: &head, notes: None, started: at };
         match given {
