@@ -2,6 +2,7 @@ import base64
 import json
 import re
 import socket
+import threading
 import urllib.request
 
 from php import Pool
@@ -18,7 +19,12 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 ID = TRACE.split("-")[1]
 
 
+late = threading.Event()
+
+
 def plays(connection, _, head):
+    if "/late" in head[0]:
+        late.wait(0.3)
     status = b"503 No" if "/broken" in head[0] else b"201 Made"
     connection.sendall(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\n\r\nok")
 
@@ -33,7 +39,7 @@ state "state"
 workers 2
 hostname mx.example.org
 trusted-proxies "127.0.0.1" "10.0.0.0/8"
-channel web port=0 protocol=http
+channel web port=0 protocol=http {{ slow "300ms"; }}
 channel tls port=0 protocol=http tls=local
 channel desk port=0 protocol=http {{ desk; }}
 domain "*" {{
@@ -175,13 +181,24 @@ def value(samples, name, **labels):
     return samples[name, tuple(sorted(labels.items()))]
 
 
+with step("what took long is told of once, with where the time went, and a tunnel only if its beginning did"):
+    late.clear()
+    same(ask("/api/late")[0], 201)
+    line = until(lambda: [line for line in server.stderr().splitlines() if "a request was slow" in line], "the log tells it")
+    same(len(line), 1, str(line))
+    for piece in ("route=/api/*", "status=201", "upstream=http://127.0.0.1", "head_ms=0", "connect_ms=", "target=/api/late"):
+        contains(line[0], piece)
+    ms = {name: int(value) for name, value in re.findall(r" (\w*ms)=(\d+)", line[0])}
+    check(ms["ms"] >= 300 and ms["first_byte_ms"] >= 290, str(ms))
+    lines()
+
 total = "sportello_http_requests_total"
 
 with step("metrics count by site and route, with times in buckets that only grow, and what was asked of others"):
     before = metrics()
     count = "sportello_http_request_duration_seconds_count"
     asked = {route: value(before, count, site="*", route=route) for route in ("", "/api/*", "/staff")}
-    same(asked, {"": 6.0, "/api/*": 6.0, "/staff": 6.0})
+    same(asked, {"": 6.0, "/api/*": 7.0, "/staff": 6.0})
     for _ in range(3):
         same((ask("/api/x")[0], ask("/api/broken")[0], ask("/")[0]), (201, 503, 200))
     now = metrics()

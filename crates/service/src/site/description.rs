@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{
     Access, Ask, FieldChange, Limit, Login, Matcher, Redirect, Respond, Rewrite, Root, Run, StripPrefix, Trust,
@@ -16,6 +17,8 @@ pub struct Description {
     pub name: Arc<str>,
     /// Which proxies are believed.
     pub trust: Trust,
+    /// From when on a request is told of as slow, where that is not the channel's to say.
+    pub slow: Option<Duration>,
     /// The folders that its actions name by their place in here.
     pub folders: Vec<Folder>,
     /// The upstreams that its actions name by their place in here, shared by all workers.

@@ -46,6 +46,7 @@ impl Run {
         let unknown = || Failure::new(Class::NotFound, "no program has this name");
         let runner = runner.ok_or_else(unknown)?;
         let most = runner.program(&self.program).ok_or_else(unknown)?.limits.stdin;
+        let notes = std::rc::Rc::clone(&request.notes);
         let invocation = Invocation {
             program: self.program.to_string(),
             arguments: self.words.iter().map(|word| word.filled(&request, known, For::Field)).collect(),
@@ -54,6 +55,7 @@ impl Run {
             stdin: request.body.whole(most as u64).await?,
         };
         let outcome = runner.run(invocation).await?;
+        notes.was_queued(outcome.queued);
         match outcome.exit {
             Exit::Code(0) => {
                 let answer = Answer::empty(200).with("content-type", self.media_type.to_string());

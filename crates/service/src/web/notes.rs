@@ -6,11 +6,12 @@
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sportello_wire::http1::trace::Trace;
 use tokio::time::Instant;
 
-use super::trace;
+use super::{Answer, Body, trace};
 
 /// The notes on one request.
 #[derive(Debug, Default)]
@@ -20,7 +21,10 @@ pub struct Notes {
     route: RefCell<Option<Arc<str>>>,
     trace: Cell<Option<Trace>>,
     asked: RefCell<Option<Asked>>,
+    read: Cell<Option<Instant>>,
+    queued: Cell<Option<Duration>>,
     answered: Cell<Option<Instant>>,
+    is_endless: Cell<bool>,
 }
 
 /// Somebody else who was asked for the answer.
@@ -108,14 +112,44 @@ impl Notes {
         }
     }
 
+    /// When the request's head was read.
+    pub fn read(&self) -> Option<Instant> {
+        self.read.get()
+    }
+
+    /// Notes when the request's head was read.
+    pub fn is_read(&self, at: Instant) {
+        self.read.set(Some(at));
+    }
+
+    /// How long it waited for a program to have room for it.
+    pub fn queued(&self) -> Option<Duration> {
+        self.queued.get()
+    }
+
+    /// Notes how long it waited for a program to have room for it.
+    pub fn was_queued(&self, so_long: Duration) {
+        self.queued.set(Some(so_long));
+    }
+
     /// When the service gave its answer.
     pub fn answered(&self) -> Option<Instant> {
         self.answered.get()
     }
 
+    /// Whether the answer's body lasts as long as both sides want.
+    pub fn is_endless(&self) -> bool {
+        self.is_endless.get()
+    }
+
     /// Notes that the service has given its answer.
-    pub fn is_answered(&self) {
+    pub fn is_answered(&self, answer: &Answer) {
         self.answered.set(Some(Instant::now()));
+        self.is_endless.set(match &answer.body {
+            Body::Tunnel(_) => true,
+            Body::Pieces(pieces) => pieces.is_endless(),
+            Body::Empty | Body::Bytes(_) | Body::Stored(_) | Body::File { .. } => false,
+        });
     }
 }
 

@@ -11,6 +11,7 @@ mod picture;
 mod request;
 mod request_line;
 mod routes;
+pub mod slow;
 mod threads;
 
 pub use picture::{About, Observatory, View};

@@ -131,6 +131,7 @@ fn web(directive: &Directive) -> http::Limits {
     limits.head.request_line = limits.head.request_line.min(limits.head.head);
     set(&mut limits.head.fields, head.and_then(|head| head.property("fields")).and_then(Value::number));
     set(&mut limits.body, one(directive.first("body-size")).and_then(Value::number));
+    limits.slow = one(directive.first("slow")).and_then(Value::time);
     limits
 }
 

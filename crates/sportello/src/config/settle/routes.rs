@@ -41,7 +41,8 @@ pub(super) fn settle(written: &WrittenFile, site: &Directive, faults: &mut Vec<F
         settler.faults.push(fault.help(format!("write in its block what answers: {}", action::CHOICE)));
     }
     let Settler { folders, applications, proxies, .. } = settler;
-    let description = Description { name, trust: trust(written), folders, applications, proxies, block };
+    let slow = one(site.first("slow")).and_then(Value::time);
+    let description = Description { slow, name, trust: trust(written), folders, applications, proxies, block };
     sources::warn(written, site, &description, faults);
     Some(description)
 }

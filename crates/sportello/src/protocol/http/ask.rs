@@ -158,6 +158,7 @@ impl Session<'_> {
         match neutral::request(head, raw, target, neutral::client(self.connection), body) {
             Ok(request) => {
                 let notes = Rc::clone(&request.notes);
+                notes.is_read(arrival.at);
                 self.exchange(head, (Box::pin(site.answer(request)), notes), intake, arrival).await
             }
             Err(bad) => {

@@ -82,7 +82,7 @@ impl Session<'_> {
             }
         };
         drop(service);
-        exchange.notes.iter().for_each(|notes| notes.is_answered());
+        exchange.notes.iter().for_each(|notes| notes.is_answered(&answer));
         Ok(self.give(head, fault::worded(&head.fields, answer), exchange, arrival).await?)
     }
 

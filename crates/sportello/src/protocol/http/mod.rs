@@ -30,6 +30,7 @@ mod tunnel;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sportello_net::tls::Terms;
 use sportello_net::{Buffer, Connection};
@@ -59,11 +60,13 @@ pub struct Limits {
     pub head: http1::Limits,
     /// Bytes of its body, where one is wanted: by the desk; beyond: 413.
     pub body: u64,
+    /// From when on one is told of as slow, unless its site says so.
+    pub slow: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: http1::Limits::default(), body: 1024 * 1024 }
+        Self { head: http1::Limits::default(), body: 1024 * 1024, slow: None }
     }
 }
 

@@ -1,6 +1,8 @@
 //! What is told of an answered request: in the server's log, in its site's access log, in the counts of its site and route, and, if it
 //! took long, as a slow one. The same for every version of HTTP.
 
+use std::net::IpAddr;
+
 use sportello_net::Connection;
 use sportello_service::site::{Site, Tally};
 use sportello_service::web::Notes;
@@ -10,7 +12,7 @@ use sportello_wire::http1::{Head, Version};
 use tokio::time::Instant;
 
 use super::{Served, Service};
-use crate::observe::{self, Done, access};
+use crate::observe::{self, Done, access, slow};
 
 /// What was asked, whatever it came in.
 #[derive(Clone, Copy)]
@@ -55,6 +57,24 @@ pub(super) fn answered<L: Lines>(
     if let Some(log) = sites.log(&site) {
         logged(connection, log, &site, asked, notes, said);
     }
+    let from = site.description().slow.or(service.limits.slow);
+    if from.is_some_and(|from| slow::took(&said, notes) >= from) {
+        slow::told(&slow::Slow {
+            channel: &connection.channel().name,
+            site: &site.description().name,
+            client: client(connection, &site, asked, notes),
+            method: asked.method,
+            target: asked.target,
+            said,
+            notes,
+        });
+    }
+}
+
+/// Who asked, as far as that is believed.
+fn client<L: Lines>(connection: &Connection, site: &Site, asked: &Asked<'_, L>, notes: Option<&Notes>) -> IpAddr {
+    let trusted = || site.description().trust.address_of(connection.peer().ip(), asked.fields);
+    notes.and_then(Notes::address).unwrap_or_else(trusted)
 }
 
 /// Counts one answered request.
@@ -71,9 +91,8 @@ pub(super) fn logged<L: Lines>(
     notes: Option<&Notes>,
     said: access::Said,
 ) {
-    let trusted = || site.description().trust.address_of(connection.peer().ip(), asked.fields);
     let asked = access::Asked {
-        client: notes.and_then(Notes::address).unwrap_or_else(trusted),
+        client: client(connection, site, asked, notes),
         method: asked.method,
         target: asked.target,
         host: asked.host,

@@ -53,4 +53,16 @@ pub(super) static ROWS: &[Row] = &[
         example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        log \"/tmp/example.org.log\" {\n            rotate size=\"100MiB\" age=\"7d\" keep=10\n        }\n    }\n}",
         ..PLAIN
     },
+    Row {
+        name: "slow",
+        within: "domain/site",
+        arguments: &[one("from", SLOW, "as long as that, or longer")],
+        doc: "From when on a request of this site is told of in the server's log as a slow one, with where its time went; of events and tunnels the time to their beginning counts.",
+        default: "what its channel says",
+        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        slow \"500ms\"\n    }\n}",
+        ..PLAIN
+    },
 ];
+
+/// From when on a request may be called slow.
+pub(super) const SLOW: Kind = Kind::Time(Duration::from_millis(1), Duration::from_secs(DAY));

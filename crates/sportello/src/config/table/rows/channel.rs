@@ -131,6 +131,16 @@ pub(super) static ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        name: "slow",
+        within: "channel",
+        only: &["http"],
+        arguments: &[one("from", super::access::SLOW, "as long as that, or longer")],
+        doc: "From when on a request of a site is told of in the server's log as a slow one, with where its time went.",
+        default: "none is",
+        example: "channel web port=80 protocol=http {\n    slow \"2s\"\n}",
+        ..PLAIN
+    },
+    Row {
         name: "message-size",
         within: "channel",
         only: SMTP,

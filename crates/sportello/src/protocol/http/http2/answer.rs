@@ -60,7 +60,7 @@ pub(super) async fn answer(
         Err(Unfit { status, sentence }) => fault::page(&Fields::new(), status, &sentence),
     };
     let status = answer.status;
-    notes.iter().for_each(|notes| notes.is_answered());
+    notes.iter().for_each(|notes| notes.is_answered(&answer));
     let sent = Sending { shared: &shared, window: Window::new(&deadlines) }.send(&mut respond, answer, is_head).await;
     match sent {
         Ok(bytes) => {
