@@ -21,6 +21,7 @@ use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
 
+use crate::carried;
 use crate::config::{AccessLog, Begins, Door, Role, Settings, Site};
 use crate::current::Current;
 use crate::encryption::{self, Encryption, EncryptionError, Handshake};
@@ -143,7 +144,8 @@ impl Generation {
             })
         };
         let planned = doors.iter().map(planned).collect::<Result<_, _>>()?;
-        let sites = opened::open(settings)?;
+        let mut sites = opened::open(settings)?;
+        before.iter().for_each(|before| carried::carry(&mut sites, &before.sites));
         let (logs, renewed) = open_logs(&settings.sites, logs)?;
         Ok(Self {
             planned,

@@ -8,6 +8,7 @@
 
 pub mod acme;
 pub mod announce;
+mod carried;
 pub mod cli;
 pub mod config;
 pub mod current;

@@ -3,7 +3,9 @@ import json
 import os
 import re
 import signal
+import smtplib
 import socket
+import ssl
 import subprocess
 import sys
 import termios
@@ -248,6 +250,8 @@ with step("twenty reloads in a row while clients ask without a pause: no request
 
 with step("a site's access log: every request once, nothing forged, put aside by size, opened again by a reload"):
     log = here / "access.log"
+    stranger = socket.create_server(("127.0.0.1", 0))
+    taken = stranger.getsockname()[1]
 
     def logged(form, more=""):
         return site("one").replace("site \"*\" {", f'site "*" {{ log "{log}" format={form} {more};')
@@ -283,7 +287,60 @@ with step("a site's access log: every request once, nothing forged, put aside by
     check(all(pattern.fullmatch(line) for line in log.read_text().splitlines()), brief(log.read_text()))
     put(config(sites=logged("json").replace(str(log), str(here / "no/such/folder.log"))))
     contains(" ".join(reload(1)["errors"]), "does not exist")
+    # A file that is refused opens no log again: what was put aside is still written until one is in force.
     put(config(sites=logged("json")))
+    check(reload()["ok"], "reload, to a log that is not put aside by its size")
+    os.rename(log, here / "still.log")
+    put(config(sites=logged("json"), channels=CHANNELS + f"channel taken port={taken} protocol=http\n"))
+    check(reload(1)["errors"], "the port is taken")
+    with Http(ports()["web"]) as other:
+        same(other.ask("GET", "/", ["User-Agent: refused"])[0], 200)
+    until(lambda: "refused" in (here / "still.log").read_text(), "the log of before is written")
+    put(config(sites=logged("json")))
+    check(reload()["ok"], "reload")
+
+with step("HTTPS and STARTTLS live on, tickets stay good, and an upstream that is left out stays so"):
+    gone = socket.create_server(("127.0.0.1", 0))
+    dead = gone.getsockname()[1]
+    gone.close()
+    secure = CHANNELS + "channel tls port=0 protocol=http tls=local\nchannel mails port=0 protocol=smtp tls=starttls\n"
+    proxied = site("one").replace("root", f'route "/up" {{ proxy "http://127.0.0.1:{dead}" {{ eject 1 within="30s" for="60s"; }}; }}; root')
+    put(config(channels=secure, sites=proxied))
+    check(reload()["ok"], "reload")
+    now = ports()
+    trust = ssl.create_default_context(cadata=run(BINARY, "ca", "--state", server.state).stdout)
+    trust.maximum_version = ssl.TLSVersion.TLSv1_2  # its session is there when the handshake is over
+
+    def secured(session=None):
+        return trust.wrap_socket(connect(now["tls"]), server_hostname="localhost", session=session)
+
+    def hello(connection):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = connection.recv(65536)
+        while not answer.endswith(b"e\n") and not answer.endswith(b"o\n"):
+            answer += connection.recv(65536)
+        return answer.rsplit(b"\r\n\r\n", 1)[1]
+
+    web, mail = secured(), smtplib.SMTP("127.0.0.1", now["mails"], local_hostname="client.example")
+    mail.starttls(context=ssl._create_unverified_context())
+    mail.ehlo()
+    same(hello(web), b"one\n")
+    ticket = web.session
+    for _ in range(2):
+        same(get(now["web"], "/up")[0], 502)
+    asked = server.stderr().count("the upstream is left out for a while")
+    same(asked, 1)
+    put(config(channels=secure, sites=proxied.replace('root "one"', 'root "two"')))
+    check(reload()["ok"], "reload")
+    same(hello(web), b"two\n")
+    same(mail.noop()[0], 250)
+    again = secured(ticket)
+    check(again.session_reused, "a ticket from before the reload is taken")
+    same(hello(again), b"two\n")
+    same(get(now["web"], "/up")[0], 502)
+    same(server.stderr().count("a request failed at an upstream"), 1, "it is left out still, and nobody tried")
+    again.close(), web.close(), mail.quit()
+    put(config())
     check(reload()["ok"], "reload")
 
 with step("kill -9 in the middle of reloads: the next start has the file that is there"):

@@ -8,7 +8,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -48,7 +47,7 @@ pub(super) async fn dial(upstream: &Upstream, within: Duration) -> Result<Stream
 async fn encrypted(upstream: &Upstream, encryption: &Encryption, tcp: TcpStream) -> Result<Stream, Fault> {
     let name = upstream.member.server_name.clone().or_else(|| upstream.member.address.server_name());
     let name = name.ok_or_else(|| Fault::Connect(io::ErrorKind::InvalidInput.into()))?;
-    let stream = TlsConnector::from(Arc::clone(&encryption.0)).connect(name, tcp).await;
+    let stream = TlsConnector::from(encryption.config()).connect(name, tcp).await;
     Ok(Stream::Tls(Box::new(stream.map_err(Fault::Connect)?)))
 }
 

@@ -8,13 +8,20 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::certificates::acme::{AgentError, trusted};
 
 /// A checked way to speak TLS.
 #[derive(Clone)]
-pub struct Encryption(pub(super) Arc<ClientConfig>);
+pub struct Encryption(Arc<Checked>);
+
+struct Checked {
+    config: Arc<ClientConfig>,
+    /// A hash of all that it was made from.
+    print: [u8; 32],
+}
 
 /// Whose certificate is believed.
 #[derive(Debug)]
@@ -78,6 +85,7 @@ impl Encryption {
     /// # Errors
     /// When key and certificate do not belong together.
     pub fn new(believe: Believe, identity: Option<Identity>) -> Result<Self, BadEncryption> {
+        let print = print(&believe, identity.as_ref());
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
@@ -89,8 +97,48 @@ impl Encryption {
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
             None => builder.with_no_client_auth(),
         };
-        Ok(Self(Arc::new(config)))
+        Ok(Self(Arc::new(Checked { config: Arc::new(config), print })))
     }
+
+    /// As rustls takes it.
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.config)
+    }
+}
+
+/// Two are the same if they were made from the same.
+impl PartialEq for Encryption {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.print == other.0.print
+    }
+}
+
+impl Eq for Encryption {}
+
+fn print(believe: &Believe, identity: Option<&Identity>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |part: &[u8]| {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    };
+    match believe {
+        Believe::Anyone => add(b"anyone"),
+        Believe::Roots(roots) => roots.roots.iter().for_each(|root| {
+            add(b"root");
+            add(root.subject.as_ref());
+            add(root.subject_public_key_info.as_ref());
+            add(root.name_constraints.as_ref().map_or(&[], AsRef::as_ref));
+        }),
+    }
+    if let Some(Identity { chain, key }) = identity {
+        chain.iter().for_each(|certificate| {
+            add(b"certificate");
+            add(certificate);
+        });
+        add(b"key");
+        add(key.secret_der());
+    }
+    hash.finalize().into()
 }
 
 impl fmt::Debug for Encryption {

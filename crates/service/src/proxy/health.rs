@@ -27,7 +27,7 @@ use super::{Upstreams, dial, names};
 use crate::web::Incoming;
 
 /// How upstreams are asked whether they are well.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// Path and query to ask for: visible ASCII that begins with a slash.
     pub target: Bytes,

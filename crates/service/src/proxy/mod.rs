@@ -9,6 +9,7 @@
 
 mod address;
 mod balance;
+mod carried;
 mod dial;
 mod download;
 mod encryption;
@@ -68,7 +69,7 @@ pub struct Upstreams {
     settings: Settings,
     all: Vec<Arc<Upstream>>,
     /// For requests under way.
-    places: Semaphore,
+    places: Arc<Semaphore>,
     tunnels: Arc<OpenTunnels>,
     /// How many proxies were made for it: each draws its own lots.
     proxies: AtomicU64,
@@ -93,7 +94,7 @@ impl Upstreams {
         let upstream = |member: &Member| Arc::new(Upstream::new(member.clone(), settings.ejection));
         let all = settings.upstreams.iter().take(UPSTREAMS_MOST).map(upstream).collect();
         Arc::new(Self {
-            places: Semaphore::new(settings.requests_most.min(Semaphore::MAX_PERMITS)),
+            places: Arc::new(Semaphore::new(settings.requests_most.min(Semaphore::MAX_PERMITS))),
             settings,
             all,
             tunnels: Arc::default(),

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::upstream::UnderWay;
 
 /// The place of one request, until it is dropped.
-pub(super) struct Place(Arc<Upstreams>);
+pub(super) struct Place(Arc<Semaphore>);
 
 /// What a request takes until its answer has ended: its place, and where loads are counted, a share of its upstream's.
 pub(super) struct Lease {
@@ -24,7 +24,7 @@ pub(super) struct Lease {
 impl Place {
     /// The next one. Dropping the future leaves all to others.
     pub(super) async fn of(upstreams: &Arc<Upstreams>) -> Result<Self, Fault> {
-        let places: &Semaphore = &upstreams.places;
+        let places = &upstreams.places;
         let permit = match places.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
@@ -33,12 +33,12 @@ impl Place {
             }
         };
         permit.forget();
-        Ok(Self(Arc::clone(upstreams)))
+        Ok(Self(Arc::clone(places)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.places.add_permits(1);
+        self.0.add_permits(1);
     }
 }

@@ -43,7 +43,7 @@ pub struct Settings {
 pub const UPSTREAMS_MOST: usize = 64;
 
 /// One upstream of a proxy.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// Where it is.
     pub address: Address,

@@ -76,6 +76,11 @@ impl Upstream {
         }
     }
 
+    /// Whether it was written in the same words.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.member == other.member && self.ejection == other.ejection
+    }
+
     /// Milliseconds since its beginning, never 0.
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
