@@ -80,6 +80,7 @@ impl Procurement {
 
 /// The thread.
 struct Obtainer {
+    keyring: Keyring,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
@@ -92,23 +93,26 @@ impl Obtainer {
         let runtime = tokio::runtime::Builder::new_current_thread().thread_name("acme").enable_all().build()?;
         let (handle, asks) = Handle::new();
         let (stop, stopped) = oneshot::channel();
-        let (keyring, store, runner) = (keyring.clone(), store.clone(), runner.clone());
+        let (own, store, runner) = (keyring.clone(), store.clone(), runner.clone());
+        let asked = handle.clone();
         let thread = thread::Builder::new().name("acme".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = obtain(settings, keyring.clone(), store, runner, asks) => {}
-                    () = pass_on(&keyring, &handle) => {}
+                    () = obtain(settings, own.clone(), store, runner, asks) => {}
+                    () = pass_on(&own, &handle) => {}
                     _ = stopped => {}
                 }
             });
             // A name that is being looked up is waited for by nobody.
             runtime.shutdown_background();
         })?;
-        Ok(Self { stop, thread })
+        keyring.obtained_by(Some(asked));
+        Ok(Self { keyring: keyring.clone(), stop, thread })
     }
 
     /// Ends the thread.
     fn close(self) {
+        self.keyring.obtained_by(None);
         // It may have ended by itself.
         let _ = self.stop.send(());
         if self.thread.join().is_err() {

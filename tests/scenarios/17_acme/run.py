@@ -3,7 +3,7 @@ import socket
 import ssl
 
 from ca import Authority
-from sportello import Server, check, contains, finish, folder, program, same, step, until, write
+from sportello import BINARY, Server, check, contains, finish, folder, program, run, same, step, until, write
 
 LIFE = 45  # seconds that a certificate is good: the first one is renewed while this runs
 BACK = 60.0  # seconds within which a CA that was down is asked again, with some to spare for a busy machine
@@ -114,6 +114,18 @@ with step("TLS-ALPN-01; a name whose challenge fails is told, and holds up no ot
     until(lambda: serial(server.ports["web"], "tls.example.org", roots), "a certificate", BACK)
     until(lambda: [line for line in server.stderr().splitlines() if "no certificate" in line and "broken" in line], "it is told")
     same(serial(server.ports["web"], "broken.example.org", roots), None)
+
+    def renew(name):
+        return run(BINARY, "certificates", "renew", name, "--state", server.state)
+
+    first = serial(server.ports["web"], "tls.example.org", roots)
+    asked = renew("tls.example.org")
+    same((asked.returncode, asked.stderr), (0, ""))
+    contains(asked.stdout, "it is ordered")
+    until(lambda: serial(server.ports["web"], "tls.example.org", roots) not in (first, None), "another certificate")
+    stranger = renew("nowhere.example.org")
+    same((stranger.returncode, stranger.stdout), (1, ""))
+    contains(stranger.stderr, "no certificate is obtained by ACME")
     with shake(server.ports["web"], "broken.example.org") as connection:
         contains(get(connection, "broken.example.org"), "hello")
     server.stop()

@@ -21,6 +21,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 
+use super::acme::{Handle, RenewError};
 use super::answers::Answers;
 use super::authority::{Authority, AuthorityError, is_for_certificates};
 use super::choice::{Held, Obtained};
@@ -51,6 +52,8 @@ struct Inner {
     orders: watch::Sender<Arc<[Order]>>,
     /// Told when something else is wanted.
     wants: Notify,
+    /// Who obtains certificates from a CA, where somebody does.
+    obtainer: Mutex<Option<Handle>>,
 }
 
 /// The names of one certificate that is to be had by ACME, in the order in which they are written.
@@ -85,6 +88,7 @@ impl Keyring {
             standing: ArcSwap::from_pointee(Arc::from([])),
             orders: watch::Sender::new(Arc::from([])),
             wants: Notify::new(),
+            obtainer: Mutex::default(),
         }))
     }
 
@@ -218,6 +222,23 @@ impl Keyring {
             (obtained.renewal, obtained.trouble) = (Some(renewal), trouble);
         }
         self.fill(&mut held, SystemTime::now())
+    }
+
+    /// From now on certificates are obtained by this engine, or by none.
+    pub fn obtained_by(&self, obtainer: Option<Handle>) {
+        *self.0.obtainer.lock().unwrap_or_else(PoisonError::into_inner) = obtainer;
+    }
+
+    /// Has the certificate that bears this name obtained anew as soon as may be. Returns when that is decided, not when it is there.
+    ///
+    /// # Errors
+    /// When it is not ordered: it is from elsewhere, or its turn has not come.
+    pub async fn renew(&self, name: &str) -> Result<(), RenewError> {
+        let obtainer = self.0.obtainer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match obtainer {
+            Some(obtainer) => obtainer.renew(name).await,
+            None => Err(RenewError::Unknown),
+        }
     }
 
     /// Shows this to a CA that asks for `name` by TLS-ALPN-01, until [`Keyring::end_challenge`].

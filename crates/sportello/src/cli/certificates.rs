@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use sportello_service::picture::CertificateView;
 use sportello_wire::date::mail_date;
 
@@ -14,11 +14,31 @@ use super::place::Whereabouts;
 
 /// `sportello certificates`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Certificates {
     /// Print a JSON array on one line.
     #[arg(long)]
     pub json: bool,
+    /// Where the server is.
+    #[command(flatten)]
+    pub whereabouts: Whereabouts,
+    /// What to do with them; without it they are listed.
+    #[command(subcommand)]
+    pub order: Option<Order>,
+}
+
+/// What to do with certificates.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Order {
+    /// Have another certificate from the CA now: by ACME, as often as its bounds allow
+    Renew(Renew),
+}
+
+/// `sportello certificates renew`.
+#[derive(Clone, Debug, Args)]
+pub struct Renew {
+    /// A name that the certificate bears.
+    pub name: String,
     /// Where the server is.
     #[command(flatten)]
     pub whereabouts: Whereabouts,
@@ -41,6 +61,7 @@ What is wrong with it stands beneath.
 Examples:
   sportello certificates
   sportello certificates --json | jq '.[] | select(.warning)'
+  sportello certificates renew www.example.org
 
 Exit codes: 0 shown, 1 no server answers (one sentence on standard error says why), 2 wrong usage.";
 
@@ -64,6 +85,12 @@ Exit codes: 0 printed, 1 no server answers or it has no local CA (one sentence o
 
 /// Runs `sportello certificates`.
 pub fn run(certificates: &Certificates) -> Result<u8, Failed> {
+    if let Some(Order::Renew(Renew { name, whereabouts })) = &certificates.order {
+        let mut commands = Commands::reach(&whereabouts.commands()?, Deadlines::default())?;
+        let said = commands.bytes(&["CERTIFICATES", "RENEW", name])?;
+        Paper::stdout().line(format_args!("{}", visible(&String::from_utf8_lossy(&said))))?;
+        return Ok(0);
+    }
     let way = certificates.whereabouts.commands()?;
     let views: Vec<CertificateView> = Commands::reach(&way, Deadlines::default())?.json(&["CERTIFICATES", "JSON"])?;
     let mut paper = Paper::stdout();

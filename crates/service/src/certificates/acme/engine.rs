@@ -159,16 +159,18 @@ impl<H: House> Engine<H> {
         }
     }
 
-    /// Orders anew at once what has this name, if the hour's bounds allow it.
+    /// Orders anew at once what has this name, if the hour's bounds allow it and the CA is not to be left alone. That orders of these names
+    /// failed before holds up nobody who has mended why.
     fn renew(&mut self, name: &str, told: oneshot::Sender<Result<(), RenewError>>) {
         let now = self.house.clock().seconds();
         let mut result = Err(RenewError::Unknown);
         for site in self.sites.iter_mut().filter(|site| site.is_called(name)) {
+            let held = pace::believed(self.pace.not_before.max(site.record.told_not_before), now);
             result = match self.pace.admits(&site.names, now) {
                 at if at > now => Err(RenewError::TooOften(super::clock::moment(at))),
+                _ if held > now => Err(RenewError::Resting(super::clock::moment(held))),
                 _ => {
                     site.hurry();
-                    self.pace.not_before = 0;
                     Ok(())
                 }
             };
@@ -304,6 +306,8 @@ impl<H: House> Engine<H> {
         } else {
             let wait = pace::back_off(site.record.failures, ORDER_FIRST, ORDER_MOST, chance);
             site.record.not_before = pace::later(now, wait, trouble.wait);
+            let told = trouble.wait.map(|told| pace::later(now, Duration::ZERO, Some(told)));
+            site.record.told_not_before = told.unwrap_or_default();
         }
         site.record.last = Some(Said { at: now, text: trouble.text.clone() });
         match trouble.whose {

@@ -29,6 +29,9 @@ pub enum RenewError {
     /// The bounds of an hour are reached, until then.
     #[error("this name was ordered too often in the last hour")]
     TooOften(SystemTime),
+    /// The CA is down, or has asked to be left alone, until then.
+    #[error("the CA has refused or failed, and is left alone for a while")]
+    Resting(SystemTime),
     /// The engine is gone, or busy with an order.
     #[error("certificates are not obtained at the moment, try later")]
     Busy,

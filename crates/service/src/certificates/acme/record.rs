@@ -29,6 +29,9 @@ pub(super) struct Record {
     pub(super) failures: u32,
     /// No order before.
     pub(super) not_before: Seconds,
+    /// The CA has said so itself: no order before, whoever wants one.
+    #[serde(default)]
+    pub(super) told_not_before: Seconds,
     /// What went wrong last, if nothing went well since.
     pub(super) last: Option<Said>,
 }

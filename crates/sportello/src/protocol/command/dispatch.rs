@@ -83,8 +83,9 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
         }
         Kind::Certificates => match arguments.at(1) {
             Some(word) if word.eq_ignore_ascii_case(b"ROOT") => return task(arguments, began, Action::Root),
+            Some(word) if word.eq_ignore_ascii_case(b"RENEW") => return renew(arguments, began, context),
             Some(word) if !word.eq_ignore_ascii_case(b"JSON") => {
-                context.reply.error("ERR", "syntax error: CERTIFICATES [JSON|ROOT]");
+                context.reply.error("ERR", "syntax error: CERTIFICATES [JSON|ROOT|RENEW name]");
             }
             Some(_) => show::certificates(&context.service.keyring.standing(), Form::Json, context.reply),
             None => show::certificates(&context.service.keyring.standing(), Form::Text, context.reply),
@@ -210,6 +211,22 @@ fn reload(builtin: &Builtin, arguments: &Arguments<'_>, began: Instant, context:
         Some(form) => task(arguments, began, Action::Reload { form }),
         None => Step::Answered,
     }
+}
+
+/// `CERTIFICATES RENEW name`: it costs the CA an order, so it is for whoever may reload too.
+fn renew(arguments: &Arguments<'_>, began: Instant, context: &mut Context<'_>) -> Step {
+    let Some(name) = arguments.at(2).map(|name| String::from_utf8_lossy(name).into_owned()) else {
+        context.reply.error("ERR", "syntax error: CERTIFICATES RENEW name");
+        return Step::Answered;
+    };
+    if context.service.reloads.is_none() {
+        context.reply.error(
+            "NOPERM",
+            "CERTIFICATES RENEW is for whoever may use the command line's socket: sportello certificates renew",
+        );
+        return Step::Answered;
+    }
+    task(arguments, began, Action::RenewCertificate { name })
 }
 
 /// For whom the answer is to be. `None`: it was answered what is wrong.

@@ -1,10 +1,11 @@
 //! The picture of the server as text: STATUS, CONNECTIONS, THREADS, INFO; or as JSON.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use sportello_service::certificates::Standing;
+use sportello_service::certificates::acme::RenewError;
 use sportello_service::picture::{
     CertificateView, ChannelView, ConfigurationView, ConnectionView, Picture, ThreadView,
 };
@@ -54,6 +55,18 @@ pub(super) fn reloaded(reloaded: &Reloaded, form: Form, reply: &mut Reply) {
             let more = if rest.is_empty() { String::new() } else { format!(" | {}", rest.join(" | ")) };
             reply.error("ERR", format!("not reloaded, the configuration of before runs on: {first}{more}"));
         }
+    }
+}
+
+/// Answers whether a certificate is ordered anew.
+pub(super) fn renewed(renewed: &Result<(), RenewError>, reply: &mut Reply) {
+    match renewed {
+        Ok(()) => reply.bulk(b"it is ordered; CERTIFICATES shows what comes of it"),
+        Err(error @ (RenewError::TooOften(until) | RenewError::Resting(until))) => {
+            let seconds = until.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            reply.error("TRYAGAIN", format!("{error}; not before {}", mail_date(seconds)));
+        }
+        Err(error) => reply.error("ERR", error.to_string()),
     }
 }
 

@@ -41,6 +41,10 @@ pub(super) enum Action {
     },
     /// The root of the local CA.
     Root,
+    /// Another certificate for what bears this name.
+    RenewCertificate {
+        name: String,
+    },
     Mail {
         order: Order,
     },
@@ -145,6 +149,10 @@ impl Session {
                 Ok(root) => show::json(&root, &mut self.reply),
                 Err(error) => self.reply.error("ERR", error.to_string()),
             },
+            Action::RenewCertificate { name } => {
+                let renewed = unless_left(&mut self.connection, service.keyring.renew(&name)).await?;
+                show::renewed(&renewed, &mut self.reply);
+            }
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;

@@ -2,6 +2,7 @@
 
 use super::stub::Fault;
 use super::*;
+use crate::certificates::acme::RenewError;
 
 /// Orders of a day or more in which nothing ever succeeds must stay below what Let's Encrypt allows: five an hour for a name.
 fn bounded(ca: &Stub, name: &str) {
@@ -73,6 +74,24 @@ async fn a_ca_that_was_down_for_minutes_has_cost_no_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_hurries_a_ca_that_is_left_alone() {
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    ca.state().is_down = true;
+    live(&home, &ca, settings(&[Way::Http]), async |handle| {
+        handle.want(sets(&[&["a.example"]])).await;
+        pass(DAY).await;
+        let asked = ca.state().asked.len();
+        for _ in 0..100 {
+            assert!(matches!(handle.renew("a.example").await, Err(RenewError::Resting(_))));
+        }
+        pass(MINUTE).await;
+        assert_eq!(ca.state().asked.len(), asked);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ca_that_signs_and_gives_nothing_is_not_made_to_sign_again_and_again() {
     let home = Home::new();
     let ca = Stub::new(&home);
@@ -99,6 +118,8 @@ async fn a_ca_that_limits_is_left_alone_as_long_as_it_says_and_for_other_names_a
         pass(HOUR).await;
         assert!(home.until("a.example").is_none() && home.until("b.example").is_some());
         assert!(home.trouble("a.example").unwrap().contains("as the test wants (rateLimited)"));
+        // Nor for whoever asks for it.
+        assert!(matches!(handle.renew("a.example").await, Err(RenewError::Resting(_))));
         pass(HOUR * 4 - MINUTE * 2).await;
         assert!(home.until("a.example").is_none());
         pass(MINUTE * 5).await;

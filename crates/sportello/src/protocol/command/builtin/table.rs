@@ -27,9 +27,9 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
     builtin(
         Kind::Certificates,
         "CERTIFICATES",
-        0..=1,
-        &[one_of("form", &[word("JSON"), word("ROOT")]).optional()],
-        "the certificates that are shown to clients; or the root of the local CA",
+        0..=2,
+        &[one_of("form", &[word("JSON"), word("ROOT"), text("name").after("RENEW")]).optional()],
+        "the certificates that are shown to clients; the root of the local CA; or, over the command line's own socket, another one from the CA now",
     ),
     group(Kind::Mail, "MAIL", 1..=MANY, MAIL, "the mail that was caught"),
     group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
