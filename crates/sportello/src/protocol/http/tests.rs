@@ -16,6 +16,8 @@ use sportello_service::files::{Files, Root, Settings};
 use sportello_service::site::Site;
 
 use super::*;
+use crate::observe::log::Log;
+use crate::observe::{Recorder, Samples};
 
 struct Folder(Rc<Service>);
 
@@ -36,6 +38,7 @@ pub(super) struct House {
     address: SocketAddr,
     workers: Workers,
     threads: Vec<JoinHandle<()>>,
+    told: Samples,
 }
 
 impl House {
@@ -47,7 +50,7 @@ impl House {
         Self::serving(deadlines, |folder| Served::Sites(Sites::only(files(folder, Settings::default()))))
     }
 
-    fn serving(deadlines: Deadlines, served: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
+    pub(super) fn serving(deadlines: Deadlines, served: impl Fn(&Path) -> Served + Send + Sync + 'static) -> Self {
         Self::made(deadlines, None, served)
     }
 
@@ -71,12 +74,15 @@ impl House {
         let place = folder.clone();
         let answers = Answers::default();
         answers.give(challenge::TOKEN, challenge::ANSWER).unwrap();
+        let told = Samples::default();
+        let kept = Arc::clone(&told);
         let make = move |_: &Workers, _| {
+            Recorder::install(0, Log::unheard(), Arc::clone(&kept));
             let (served, answers) = (Rc::new(served(&place)), answers.clone());
             Folder(Rc::new(Service { served, limits: Limits::default(), answers, terms: None, https }))
         };
         let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
-        Self { folder, address, workers, threads }
+        Self { folder, address, workers, threads, told }
     }
 
     pub(super) fn client(&self) -> TcpStream {
@@ -96,12 +102,19 @@ impl House {
 
     /// Waits until every session has ended, so that a panic in one of them is seen by its missing answer.
     pub(super) fn close(self) {
+        self.told();
+    }
+
+    /// The same; and what was told of the requests: what they were, what was answered, how many bytes.
+    pub(super) fn told(self) -> Vec<(String, String, u64)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(self.workers.drain());
         for thread in self.threads {
             thread.join().unwrap();
         }
         fs::remove_dir_all(self.folder).unwrap();
+        let told = self.told.lock().unwrap();
+        told.iter().map(|view| (view.what.clone(), view.outcome.clone(), view.bytes)).collect()
     }
 }
 

@@ -10,19 +10,18 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use sportello_service::desk;
 use sportello_service::files::{Content, Stored, Whole};
-use sportello_service::web::{Answer, Body, Fields, Notes, Pieces, Request};
+use sportello_service::web::{Answer, Body, Fields, Pieces, Request};
 use sportello_wire::http1::field::Lines;
 use sportello_wire::http1::target::Host;
 use tokio::time::Instant;
 
 use super::super::budget::{Share, Spent};
 use super::super::guard::{self, Claim};
-use super::super::told::{self, Asked};
 use super::super::{BODIES, Served, Service, clock, fault, memory};
 use super::asked::{self, Unfit};
+use super::teller::Teller;
 use super::window::Window;
 use super::{Shared, WORTH_OF_PIECE, coming};
-use crate::observe::access;
 
 /// Answers one request.
 pub(super) async fn answer(
@@ -43,7 +42,7 @@ pub(super) async fn answer(
     let method = head.method.clone();
     let asked = asked::request(&head, body, &shared.stream, &service);
     let notes = asked.as_ref().ok().map(|request| Rc::clone(&request.notes));
-    let teller = Teller { shared: &shared, service: &service, head: &head, notes: notes.as_deref(), started };
+    let teller = Teller::new(&shared, &service, &head, notes.as_deref(), started);
     let is_head = method == http::Method::HEAD;
     let answer = match asked {
         Ok(request) => {
@@ -59,13 +58,11 @@ pub(super) async fn answer(
         Err(Unfit { status: 204, .. }) => Answer::empty(204).with("allow", "GET, HEAD, OPTIONS"),
         Err(Unfit { status, sentence }) => fault::page(&Fields::new(), status, &sentence),
     };
-    let status = answer.status;
     notes.iter().for_each(|notes| notes.is_answered(&answer));
-    let sent = Sending { shared: &shared, window: Window::new(&deadlines) }.send(&mut respond, answer, is_head).await;
-    match sent {
-        Ok(bytes) => {
-            shared.answered.set(shared.answered.get() + 1);
-            teller.tell(status, bytes);
+    let sending = Sending { shared: &shared, window: Window::new(&deadlines), teller: &teller };
+    match sending.send(&mut respond, answer, is_head).await {
+        Ok(()) => {
+            teller.answered();
             if let Some(rest) = rest {
                 rest.skip().await;
             }
@@ -73,42 +70,8 @@ pub(super) async fn answer(
         Err(Cut::Reset) => teller.taken_back(),
         Err(Cut::Slow | Cut::Broken) => {
             respond.send_reset(Reason::INTERNAL_ERROR);
-            teller.tell(status, 0);
+            teller.broken_off();
         }
-    }
-}
-
-/// What is known of a request when it is told of.
-pub(super) struct Teller<'s> {
-    pub(super) shared: &'s Shared,
-    pub(super) service: &'s Service,
-    pub(super) head: &'s Parts,
-    pub(super) notes: Option<&'s Notes>,
-    pub(super) started: Instant,
-}
-
-impl Teller<'_> {
-    /// Notes a request that its client took back.
-    pub(super) fn taken_back(&self) {
-        self.shared.taken_back.set(self.shared.taken_back.get() + 1);
-        self.tell(499, 0);
-    }
-
-    /// Notes one answered request.
-    pub(super) fn tell(&self, status: u16, bytes: u64) {
-        let uri = &self.head.uri;
-        let host = uri.authority().map(|authority| authority.as_str().as_bytes());
-        let host = host.or_else(|| self.head.headers.get(header::HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
-        let asked = Asked {
-            method: self.head.method.as_str().as_bytes(),
-            target: uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str).as_bytes(),
-            host,
-            named: Host::parse(host),
-            protocol: "HTTP/2.0",
-            fields: &Headers(&self.head.headers),
-        };
-        let said = access::Said::now(status, bytes, self.started);
-        told::answered((&self.shared.stream.connection(), self.service), &asked, self.notes, said);
     }
 }
 
@@ -128,18 +91,15 @@ pub(super) async fn follow(
     head: Parts,
     (mut stream, content): (SendStream<Bytes>, Bytes),
 ) {
-    let teller = Teller { shared: &shared, service: &service, head: &head, notes: None, started: Instant::now() };
+    let teller = Teller::new(&shared, &service, &head, None, Instant::now());
+    teller.begun(200);
     let window = Window::new(&shared.stream.connection().channel().deadlines);
-    let length = content.len() as u64;
-    match (Sending { shared: &shared, window }).piece(&mut stream, content, true).await {
-        Ok(()) => {
-            shared.answered.set(shared.answered.get() + 1);
-            teller.tell(200, length);
-        }
+    match (Sending { shared: &shared, window, teller: &teller }).piece(&mut stream, content, true).await {
+        Ok(()) => teller.answered(),
         Err(Cut::Reset) => teller.taken_back(),
         Err(Cut::Slow | Cut::Broken) => {
             stream.send_reset(Reason::INTERNAL_ERROR);
-            teller.tell(200, 0);
+            teller.broken_off();
         }
     }
 }
@@ -210,21 +170,22 @@ pub(super) enum Cut {
 struct Sending<'s> {
     shared: &'s Shared,
     window: Window,
+    /// Is told what goes.
+    teller: &'s Teller<'s>,
 }
 
 impl Sending<'_> {
-    /// Sends the answer; how many bytes of content that were.
-    async fn send(mut self, respond: &mut SendResponse<Bytes>, answer: Answer, is_head: bool) -> Result<u64, Cut> {
+    /// Sends the answer.
+    async fn send(mut self, respond: &mut SendResponse<Bytes>, answer: Answer, is_head: bool) -> Result<(), Cut> {
         let (head, body) = head(answer);
         let bodiless = is_head || matches!(head.status().as_u16(), 204 | 304);
         let pieces: Box<dyn Pieces> = match body {
-            _ if bodiless => return self.begin(respond, head, true).map(|_| 0),
-            Body::Empty => return self.begin(respond, head, true).map(|_| 0),
-            Body::Bytes(bytes) if bytes.is_empty() => return self.begin(respond, head, true).map(|_| 0),
+            _ if bodiless => return self.begin(respond, head, true).map(drop),
+            Body::Empty => return self.begin(respond, head, true).map(drop),
+            Body::Bytes(bytes) if bytes.is_empty() => return self.begin(respond, head, true).map(drop),
             Body::Bytes(bytes) => {
                 let mut stream = self.begin(respond, head, false)?;
-                let length = bytes.len() as u64;
-                return self.piece(&mut stream, bytes, true).await.map(|()| length);
+                return self.piece(&mut stream, bytes, true).await;
             }
             Body::Stored(stored) => stored.into_pieces(),
             Body::File { file, start, length } => {
@@ -245,10 +206,13 @@ impl Sending<'_> {
         head: Response<()>,
         is_last: bool,
     ) -> Result<SendStream<Bytes>, Cut> {
-        respond.send_response(head, is_last).map_err(|_| Cut::Reset)
+        let status = head.status().as_u16();
+        let stream = respond.send_response(head, is_last).map_err(|_| Cut::Reset)?;
+        self.teller.begun(status);
+        Ok(stream)
     }
 
-    async fn pieces(&mut self, stream: &mut SendStream<Bytes>, mut pieces: Box<dyn Pieces>) -> Result<u64, Cut> {
+    async fn pieces(&mut self, stream: &mut SendStream<Bytes>, mut pieces: Box<dyn Pieces>) -> Result<(), Cut> {
         let promised = pieces.left();
         let mut sent = 0u64;
         loop {
@@ -273,14 +237,13 @@ impl Sending<'_> {
             let is_last = promised == Some(sent);
             self.piece(stream, piece, is_last).await?;
             if is_last {
-                return Ok(sent);
+                return Ok(());
             }
         }
         if promised.is_some_and(|promised| sent < promised) {
             return Err(Cut::Broken);
         }
-        stream.send_data(Bytes::new(), true).map_err(|_| Cut::Reset)?;
-        Ok(sent)
+        stream.send_data(Bytes::new(), true).map_err(|_| Cut::Reset)
     }
 
     /// Sends one piece as the windows open.
@@ -290,8 +253,10 @@ impl Sending<'_> {
             let room = self.window.room(stream, piece.len()).await?;
             let now = piece.split_to(room.min(piece.len()));
             let is_end = piece.is_empty();
-            self.window.filled(now.len());
+            let length = now.len();
+            self.window.filled(length);
             stream.send_data(now, is_last && is_end).map_err(|_| Cut::Reset)?;
+            self.teller.went(length);
             if is_end {
                 return Ok(());
             }

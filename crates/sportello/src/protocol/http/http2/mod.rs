@@ -12,6 +12,7 @@ mod answer;
 mod asked;
 mod coming;
 mod quick;
+mod teller;
 mod window;
 
 use std::cell::Cell;
@@ -31,8 +32,8 @@ use tokio::task::JoinSet;
 use tokio::time::Sleep;
 use tracing::debug;
 
-use self::answer::Teller;
 use self::quick::Given;
+use self::teller::Teller;
 use super::Service;
 use super::memory::Arrival;
 use crate::current::Current;
@@ -284,13 +285,15 @@ impl Talk {
         let (head, body) = request.into_parts();
         let Arrival { at, batch, .. } = *self.arrival.get_or_insert_with(Arrival::now);
         let given = quick::answer(shared, &service, (&head, &body), &mut respond, batch);
-        let teller = Teller { shared, service: &service, head: &head, notes: None, started: at };
+        let teller = || Teller::new(shared, &service, &head, None, at);
         match given {
             Some(Given::Whole(bytes)) => {
-                shared.answered.set(shared.answered.get() + 1);
-                teller.tell(200, bytes);
+                let teller = teller();
+                teller.begun(200);
+                teller.went(bytes);
+                teller.answered();
             }
-            Some(Given::TakenBack) => teller.taken_back(),
+            Some(Given::TakenBack) => teller().taken_back(),
             Some(Given::Begun(stream, content)) => {
                 self.tasks.spawn_local(answer::follow(Rc::clone(shared), service, head, (stream, content)));
             }

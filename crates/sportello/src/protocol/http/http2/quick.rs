@@ -27,7 +27,7 @@ use super::{Shared, asked};
 /// How far an answer came.
 pub(super) enum Given {
     /// All of it is with the engine; so many bytes of content.
-    Whole(u64),
+    Whole(usize),
     /// The client has no room for its content, which is to follow.
     Begun(SendStream<Bytes>, Bytes),
     /// Nobody wants it any more.
@@ -72,7 +72,7 @@ pub(super) fn answer(
         return Some(Given::Begun(stream, content));
     }
     let sent = stream.send_data(content, true);
-    Some(if sent.is_ok() { Given::Whole(length as u64) } else { Given::TakenBack })
+    Some(if sent.is_ok() { Given::Whole(length) } else { Given::TakenBack })
 }
 
 /// The file that this head asks for, if request and site are as plain as that.

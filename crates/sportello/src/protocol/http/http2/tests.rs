@@ -12,6 +12,7 @@ use super::*;
 mod floods;
 mod malformed;
 mod preface;
+mod told;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
