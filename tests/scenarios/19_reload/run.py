@@ -92,6 +92,7 @@ with step("a wrong file is refused whole, all that is wrong is told, and the old
     same(get(server.web), (200, b"one\n"))
     with Resp(server.commands) as client:
         contains(str(client.ask("RELOAD")), "NOPERM")
+        contains(str(client.ask("CERTIFICATES", "RENEW", "localhost")), "NOPERM")
     same(json.loads(run(BINARY, "status", "--json", "--state", server.state).stdout)["configuration"]["hash"], before)
 
 with step("what cannot change without a restart is named, and nothing of that file is applied"):
