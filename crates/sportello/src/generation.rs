@@ -13,7 +13,7 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use sportello_net::tls::Terms;
+use sportello_net::tls::{self, Terms};
 use sportello_net::{Connection, Serve, Workers};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
@@ -75,8 +75,10 @@ struct Planned {
     /// Its number.
     index: usize,
     plan: Plan,
-    /// On what terms it speaks TLS, if it does, and from when on; the same for as long as it is a channel.
+    /// On what terms it speaks TLS, if it does, and from when on.
     terms: Option<(Arc<Terms>, Begins)>,
+    /// What these were made from.
+    tls: Option<tls::Settings>,
     /// The port to which its requests are sent, if they are only sent elsewhere.
     https: Option<u16>,
 }
@@ -131,15 +133,18 @@ impl Generation {
         let planned = |door: &Door| {
             let index = door.channel.index;
             let before = before.and_then(|before| before.planned(index));
+            let settings = door.tls.as_ref().map(|tls| &tls.settings);
             let terms = match (before, &door.tls) {
                 (_, None) => None,
-                (Some(planned), _) => planned.terms.clone(),
-                (None, Some(tls)) => encryption.terms(door)?.map(|terms| (terms, tls.begins)),
+                // How often each source has shaken hands is not forgotten.
+                (Some(planned), Some(_)) if planned.tls.as_ref() == settings => planned.terms.clone(),
+                (_, Some(tls)) => encryption.terms(door)?.map(|terms| (terms, tls.begins)),
             };
             Ok::<_, EncryptionError>(Planned {
                 index,
                 plan: Plan::of(&door.role, before.map(|planned| &planned.plan)),
                 terms,
+                tls: settings.cloned(),
                 https: door.to_https.map(|port| port.among(doors)),
             })
         };
@@ -160,7 +165,7 @@ impl Generation {
 
     /// With the commands of this machine's administrator on the channel of this number.
     pub(crate) fn with_command_line(mut self, index: usize) -> Self {
-        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None, https: None });
+        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None, tls: None, https: None });
         self
     }
 
@@ -317,6 +322,9 @@ impl Serve for Services {
                     channels.insert(*index, Place { service, standing: Standing::Served });
                 }
             }
+            if let (Some(place), Some((terms, Begins::AtOnce))) = (channels.get_mut(index), terms) {
+                place.shake_hands_by(terms);
+            }
         }
     }
 }
@@ -358,6 +366,15 @@ async fn converse_encrypted(mut connection: Box<Connection>, inner: Rc<(Arc<Term
 }
 
 impl Place {
+    /// From the next handshake on these are the terms, where it begins with one.
+    fn shake_hands_by(&mut self, terms: &Arc<Terms>) {
+        if let Service::Encrypted(inner) = &mut self.service
+            && !Arc::ptr_eq(&inner.0, terms)
+        {
+            *inner = Rc::new((Arc::clone(terms), inner.1.clone()));
+        }
+    }
+
     /// The channel is no more; whether what it served is still needed: by sessions that are open, and by connections that are on
     /// their way from another worker just now.
     fn leave(&mut self) -> bool {

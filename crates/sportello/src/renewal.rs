@@ -1,10 +1,10 @@
 //! The running server, by other settings: which channels stay, which come, which go.
 //!
 //! A channel stays when it listens where it did and its protocol is the same: its connections live on, whatever else of it changes.
-//! One that speaks another protocol at the same place takes over the listening sockets, so that nobody finds the port closed; the
-//! connections of the one before end. Knows nothing of files.
+//! One that speaks another protocol at the same place, or asks clients otherwise who they are, takes over the listening sockets, so that
+//! nobody finds the port closed; the connections of the one before end. Knows nothing of files.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::{self, Discriminant};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -197,7 +197,9 @@ impl Server {
         for door in then {
             match find(&self.doors, door.channel.index).and_then(|at| self.doors.get(at)) {
                 None => changes.push(format!("new channel {}", told(door))),
-                Some(now) if now.channel != door.channel => changes.push(format!("changed channel {}", told(door))),
+                Some(now) if now.channel != door.channel || now.tls != door.tls => {
+                    changes.push(format!("changed channel {}", told(door)))
+                }
                 Some(_) => {}
             }
         }
@@ -224,8 +226,9 @@ fn is_there(now: &Door, asked: &Door, door: &Door) -> bool {
     }
 }
 
-/// What a connection is served by; one of another kind cannot go on. A client that was let in on other terms of TLS, perhaps without
-/// showing who it is, must not stay.
-fn kind(door: &Door) -> (Discriminant<Role>, Option<(Begins, &tls::Settings)>) {
-    (mem::discriminant(&door.role), door.tls.as_ref().map(|tls| (tls.begins, &tls.settings)))
+/// What a connection is served by; one of another kind cannot go on. A client that was asked otherwise who it is, perhaps not at all, must
+/// not stay; other terms of TLS are for handshakes to come.
+fn kind(door: &Door) -> (Discriminant<Role>, Option<(Begins, &tls::Client, &HashMap<String, tls::Client>)>) {
+    let asked = door.tls.as_ref().map(|tls| (tls.begins, &tls.settings.client, &tls.settings.clients));
+    (mem::discriminant(&door.role), asked)
 }

@@ -340,7 +340,27 @@ with step("HTTPS and STARTTLS live on, tickets stay good, and an upstream that i
     same(hello(again), b"two\n")
     same(get(now["web"], "/up")[0], 502)
     same(server.stderr().count("a request failed at an upstream"), 1, "it is left out still, and nobody tried")
-    again.close(), web.close(), mail.quit()
+    again.close()
+
+    def is_let_in():
+        try:
+            with secured() as connection:
+                return hello(connection) == b"one\n"
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+    def on_terms(block):
+        put(config(channels=secure.replace("tls=local\n", f"tls=local {{ tls {{ {block}; }}; }}\n"), sites=proxied))
+        check(reload()["ok"], block)
+
+    on_terms("minimum-version tls1.3")
+    same((is_let_in(), hello(web), mail.noop()[0]), (False, b"one\n", 250), "other terms are for new handshakes")
+    on_terms("handshakes 5000")
+    same((is_let_in(), hello(web)), (True, b"one\n"))
+    write(here / "clients.pem", run(BINARY, "ca", "--state", server.state).stdout)
+    on_terms(f'client-certificate require ca="{here}/clients.pem"')
+    same((is_let_in(), web.recv(1), mail.noop()[0]), (False, b"", 250), "who was let in without a certificate must not stay")
+    web.close(), mail.quit()
     put(config())
     check(reload()["ok"], "reload")
 

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import threading
 
 from load import Application, Load
@@ -29,7 +30,7 @@ app, other = Application(load, "app"), Application(load, "other")
 file = here / "sportello.kdl"
 
 
-def put(root="one", certificate="first", upstream=None, web="", mail="", channels="", site="", sites=""):
+def put(root="one", certificate="first", upstream=None, web="", secure="", mail="", channels="", site="", sites=""):
     """As an editor does it: whole or not at all."""
     proxy = f'proxy "http://127.0.0.1:{(upstream or app).port}" {{ keep 8 age="500ms"; }}'
     write(here / "new", f"""\
@@ -39,7 +40,7 @@ log warn
 hostname mx.example.org
 certificate "{certificate}.pem" key="{certificate}.key"
 channel web port=0 protocol=http {{ {web} }}
-channel secure port=0 protocol=http tls=auto
+channel secure port=0 protocol=http tls=auto {{ {secure} }}
 channel mail port=0 protocol=smtp {{ {mail} }}
 channel commands port=0 protocol=command
 {channels}
@@ -74,6 +75,18 @@ def descriptors():
 def certificate_shown():
     done = run("openssl", "s_client", "-connect", f"127.0.0.1:{server.ports['secure']}", "-servername", "localhost", stdin="")
     return re.search(r"subject=CN = (\w+)", done.stdout)[1]
+
+
+def shakes_by(version):
+    """Whether a new connection may speak this version of TLS."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version.replace(".", "_")]
+    try:
+        context.wrap_socket(connect(SECURE), server_hostname="localhost").close()
+    except (ssl.SSLError, ConnectionError):
+        return False
+    return True
 
 
 def busy():
@@ -147,7 +160,7 @@ def ten_reloads():
         ("another folder", {"root": "two"}, 0),
         ("a route more", {"root": "two", "site": 'route "/new" { respond 200 "new"; }'}, 0),
         ("another certificate", {"certificate": "second"}, 0),
-        ("other limits", {"certificate": "second", "web": 'connections 500; idle "50s"; head-size "8KiB"', "site": 'limit body="1MiB"'}, 0),
+        ("other limits", {"certificate": "second", "secure": "tls { minimum-version tls1.3; handshakes 100000; }", "web": 'connections 500; idle "50s"; head-size "8KiB"', "site": 'limit body="1MiB"'}, 0),
         ("a channel and a site more", {"channels": extra, "sites": 'domain example.net { site example.net { respond 200 "net"; }; }'}, 0),
         ("a file that is wrong", {"channels": "chanel x port=1"}, 1),
         ("a channel less", {}, 0),
@@ -185,6 +198,7 @@ def effect(name):
             same(certificate_shown(), "second")
         elif name == "other limits":
             same(client.ask("GET", "/", ["X-Long: " + "x" * 8192], host="localhost")[0], 431)
+            same((shakes_by("TLSv1.2"), shakes_by("TLSv1.3")), (False, True))
         elif name in ("a channel and a site more", "a file that is wrong"):
             same(client.ask("GET", "/", host="example.net")[2], b"net")
             with Http(ports()["extra"]) as more:
