@@ -1,4 +1,5 @@
-//! Where an upstream is, as a person writes it: `http://host:port`, `https://host`, `unix:/path/to/socket`.
+//! Where an upstream is, as a person writes it: `http://host:port`, `https://host`, `unix:/path/to/socket`; and where HTTP/2 is spoken
+//! there, `h2://host:port` (over TLS), `h2c://host:port`, `unix+h2c:/path/to/socket`.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,6 +15,8 @@ pub struct Address {
     pub place: Place,
     /// What is spoken on it.
     pub speech: Speech,
+    /// In which version of HTTP.
+    pub version: Version,
     written: String,
 }
 
@@ -31,17 +34,28 @@ pub enum Place {
 /// What is spoken to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Speech {
-    /// HTTP/1.1 in the clear.
+    /// HTTP in the clear.
     Plain,
-    /// HTTP/1.1 over TLS.
+    /// HTTP over TLS.
     Encrypted,
+}
+
+/// In which version of HTTP an upstream is spoken to. It is written, never guessed: none is asked for over the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2: agreed on by ALPN over TLS, known beforehand in the clear (RFC 9113 §3.2, §3.3).
+    Two,
 }
 
 /// What is no address of an upstream. The texts say what to write.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BadAddress {
     /// Neither of the forms.
-    #[error("an upstream is written \"http://HOST:PORT\", \"https://HOST:PORT\" or \"unix:/PATH\"")]
+    #[error(
+        "an upstream is written \"http://HOST:PORT\", \"https://HOST:PORT\" or \"unix:/PATH\"; one of HTTP/2 \"h2://HOST:PORT\" (TLS), \"h2c://HOST:PORT\" or \"unix+h2c:/PATH\""
+    )]
     Form,
     /// It has a path, a query or a user.
     #[error("an upstream is a host and a port without a path: paths are changed by `rewrite` and `strip-prefix`")]
@@ -68,22 +82,20 @@ impl Address {
     /// # Errors
     /// When it is none; the error says what to write.
     pub fn parse(written: &str) -> Result<Self, BadAddress> {
-        let (place, speech) = if let Some(path) = written.strip_prefix("unix:") {
-            if !path.starts_with('/') || path.contains('\0') {
-                return Err(BadAddress::Relative);
-            }
-            if path.len() > PATH_MOST {
-                return Err(BadAddress::LongPath);
-            }
-            (Place::Unix(path.into()), Speech::Plain)
-        } else if let Some(rest) = written.strip_prefix("http://") {
-            (authority(rest, 80)?, Speech::Plain)
-        } else if let Some(rest) = written.strip_prefix("https://") {
-            (authority(rest, 443)?, Speech::Encrypted)
-        } else {
-            return Err(BadAddress::Form);
+        let (form, rest) = written.split_once(':').ok_or(BadAddress::Form)?;
+        let (speech, version, usual_port) = match form {
+            "unix" | "http" => (Speech::Plain, Version::One, 80),
+            "https" => (Speech::Encrypted, Version::One, 443),
+            "unix+h2c" | "h2c" => (Speech::Plain, Version::Two, 80),
+            "h2" => (Speech::Encrypted, Version::Two, 443),
+            _ => return Err(BadAddress::Form),
         };
-        Ok(Self { place, speech, written: written.trim_end_matches('/').to_owned() })
+        let place = if form.starts_with("unix") {
+            socket(rest)?
+        } else {
+            authority(rest.strip_prefix("//").ok_or(BadAddress::Form)?, usual_port)?
+        };
+        Ok(Self { place, speech, version, written: written.trim_end_matches('/').to_owned() })
     }
 
     /// The name that its certificate must bear.
@@ -108,6 +120,16 @@ impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.written)
     }
+}
+
+fn socket(path: &str) -> Result<Place, BadAddress> {
+    if !path.starts_with('/') || path.contains('\0') {
+        return Err(BadAddress::Relative);
+    }
+    if path.len() > PATH_MOST {
+        return Err(BadAddress::LongPath);
+    }
+    Ok(Place::Unix(path.into()))
 }
 
 fn authority(rest: &str, usual_port: u16) -> Result<Place, BadAddress> {
@@ -178,6 +200,13 @@ mod tests {
             ("https://a:8443", Ok((Place::Name("a".to_owned(), 8443), Speech::Encrypted))),
             ("unix:/run/app.sock", Ok((Place::Unix("/run/app.sock".into()), Speech::Plain))),
             ("unix:app.sock", Err(BadAddress::Relative)),
+            ("h2c://a", Ok((Place::Name("a".to_owned(), 80), Speech::Plain))),
+            ("h2://a", Ok((Place::Name("a".to_owned(), 443), Speech::Encrypted))),
+            ("unix+h2c:/run/app.sock", Ok((Place::Unix("/run/app.sock".into()), Speech::Plain))),
+            ("unix+h2c:app.sock", Err(BadAddress::Relative)),
+            ("unix+h2:/run/app.sock", Err(BadAddress::Form)),
+            ("h2:a", Err(BadAddress::Form)),
+            ("h3://a", Err(BadAddress::Form)),
             ("ftp://a", Err(BadAddress::Form)),
             ("127.0.0.1:3000", Err(BadAddress::Form)),
             ("http://a/b", Err(BadAddress::Path)),
@@ -197,6 +226,17 @@ mod tests {
             assert_eq!(read, expect, "{written}");
         }
         assert_eq!(Address::parse("http://a:81/").unwrap().authority(), "a:81");
+        assert_eq!(Address::parse("h2://a:81/").unwrap().authority(), "a:81");
+        for (written, version) in [
+            ("http://a", Version::One),
+            ("https://a", Version::One),
+            ("unix:/a", Version::One),
+            ("h2://a", Version::Two),
+            ("h2c://a", Version::Two),
+            ("unix+h2c:/a", Version::Two),
+        ] {
+            assert_eq!(Address::parse(written).map(|address| address.version), Ok(version), "{written}");
+        }
         assert_eq!(Address::parse("unix:/a").unwrap().authority(), "localhost");
         let long = |length| format!("unix:/{}", "a".repeat(length - 1));
         assert!(Address::parse(&long(PATH_MOST)).is_ok());

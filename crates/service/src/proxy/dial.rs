@@ -15,8 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::address::{Place, Speech};
-use super::encryption::Encryption;
+use super::address::{Place, Speech, Version};
+use super::encryption::{Encryption, H2};
 use super::fault::Fault;
 use super::stream::Stream;
 use super::upstream::Upstream;
@@ -47,8 +47,21 @@ pub(super) async fn dial(upstream: &Upstream, within: Duration) -> Result<Stream
 async fn encrypted(upstream: &Upstream, encryption: &Encryption, tcp: TcpStream) -> Result<Stream, Fault> {
     let name = upstream.member.server_name.clone().or_else(|| upstream.member.address.server_name());
     let name = name.ok_or_else(|| Fault::Connect(io::ErrorKind::InvalidInput.into()))?;
-    let stream = TlsConnector::from(encryption.config()).connect(name, tcp).await;
-    Ok(Stream::Tls(Box::new(stream.map_err(Fault::Connect)?)))
+    let version = upstream.member.address.version;
+    let stream = TlsConnector::from(encryption.of(version)).connect(name, tcp).await;
+    let stream = stream.map_err(|error| if is_refusal(&error) { Fault::NotHttp2 } else { Fault::Connect(error) })?;
+    // RFC 9113 §3.3: who was not asked, or says nothing, speaks another protocol.
+    if version == Version::Two && stream.get_ref().1.alpn_protocol() != Some(H2) {
+        return Err(Fault::NotHttp2);
+    }
+    Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Whether the other side speaks none of the protocols that it was asked for (RFC 7301 §3.2).
+fn is_refusal(error: &io::Error) -> bool {
+    use rustls::{AlertDescription, Error};
+    let refusal = Error::AlertReceived(AlertDescription::NoApplicationProtocol);
+    error.get_ref().and_then(|inner| inner.downcast_ref()) == Some(&refusal)
 }
 
 /// A Unix socket whose queue is full says so at once and tells nobody when there is room (man 2 connect, EAGAIN): it is asked again.

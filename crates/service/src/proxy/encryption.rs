@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use super::address::Version;
 use crate::certificates::acme::{AgentError, trusted};
 
 /// A checked way to speak TLS.
@@ -18,10 +20,17 @@ use crate::certificates::acme::{AgentError, trusted};
 pub struct Encryption(Arc<Checked>);
 
 struct Checked {
-    config: Arc<ClientConfig>,
+    one: Arc<ClientConfig>,
+    /// The same, asking for HTTP/2 and nothing else.
+    two: Arc<ClientConfig>,
     /// A hash of all that it was made from.
     print: [u8; 32],
 }
+
+/// What HTTP/2 over TLS is called (RFC 9113 §3.2).
+pub(super) const H2: &[u8] = b"h2";
+/// Sessions that may be taken up again; rustls's own bound.
+const SESSIONS_MOST: usize = 256;
 
 /// Whose certificate is believed.
 #[derive(Debug)]
@@ -97,12 +106,19 @@ impl Encryption {
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain, key)?,
             None => builder.with_no_client_auth(),
         };
-        Ok(Self(Arc::new(Checked { config: Arc::new(config), print })))
+        let mut two = config.clone();
+        two.alpn_protocols = vec![H2.to_vec()];
+        // What one server agreed to in one protocol is not taken up in the other.
+        two.resumption = Resumption::in_memory_sessions(SESSIONS_MOST);
+        Ok(Self(Arc::new(Checked { one: Arc::new(config), two: Arc::new(two), print })))
     }
 
-    /// As rustls takes it.
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.0.config)
+    /// How a connection is begun on which this version is spoken.
+    pub(super) fn of(&self, version: Version) -> Arc<ClientConfig> {
+        Arc::clone(match version {
+            Version::One => &self.0.one,
+            Version::Two => &self.0.two,
+        })
     }
 }
 

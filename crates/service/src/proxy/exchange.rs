@@ -20,7 +20,7 @@ use super::upload::{self, Upload};
 /// What the head of an answer may be.
 pub(super) const HEAD: Limits = Limits { head: 64 * 1024, fields: 200 };
 /// The most interim answers before one.
-const INTERIM_MOST: usize = 16;
+pub(super) const INTERIM_MOST: usize = 16;
 
 /// How long the waits of an exchange are.
 #[derive(Clone, Copy)]

@@ -50,6 +50,23 @@ pub enum Fault {
     /// It changes to a protocol that was not asked for.
     #[error("the upstream changes to a protocol that was not asked for")]
     Upgrade,
+    /// It was to speak HTTP/2.
+    #[error(
+        "the upstream does not speak HTTP/2 over TLS; where it speaks HTTP/1.1 its address is written \"https://\""
+    )]
+    NotHttp2,
+    /// What it says in HTTP/2 breaks the rules, or it takes its answer back.
+    #[error("the upstream broke off in HTTP/2 ({0})")]
+    Broke(String),
+    /// It sends what no request needs.
+    #[error("the upstream sends without end what nobody asked for")]
+    Flood,
+    /// It did not look at the request (RFC 9113 §8.7).
+    #[error("the upstream refused the request before it looked at it")]
+    Refused,
+    /// A change of protocol, for which HTTP/2 has no way.
+    #[error("the client asks for another protocol, which an upstream of HTTP/2 cannot change to")]
+    NoUpgrade,
     /// The request cannot be written so that it is one request.
     #[error("the request cannot be passed on")]
     Request(#[from] client::Unwritable),
@@ -85,7 +102,7 @@ impl Fault {
     /// Whether it is the upstream's, and not the client's or ours.
     pub(super) fn is_upstreams(&self) -> bool {
         match self {
-            Self::NoUpstream | Self::Full | Self::Loop | Self::Request(_) | Self::Body(_) => false,
+            Self::NoUpstream | Self::Full | Self::Loop | Self::NoUpgrade | Self::Request(_) | Self::Body(_) => false,
             // What this machine has no more of is no sign of how an upstream is.
             Self::Connect(error) => !matches!(
                 Errno::from_io_error(error),

@@ -66,21 +66,7 @@ pub(super) fn head(
     let path = request.path.encoded();
     let host = host(request, settings, upstream);
     let mut head = RequestHead::begin(&mut out, &request.verb, path, request.query.as_deref(), host)?;
-    let is_trusted = is_trusted(settings, request.client.peer.ip());
-    let is_believed = |name: &str| is_trusted && settings.says.iter().any(|says| says.names(name));
-    for (name, value) in request.fields.iter() {
-        if !stays_behind(name) && (!tells_of_client(name) || is_believed(name)) && !is_written_here(name) {
-            head.field(name, value)?;
-        }
-    }
-    let mut value = Vec::with_capacity(128);
-    for (name, written) in TOLD {
-        value.clear();
-        written(request, if is_believed(name) { &request.fields } else { NONE }, &mut value);
-        if !value.is_empty() {
-            head.field(name, &value)?;
-        }
-    }
+    fields(request, settings, |name, value| head.field(name, value))?;
     head.announce(body);
     if let Some(protocol) = upgrade(request) {
         head.field("connection", b"upgrade")?;
@@ -90,7 +76,32 @@ pub(super) fn head(
     Ok(out)
 }
 
-fn host<'h>(request: &'h Request, settings: &'h Settings, upstream: &'h str) -> &'h [u8] {
+/// Gives each field that goes upstream to `each`, in whatever form it goes.
+pub(super) fn fields(
+    request: &Request,
+    settings: &Settings,
+    mut each: impl FnMut(&str, &[u8]) -> Result<(), Unwritable>,
+) -> Result<(), Unwritable> {
+    let is_trusted = is_trusted(settings, request.client.peer.ip());
+    let is_believed = |name: &str| is_trusted && settings.says.iter().any(|says| says.names(name));
+    for (name, value) in request.fields.iter() {
+        if !stays_behind(name) && (!tells_of_client(name) || is_believed(name)) && !is_written_here(name) {
+            each(name, value)?;
+        }
+    }
+    let mut value = Vec::with_capacity(128);
+    for (name, written) in TOLD {
+        value.clear();
+        written(request, if is_believed(name) { &request.fields } else { NONE }, &mut value);
+        if !value.is_empty() {
+            each(name, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// What Host says, which HTTP/2 calls `:authority`; `upstream` is the upstream's own.
+pub(super) fn host<'h>(request: &'h Request, settings: &'h Settings, upstream: &'h str) -> &'h [u8] {
     match &settings.host {
         Host::Client if !request.authority.is_empty() => &request.authority,
         Host::Client | Host::Upstream => upstream.as_bytes(),

@@ -14,7 +14,7 @@ use sportello_wire::http1::client::{Announced, Received, RequestHead};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
-use super::address::Place;
+use super::address::{Place, Version};
 use super::exchange::{Exchange, HEAD, Waits};
 use super::fault::Fault;
 use super::intake::Intake;
@@ -23,7 +23,7 @@ use super::settings::{Host, Timeouts};
 use super::ticks::Clock;
 use super::upload::Upload;
 use super::upstream::Upstream;
-use super::{Upstreams, dial, names};
+use super::{Upstreams, dial, http2, names};
 use crate::web::Incoming;
 
 /// How upstreams are asked whether they are well.
@@ -129,6 +129,9 @@ async fn ask(
     clock: &Rc<Clock>,
     intake: &Rc<Intake>,
 ) -> Result<u16, Fault> {
+    if upstream.member.address.version == Version::Two {
+        return http2::ask(upstream, health, host, clock).await;
+    }
     let stream = dial::dial(upstream, health.within).await?;
     let mut upload = Upload::new(Incoming::Empty, Announced::Nothing);
     let mut bytes = Vec::new();

@@ -18,6 +18,7 @@ mod fault;
 mod figures;
 mod forward;
 mod health;
+mod http2;
 mod intake;
 mod names;
 mod place;
@@ -36,6 +37,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sportello_wire::http1::Method;
 use sportello_wire::http1::client::{Announced, Asked, Received};
@@ -43,7 +45,7 @@ use sportello_wire::http1::head::Persistence;
 use tokio::sync::Semaphore;
 use tracing::debug;
 
-pub use address::{Address, BadAddress, Place, Speech};
+pub use address::{Address, BadAddress, Place, Speech, Version};
 pub use encryption::{BadEncryption, BadIdentity, Believe, Encryption, Identity};
 pub use fault::Fault;
 pub(crate) use forward::tells_of_client as is_claim;
@@ -54,6 +56,7 @@ use self::balance::{Tried, Turns};
 use self::download::{Download, Ends, Untold};
 use self::exchange::{Exchange, HEAD, Heard, Waits};
 use self::health::Keeper;
+use self::http2::Lines;
 use self::intake::Intake;
 use self::place::{Lease, Place as Taken};
 use self::pool::{Conn, Pool};
@@ -82,6 +85,8 @@ pub struct Proxy {
     upstreams: Arc<Upstreams>,
     turns: Turns,
     pools: Vec<Rc<Pool>>,
+    /// The connections of HTTP/2.
+    lines: Vec<Lines>,
     clock: Rc<Clock>,
     intake: Rc<Intake>,
     waits: Waits,
@@ -145,10 +150,13 @@ impl Proxy {
             clock.tend(Rc::downgrade(&tended));
             pool
         };
+        // Where none is to wait, one ends with its last request.
+        let idle_age = if settings.idle_most == 0 { Duration::ZERO } else { settings.idle_age };
         let number = upstreams.proxies.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         Rc::new(Self {
             turns: Turns::new(settings.balance, upstreams.all.len(), number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             pools: upstreams.all.iter().map(pool).collect(),
+            lines: upstreams.all.iter().map(|_| Lines::new(&clock, idle_age)).collect(),
             waits: Waits::of(&settings.timeouts),
             clock,
             intake: Rc::new(Intake::new()),
@@ -233,6 +241,9 @@ impl Proxy {
         let notes = Rc::clone(&attempt.request.notes);
         notes.asks(&upstream.told);
         upstream.figures.requests.one_more();
+        if upstream.member.address.version == Version::Two {
+            return self.through_http2(index, upstream, attempt, counted).await;
+        }
         let mut waiting = self.pools.get(index).and_then(|pool| pool.take());
         loop {
             let was_used = waiting.is_some();

@@ -24,7 +24,8 @@ fn is_nominated(head: &Received<'_>, name: &[u8]) -> bool {
     head.fields.values("connection").flat_map(list).any(|option| option.eq_ignore_ascii_case(name))
 }
 
-fn stays_behind(name: &[u8]) -> bool {
+/// Whether a field is of one connection, or frames the message or dates it.
+pub(super) fn stays_behind(name: &[u8]) -> bool {
     matches!(
         name,
         b"connection"

@@ -170,6 +170,11 @@ impl Watch {
         }
     }
 
+    /// Whether nothing is waited for.
+    pub(super) fn is_resting(&self) -> bool {
+        self.entry.due.get() == NEVER && !self.entry.passed.get()
+    }
+
     /// Waits for nothing.
     pub(super) fn disarm(&self) {
         self.entry.due.set(NEVER);

@@ -3,6 +3,8 @@
 //! The head and a first piece that is there already go out in one write. Holds one piece at a time. A body that does not come as
 //! it was announced ends the exchange: half a request is never passed on as a whole one.
 
+mod engine;
+
 use std::io::{self, IoSlice, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

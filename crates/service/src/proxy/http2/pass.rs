@@ -1,0 +1,161 @@
+//! One try of a request at an upstream of HTTP/2, and what its answer becomes.
+//!
+//! A request that the upstream did not look at is sent anew, whatever it asks for (RFC 9113 §8.7), as long as none of its body is gone;
+//! one whose connection broke, by the rule that holds over HTTP/1.1. Bounded by [`REPEATS_MOST`] for each upstream.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use h2::RecvStream;
+use http::Response;
+use sportello_wire::http1::Method;
+
+use super::super::download::{Ends, Untold};
+use super::super::fault::Fault;
+use super::super::place::Lease;
+use super::super::upstream::{UnderWay, Upstream};
+use super::super::{Attempt, Missed, Proxy, forward, is_events};
+use super::call::{Call, Failed};
+use super::download::Download;
+use super::head;
+use crate::web::{Answer, Body, Pieces, Request};
+
+/// How often a request is sent to the same upstream once more.
+const REPEATS_MOST: usize = 2;
+
+impl Proxy {
+    /// One try at one upstream.
+    pub(in super::super) async fn through_http2(
+        self: &Rc<Self>,
+        index: usize,
+        upstream: &Arc<Upstream>,
+        mut attempt: Attempt,
+        counted: Option<UnderWay>,
+    ) -> Result<Answer, Missed> {
+        // What it asks for is not among what HTTP/2 has; another upstream may speak HTTP/1.1.
+        if forward::upgrade(&attempt.request).is_some() {
+            return Err(Missed { fault: Fault::NoUpgrade, is_upstreams: false, again: Some(attempt) });
+        }
+        let mut repeats = 0;
+        loop {
+            let settings = &self.upstreams.settings;
+            let head = head::request(&attempt.request, settings, upstream, attempt.announced);
+            let head = head.map_err(|error| Missed { fault: error.into(), is_upstreams: false, again: None })?;
+            let lines = self.lines.get(index).ok_or(Fault::NoUpstream);
+            let share = match lines {
+                Ok(lines) => lines.room(upstream, settings.timeouts.connect).await,
+                Err(fault) => Err(fault),
+            };
+            let share = match share {
+                Ok(share) => share,
+                Err(fault) => return Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: Some(attempt) }),
+            };
+            attempt.request.notes.is_connected();
+            let was_used = share.was_used;
+            let Attempt { request, announced, upload, place } = attempt;
+            let (failed, is_upstreams, upload) = match Call::begin(share, head, upload, self.clock.watch(), self.waits)
+            {
+                Err((fault, upload)) => {
+                    let is_upstreams = fault.is_upstreams();
+                    (Failed { fault, had_begun: false }, is_upstreams, upload)
+                }
+                Ok(mut call) => match call.head().await {
+                    Ok(answer) => {
+                        let lease = Lease { _place: place, _under_way: counted };
+                        return self.answered_http2(index, upstream, &request, call, answer, lease).await;
+                    }
+                    Err(failed) => {
+                        let is_upstreams = call.blames_upstream(&failed.fault);
+                        (failed, is_upstreams, call.upload)
+                    }
+                },
+            };
+            let may = may_repeat(&failed, &request) && upload.is_repeatable();
+            attempt = Attempt { request, announced, upload, place };
+            let is_worth_it = was_used || matches!(failed.fault, Fault::Refused);
+            if !may || !is_worth_it || repeats >= REPEATS_MOST {
+                return Err(Missed { fault: failed.fault, is_upstreams, again: may.then_some(attempt) });
+            }
+            repeats += 1;
+        }
+    }
+
+    async fn answered_http2(
+        self: &Rc<Self>,
+        index: usize,
+        upstream: &Upstream,
+        request: &Request,
+        call: Call,
+        answer: Response<RecvStream>,
+        lease: Lease,
+    ) -> Result<Answer, Missed> {
+        match self.answer_http2(index, request, call, answer, lease).await {
+            Ok(answer) => {
+                upstream.began();
+                Ok(answer)
+            }
+            Err(fault) => Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: None }),
+        }
+    }
+
+    async fn answer_http2(
+        self: &Rc<Self>,
+        index: usize,
+        request: &Request,
+        call: Call,
+        answer: Response<RecvStream>,
+        lease: Lease,
+    ) -> Result<Answer, Fault> {
+        let (head, body) = answer.into_parts();
+        let status = head.status.as_u16();
+        // What HTTP/1.1 cannot say is not passed on.
+        if !(200..600).contains(&status) {
+            return Err(sportello_wire::http1::client::Error::StatusLine.into());
+        }
+        let fields = head::fields(&head.headers)?;
+        let length = head::length(&head.headers);
+        request.notes.heard(status);
+        let is_bodiless = matches!(status, 204 | 304);
+        if is_bodiless || request.method == Method::Head {
+            self.answered(index);
+            let body =
+                if is_bodiless { Body::Bytes(bytes::Bytes::new()) } else { Body::Pieces(Box::new(Untold(length))) };
+            return Ok(Answer { status, fields, body });
+        }
+        let ends = if is_events(&fields) { Ends::Never } else { Ends::Itself };
+        if ends == Ends::Never {
+            self.answered(index);
+        }
+        if body.is_end_stream() {
+            self.answered(index);
+            // What it says with its status alone stays so.
+            return Ok(Answer { status, fields, body: Body::Bytes(bytes::Bytes::new()) });
+        }
+        let mut download = Download::new(Rc::clone(self), index, (call, body), (length, ends), lease);
+        // What is whole already is given whole.
+        let first = poll_fn(|context| Poll::Ready(download.poll_piece(context))).await;
+        let body = match first {
+            Poll::Ready(Some(Ok(piece))) if download.is_over() => Body::Bytes(piece),
+            Poll::Ready(None) => Body::Bytes(bytes::Bytes::new()),
+            Poll::Ready(Some(Err(_))) => return Err(Fault::Closed),
+            Poll::Ready(Some(Ok(piece))) => {
+                download.found = Some(piece);
+                Body::Pieces(Box::new(download))
+            }
+            Poll::Pending => Body::Pieces(Box::new(download)),
+        };
+        Ok(Answer { status, fields, body })
+    }
+}
+
+/// Whether the same may be asked again, as far as its body allows. Who was waited for in vain may still do what was asked.
+fn may_repeat(failed: &Failed, request: &Request) -> bool {
+    match failed.fault {
+        _ if failed.had_begun => false,
+        Fault::Refused => true,
+        Fault::Closed | Fault::Io(_) => forward::is_idempotent(request),
+        _ => false,
+    }
+}
