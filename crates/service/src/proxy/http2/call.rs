@@ -147,6 +147,12 @@ impl Call {
                         return Poll::Ready(Some(Ok(piece)));
                     }
                 }
+                // RFC 9113 §8.1: said behind a whole answer, where the rest of the request is not wanted.
+                Poll::Ready(Some(Err(error)))
+                    if error.is_reset() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR) =>
+                {
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(self.share.fault(error)))),
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => {

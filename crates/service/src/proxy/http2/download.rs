@@ -82,6 +82,7 @@ impl Pieces for Download {
                 Poll::Ready(Some(Ok(piece)))
             }
             Some(Err(fault)) => Poll::Ready(Some(Err(self.fail(&fault)))),
+            None if self.left.is_some_and(|left| left > 0) => Poll::Ready(Some(Err(self.fail(&Fault::Closed)))),
             None => {
                 self.under_way = None;
                 self.proxy.answered(self.index);

@@ -83,7 +83,8 @@ impl Lines {
                 continue;
             }
             let dialing = Dialing::begin(self);
-            match self.dial(upstream, within).await {
+            let dialed = timeout_at(until, self.dial(upstream, within)).await;
+            match dialed.unwrap_or(Err(Fault::ConnectTimeout)) {
                 Ok(line) => self.lines.borrow_mut().push(line),
                 Err(fault) => {
                     let mut failed = self.failed.borrow_mut();

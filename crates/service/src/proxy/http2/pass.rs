@@ -3,14 +3,14 @@
 //! A request that the upstream did not look at is sent anew, whatever it asks for (RFC 9113 §8.7), as long as none of its body is gone;
 //! one whose connection broke, by the rule that holds over HTTP/1.1. Bounded by [`REPEATS_MOST`] for each upstream.
 
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use h2::RecvStream;
 use http::Response;
 use sportello_wire::http1::Method;
+use sportello_wire::http1::client::Error;
 
 use super::super::download::{Ends, Untold};
 use super::super::fault::Fault;
@@ -20,7 +20,7 @@ use super::super::{Attempt, Missed, Proxy, forward, is_events};
 use super::call::{Call, Failed};
 use super::download::Download;
 use super::head;
-use crate::web::{Answer, Body, Pieces, Request};
+use crate::web::{Answer, Body, Broken, Pieces, Request};
 
 /// How often a request is sent to the same upstream once more.
 const REPEATS_MOST: usize = 2;
@@ -64,7 +64,7 @@ impl Proxy {
                 Ok(mut call) => match call.head().await {
                     Ok(answer) => {
                         let lease = Lease { _place: place, _under_way: counted };
-                        return self.answered_http2(index, upstream, &request, call, answer, lease).await;
+                        return self.answer_http2(index, upstream, &request, call, answer, lease);
                     }
                     Err(failed) => {
                         let is_upstreams = call.blames_upstream(&failed.fault);
@@ -82,7 +82,7 @@ impl Proxy {
         }
     }
 
-    async fn answered_http2(
+    fn answer_http2(
         self: &Rc<Self>,
         index: usize,
         upstream: &Upstream,
@@ -91,32 +91,17 @@ impl Proxy {
         answer: Response<RecvStream>,
         lease: Lease,
     ) -> Result<Answer, Missed> {
-        match self.answer_http2(index, request, call, answer, lease).await {
-            Ok(answer) => {
-                upstream.began();
-                Ok(answer)
-            }
-            Err(fault) => Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: None }),
-        }
-    }
-
-    async fn answer_http2(
-        self: &Rc<Self>,
-        index: usize,
-        request: &Request,
-        call: Call,
-        answer: Response<RecvStream>,
-        lease: Lease,
-    ) -> Result<Answer, Fault> {
+        let unfit = |error: Error| Missed { fault: error.into(), is_upstreams: true, again: None };
         let (head, body) = answer.into_parts();
         let status = head.status.as_u16();
         // What HTTP/1.1 cannot say is not passed on.
         if !(200..600).contains(&status) {
-            return Err(sportello_wire::http1::client::Error::StatusLine.into());
+            return Err(unfit(Error::StatusLine));
         }
-        let fields = head::fields(&head.headers)?;
+        let fields = head::fields(&head.headers).map_err(unfit)?;
         let length = head::length(&head.headers);
         request.notes.heard(status);
+        upstream.began();
         let is_bodiless = matches!(status, 204 | 304);
         if is_bodiless || request.method == Method::Head {
             self.answered(index);
@@ -135,11 +120,15 @@ impl Proxy {
         }
         let mut download = Download::new(Rc::clone(self), index, (call, body), (length, ends), lease);
         // What is whole already is given whole.
-        let first = poll_fn(|context| Poll::Ready(download.poll_piece(context))).await;
+        let first = download.poll_piece(&mut Context::from_waker(Waker::noop()));
         let body = match first {
             Poll::Ready(Some(Ok(piece))) if download.is_over() => Body::Bytes(piece),
             Poll::Ready(None) => Body::Bytes(bytes::Bytes::new()),
-            Poll::Ready(Some(Err(_))) => return Err(Fault::Closed),
+            // Whose fault that is was noted with it.
+            Poll::Ready(Some(Err(broken))) => {
+                let fault = if broken == Broken::Left { Fault::Closed } else { Fault::Body(broken) };
+                return Err(Missed { fault, is_upstreams: false, again: None });
+            }
             Poll::Ready(Some(Ok(piece))) => {
                 download.found = Some(piece);
                 Body::Pieces(Box::new(download))

@@ -21,11 +21,6 @@ impl Upload {
         self.phase == Phase::Done
     }
 
-    /// Whether the upstream takes no more of it.
-    pub(in super::super) fn is_refused(&self) -> bool {
-        self.refused
-    }
-
     /// Goes on as [`Upload::poll`] does, on the stream of an engine.
     pub(in super::super) fn poll_engine(
         &mut self,
