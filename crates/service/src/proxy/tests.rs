@@ -1,6 +1,7 @@
 mod bounds;
 mod ejection;
 mod hostile;
+mod http2;
 mod keeping;
 mod retry;
 mod stage;

@@ -157,6 +157,3 @@ fn alike(fault: &Fault) -> Fault {
         _ => Fault::Closed,
     }
 }
-
-#[cfg(test)]
-mod tests;

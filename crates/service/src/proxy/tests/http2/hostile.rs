@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use super::stage::{EMPTY_SETTINGS, frame, h2c, proxy, says};
+use super::super::stage::{get, next, on_stage};
+use super::servers::{EMPTY_SETTINGS, frame, h2c, proxy, says};
 use crate::proxy::Fault;
-use crate::proxy::tests::stage::{get, next, on_stage};
 use crate::web::{Body, Broken};
 
 const DATA: u8 = 0;

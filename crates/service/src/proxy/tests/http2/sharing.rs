@@ -9,9 +9,9 @@ use h2::server::Builder;
 use http::Response;
 use tokio::task::spawn_local;
 
-use super::stage::{h2c, ok, part, proxy, upstream};
+use super::super::stage::{get, next, on_stage, read, request, settle};
+use super::servers::{h2c, ok, part, proxy, upstream};
 use crate::proxy::http2::LINES_MOST;
-use crate::proxy::tests::stage::{get, next, on_stage, read, request, settle};
 use crate::proxy::{Address, Fault};
 use crate::web::{Body, Incoming};
 

@@ -1,6 +1,8 @@
+//! Upstreams of HTTP/2.
+
 mod hostile;
+mod servers;
 mod sharing;
-mod stage;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,8 +12,8 @@ use h2::server::Builder;
 use http::{HeaderMap, Response};
 use tokio::task::spawn_local;
 
-use self::stage::{all, h2c, ok, part, proxy, send, serve, upstream};
-use crate::proxy::tests::stage::{get, live, next, on_stage, read, ready, request, settle, websocket};
+use self::servers::{all, h2c, ok, part, proxy, send, serve, upstream};
+use super::stage::{get, live, next, on_stage, read, ready, request, settle, websocket};
 use crate::proxy::{Address, Health, Proxy, Settings, Upstreams};
 use crate::web::{Body, Incoming};
 
@@ -185,7 +187,7 @@ fn no_other_protocol_is_asked_for_but_of_an_upstream_of_http1() {
         assert_eq!(alone.pass(websocket()).await.status, 502);
         assert_eq!(connections.get(), 0);
         let agreed = "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        let (other, _) = crate::proxy::tests::stage::upstream(vec![vec![agreed.into()]]).await;
+        let (other, _) = super::stage::upstream(vec![vec![agreed.into()]]).await;
         let both = proxy(&[h2c(address), format!("http://{other}")], |_| {});
         assert_eq!(both.pass(websocket()).await.status, 101);
     });
