@@ -37,7 +37,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use sportello_wire::http1::Method;
 use sportello_wire::http1::client::{Announced, Asked, Received};
@@ -151,7 +150,7 @@ impl Proxy {
             pool
         };
         // Where none is to wait, one ends with its last request.
-        let idle_age = if settings.idle_most == 0 { Duration::ZERO } else { settings.idle_age };
+        let idle_age = if settings.idle_most == 0 { std::time::Duration::ZERO } else { settings.idle_age };
         let number = upstreams.proxies.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         Rc::new(Self {
             turns: Turns::new(settings.balance, upstreams.all.len(), number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),

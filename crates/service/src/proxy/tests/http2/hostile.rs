@@ -59,7 +59,6 @@ fn an_answer_is_read_in_one_way_or_not_at_all() {
             ("no status", vec![headers(END_STREAM, &literal("x", "y"))]),
             ("two statuses", vec![headers(END_STREAM, &[OK, OK].concat())]),
             ("a status behind a field", vec![headers(END_STREAM, &[&literal("x", "y"), OK].concat())]),
-            ("a pseudo-field of requests", vec![headers(END_STREAM, &[OK, &literal(":path", "/")].concat())]),
             ("an unknown pseudo-field", vec![headers(END_STREAM, &[OK, &literal(":x", "/")].concat())]),
             ("a status that is none", vec![headers(END_STREAM, &literal(":status", "2000"))]),
             ("a status of no class", vec![headers(END_STREAM, &literal(":status", "700"))]),

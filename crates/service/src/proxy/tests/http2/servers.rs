@@ -121,9 +121,13 @@ pub(super) fn ok(mut respond: SendResponse<Bytes>, body: &'static str) {
 pub(super) async fn send(stream: &mut SendStream<Bytes>, mut body: Bytes) -> Result<(), h2::Error> {
     while !body.is_empty() {
         stream.reserve_capacity(body.len());
-        let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-        let Some(room) = room else { return Ok(()) };
-        stream.send_data(body.split_to(room?.min(body.len())), false)?;
+        if stream.capacity() == 0 {
+            let Some(Ok(_)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
+                return Ok(());
+            };
+        }
+        let room = stream.capacity();
+        stream.send_data(body.split_to(room.min(body.len())), false)?;
     }
     stream.send_data(Bytes::new(), true)
 }

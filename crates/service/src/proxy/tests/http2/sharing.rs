@@ -11,8 +11,8 @@ use tokio::task::spawn_local;
 
 use super::super::stage::{get, next, on_stage, read, request, settle};
 use super::servers::{h2c, ok, part, proxy, upstream};
+use crate::proxy::Fault;
 use crate::proxy::http2::LINES_MOST;
-use crate::proxy::{Address, Fault};
 use crate::web::{Body, Incoming};
 
 const PEER: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -129,9 +129,13 @@ fn waits_have_their_ends_and_a_connection_on_which_nothing_comes_is_left() {
         });
         let (address, connections) = upstream(Builder::new(), part).await;
         let proxy = proxy(&[h2c(address)], |_| {});
-        assert_eq!(Rc::clone(&proxy).pass(get("/")).await.status, 504);
+        // Settings came while the first one waited.
+        for expect in [504, 504] {
+            assert_eq!(Rc::clone(&proxy).pass(get("/")).await.status, expect);
+            assert_eq!(connections.get(), 1);
+        }
         let answer = Rc::clone(&proxy).pass(get("/begins")).await;
-        assert_eq!(connections.get(), 2, "the first one was silent");
+        assert_eq!(connections.get(), 2);
         let Body::Pieces(mut pieces) = answer.body else { panic!("{answer:?}") };
         assert_eq!(next(&mut *pieces).await, Some(Ok("a".into())));
         assert_eq!(next(&mut *pieces).await, Some(Err(crate::web::Broken::Left)));
@@ -141,7 +145,7 @@ fn waits_have_their_ends_and_a_connection_on_which_nothing_comes_is_left() {
 #[test]
 fn requests_go_on_when_a_proxy_is_replaced() {
     on_stage(async {
-        let (go_on, gone_on) = (Rc::new(tokio::sync::Notify::new()), Rc::new(Cell::new(0)));
+        let go_on = Rc::new(tokio::sync::Notify::new());
         let told = Rc::clone(&go_on);
         let part = part(move |_, _, respond| {
             let told = Rc::clone(&told);
@@ -151,11 +155,9 @@ fn requests_go_on_when_a_proxy_is_replaced() {
             }
         });
         let (address, _) = upstream(Builder::new(), part).await;
-        assert!(Address::parse(&h2c(address)).is_ok());
         let answer = spawn_local(proxy(&[h2c(address)], |_| {}).pass(get("/")));
         settle().await;
         go_on.notify_one();
         assert_eq!(read(answer.await.unwrap()).await, (200, Ok("ok".to_owned())));
-        gone_on.set(1);
     });
 }
