@@ -56,7 +56,6 @@ impl Download {
 
     fn fail(&mut self, fault: &Fault) -> Broken {
         let call = self.under_way.take();
-        eprintln!("DEBUG {fault:?}");
         // Who has nothing to tell for long is not ill for that, and events end whenever their application wants.
         let is_quiet = matches!(fault, Fault::Stalled) || self.ends == Ends::Never;
         if !is_quiet && call.is_some_and(|(call, _)| call.blames_upstream(fault)) {

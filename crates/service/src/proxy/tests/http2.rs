@@ -3,6 +3,7 @@
 mod hostile;
 mod servers;
 mod sharing;
+mod tls;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -135,10 +136,10 @@ fn bodies_pass_both_ways_as_they_are_taken() {
         let large = "x".repeat(300_000);
         let body = Incoming::Pieces(Box::new(crate::web::Ready::new([Bytes::from(large.clone())])));
         assert_eq!(read(Rc::clone(&proxy).pass(request("POST", "/", &[], body)).await).await, (200, Ok(large)));
-        // What nobody takes is not sent.
+        // What nobody takes is not sent, but for a window and what the other side holds.
         let answer = Rc::clone(&proxy).pass(get("/")).await;
         settle().await;
-        assert!(*taken.borrow() <= 64 * 1024, "{}", taken.borrow());
+        assert!(*taken.borrow() < 100_000, "{}", taken.borrow());
         // It holds up nobody else.
         let other = Rc::clone(&proxy).pass(get("/")).await;
         assert_eq!(read(other).await.1.unwrap().len(), 1_000_000);

@@ -63,7 +63,7 @@ fn one_worker_asks_for_all_and_another_one_takes_over() {
 }
 
 /// What waits for other threads, or works long within one step, would be passed by a clock that leaps.
-fn in_real_time(test: impl Future<Output = ()>) {
+pub(super) fn in_real_time(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     LocalSet::new().block_on(&runtime, test);
 }
@@ -83,12 +83,12 @@ fn a_named_upstream_is_found() {
     });
 }
 
-struct Server {
-    certificate: String,
-    key: String,
+pub(super) struct Server {
+    pub(super) certificate: String,
+    pub(super) key: String,
 }
 
-fn server(name: &str) -> Server {
+pub(super) fn server(name: &str) -> Server {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
     Server { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
 }
