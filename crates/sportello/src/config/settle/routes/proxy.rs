@@ -133,7 +133,7 @@ fn encrypt(directive: &Directive, settings: &mut Settings, faults: &mut Vec<Faul
     if !settings.upstreams.iter().any(is_encrypted) {
         if let Some(written) = written {
             let fault = Fault::error(written.name, "no upstream of this proxy is spoken to over TLS");
-            faults.push(fault.label("of whom?").help("write \"https://HOST\", or remove it"));
+            faults.push(fault.label("of whom?").help("write \"https://HOST\" or \"h2://HOST\", or remove it"));
         }
         return;
     }

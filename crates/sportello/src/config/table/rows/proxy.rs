@@ -17,7 +17,7 @@ pub(super) static ROWS: &[Row] = &[
         arguments: &[some(
             "upstream",
             Kind::Text,
-            "\"http://HOST:PORT\", \"https://HOST:PORT\" (its certificate is verified) or \"unix:/PATH\"",
+            "\"http://HOST:PORT\", \"https://HOST:PORT\" (its certificate is verified) or \"unix:/PATH\"; with HTTP/2 \"h2://HOST:PORT\" (over TLS, verified), \"h2c://HOST:PORT\" or \"unix+h2c:/PATH\"",
         )],
         doc: "Answers with what another server answers. The request is written anew: without fields of one connection, with X-Forwarded-For, -Proto and -Host, Forwarded and Via. WebSockets and other upgrades pass after the upstream's 101. A name is looked up again as its time runs out; one that is not found is answered with 502.",
         default: "",
@@ -99,7 +99,7 @@ pub(super) static ROWS: &[Row] = &[
                 "insecure: anybody's certificate is believed, so whoever comes in between reads all",
             ),
         ],
-        doc: "How upstreams of https are spoken to.",
+        doc: "How upstreams of https and h2 are spoken to.",
         default: "",
         example: "domain example.org {\n    site example.org {\n        proxy \"https://10.0.0.1:8443\" {\n            tls name=app.internal\n        }\n    }\n}",
         ..PLAIN
@@ -170,7 +170,7 @@ pub(super) static ROWS: &[Row] = &[
         within: "domain/site/proxy",
         arguments: &[one("connections", Kind::Count(0, 10_000), "for each worker and upstream; 0: none")],
         properties: &[optional("age", WAIT, "\"60s\"", "how long one is kept; less than the upstreams keep theirs")],
-        doc: "Connections that wait for the next request.",
+        doc: "Connections that wait for the next request. Those of HTTP/2 carry many requests at once: of them the age holds, and 0.",
         default: "32",
         example: "domain example.org {\n    site example.org {\n        proxy \"http://127.0.0.1:3000\" {\n            keep 100 age=\"30s\"\n        }\n    }\n}",
         ..PLAIN
