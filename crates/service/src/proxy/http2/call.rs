@@ -53,7 +53,7 @@ impl Call {
         mut upload: Upload,
         watch: Watch,
         waits: Waits,
-    ) -> Result<Self, (Fault, Upload)> {
+    ) -> Result<Self, Box<(Fault, Upload)>> {
         let is_whole = upload.begin_unframed();
         match share.send(head, is_whole) {
             Ok((answer, stream)) => {
@@ -61,7 +61,7 @@ impl Call {
                 let stream = (!is_whole).then_some(stream);
                 Ok(Self { upload, stream, answer: Some(answer), watch, waits, heard, share })
             }
-            Err(error) => Err((share.fault(error), upload)),
+            Err(error) => Err(Box::new((share.fault(error), upload))),
         }
     }
 
@@ -198,7 +198,7 @@ pub(in super::super) async fn ask(
     let timeouts = Timeouts { head: health.within, between: health.within, ..Timeouts::default() };
     let upload = Upload::new(Incoming::Empty, Announced::Nothing);
     let call = Call::begin(share, head, upload, clock.watch(), Waits::of(&timeouts));
-    let mut call = call.map_err(|(fault, _)| fault)?;
+    let mut call = call.map_err(|failed| failed.0)?;
     // It ends with this one.
     line.retire();
     let answer = call.head().await.map_err(|failed| failed.fault)?;

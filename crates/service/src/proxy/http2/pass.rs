@@ -57,14 +57,20 @@ impl Proxy {
             let Attempt { request, announced, upload, place } = attempt;
             let (failed, is_upstreams, upload) = match Call::begin(share, head, upload, self.clock.watch(), self.waits)
             {
-                Err((fault, upload)) => {
+                Err(failed) => {
+                    let (fault, upload) = *failed;
                     let is_upstreams = fault.is_upstreams();
                     (Failed { fault, had_begun: false }, is_upstreams, upload)
                 }
                 Ok(mut call) => match call.head().await {
                     Ok(answer) => {
                         let lease = Lease { _place: place, _under_way: counted };
-                        return self.answer_http2(index, upstream, &request, call, answer, lease);
+                        let answer = self.answer_http2(index, upstream, &request, call, answer, lease);
+                        return answer.map_err(|Unfit { fault, is_upstreams }| Missed {
+                            fault,
+                            is_upstreams,
+                            again: None,
+                        });
                     }
                     Err(failed) => {
                         let is_upstreams = call.blames_upstream(&failed.fault);
@@ -90,8 +96,8 @@ impl Proxy {
         call: Call,
         answer: Response<RecvStream>,
         lease: Lease,
-    ) -> Result<Answer, Missed> {
-        let unfit = |error: Error| Missed { fault: error.into(), is_upstreams: true, again: None };
+    ) -> Result<Answer, Unfit> {
+        let unfit = |error: Error| Unfit { fault: error.into(), is_upstreams: true };
         let (head, body) = answer.into_parts();
         let status = head.status.as_u16();
         // What HTTP/1.1 cannot say is not passed on.
@@ -127,7 +133,7 @@ impl Proxy {
             // Whose fault that is was noted with it.
             Poll::Ready(Some(Err(broken))) => {
                 let fault = if broken == Broken::Left { Fault::Closed } else { Fault::Body(broken) };
-                return Err(Missed { fault, is_upstreams: false, again: None });
+                return Err(Unfit { fault, is_upstreams: false });
             }
             Poll::Ready(Some(Ok(piece))) => {
                 download.found = Some(piece);
@@ -137,6 +143,13 @@ impl Proxy {
         };
         Ok(Answer { status, fields, body })
     }
+}
+
+/// An answer that cannot be passed back.
+struct Unfit {
+    fault: Fault,
+    /// Whether that says something of the upstream that was not noted yet.
+    is_upstreams: bool,
 }
 
 /// Whether the same may be asked again, as far as its body allows. Who was waited for in vain may still do what was asked.
