@@ -383,7 +383,6 @@ impl Connection {
 
     /// Whether the peer has closed, without taking what it sent before.
     fn poll_closed(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
-        self.ask_socket = true;
         let Socket::Registered(stream) = &self.socket else { return Poll::Ready(Ended::Closed) };
         while stream.poll_read_ready(context).is_ready() {
             match peer_has_closed(stream) {
@@ -391,7 +390,9 @@ impl Connection {
                 Ok(true) => return Poll::Ready(Ended::Closed),
                 Err(error) => return Poll::Ready(error.into()),
             }
-            // Bytes of the next request are here: put their readiness aside, or this would spin.
+            // Bytes of the next request are here: put their readiness aside, or this would spin. Whoever reads next asks the
+            // socket; where nothing was put aside, the reactor still knows all, and a read for nothing is saved.
+            self.ask_socket = true;
             let _ = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         }
         Poll::Pending
