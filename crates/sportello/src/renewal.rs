@@ -228,7 +228,10 @@ fn is_there(now: &Door, asked: &Door, door: &Door) -> bool {
 
 /// What a connection is served by; one of another kind cannot go on. A client that was asked otherwise who it is, perhaps not at all, must
 /// not stay; other terms of TLS are for handshakes to come.
-fn kind(door: &Door) -> (Discriminant<Role>, Option<(Begins, &tls::Client, &HashMap<String, tls::Client>)>) {
+fn kind(door: &Door) -> (Discriminant<Role>, Option<AskedWho<'_>>) {
     let asked = door.tls.as_ref().map(|tls| (tls.begins, &tls.settings.client, &tls.settings.clients));
     (mem::discriminant(&door.role), asked)
 }
+
+/// When TLS begins, and how clients are asked who they are: everywhere, and for single names.
+type AskedWho<'d> = (Begins, &'d tls::Client, &'d HashMap<String, tls::Client>);
