@@ -28,8 +28,8 @@ begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
 app, slow, sockets = Upstream(echo), Upstream(waits), Upstream(websocket)
 
 made = run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-           "20", "-subj", "/CN=app.internal", "-addext", "subjectAltName=DNS:app.internal", "-keyout",
-           home / "app.key", "-out", home / "app.pem")
+           "20", "-subj", "/CN=app.internal", "-addext", "subjectAltName=DNS:app.internal", "-addext",
+           "basicConstraints=critical,CA:FALSE", "-keyout", home / "app.key", "-out", home / "app.pem")
 same(made.returncode, 0, made.stderr)
 
 behind = Server(config=write(home / "behind.kdl", f'''

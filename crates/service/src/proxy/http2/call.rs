@@ -71,6 +71,9 @@ impl Call {
         let outcome = poll_fn(|context| self.poll_head(context, &mut interim)).await;
         self.watch.disarm();
         self.answer = None;
+        if outcome.is_ok() {
+            self.share.is_answered();
+        }
         outcome.map_err(|fault| Failed { fault, had_begun: interim > 0 })
     }
 

@@ -49,6 +49,8 @@ pub(super) struct Line {
     active: Cell<u32>,
     /// How many requests it has carried.
     carried: Cell<u64>,
+    /// Whether any of them was answered.
+    has_answered: Cell<bool>,
     /// Bytes that came, and those that the upstream may have sent.
     received: Rc<Cell<u64>>,
     worth: Cell<u64>,
@@ -84,6 +86,7 @@ impl Line {
             send: RefCell::new(Some(send)),
             active: Cell::new(0),
             carried: Cell::new(0),
+            has_answered: Cell::new(false),
             received,
             worth: Cell::new(0),
             is_flooded: Cell::new(false),
@@ -156,6 +159,16 @@ impl Share {
         let mut send = send.ok_or(h2::Reason::REFUSED_STREAM)?;
         self.earn(WORTH_OF_REQUEST);
         send.send_request(head, is_whole)
+    }
+
+    /// A request was answered.
+    pub(super) fn is_answered(&self) {
+        self.line.has_answered.set(true);
+    }
+
+    /// Whether the connection is over, and has answered others.
+    pub(super) fn was_farewell(&self) -> bool {
+        self.line.has_answered.get() && !self.line.is_open()
     }
 
     /// The upstream may have sent so much more.

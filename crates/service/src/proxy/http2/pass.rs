@@ -1,7 +1,7 @@
 //! One try of a request at an upstream of HTTP/2, and what its answer becomes.
 //!
 //! A request that the upstream did not look at is sent anew, whatever it asks for (RFC 9113 §8.7), as long as none of its body is gone;
-//! one whose connection broke, by the rule that holds over HTTP/1.1. Bounded by [`REPEATS_MOST`] for each upstream.
+//! one whose connection broke, by the rule that holds over HTTP/1.1. Bounded by [`REPEATS_MOST`] and [`FAREWELLS_MOST`] for each upstream.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -24,6 +24,9 @@ use crate::web::{Answer, Body, Broken, Pieces, Request};
 
 /// How often a request is sent to the same upstream once more.
 const REPEATS_MOST: usize = 2;
+/// How often beyond that, where a connection ended behind others that it had answered: nginx says farewell after so many requests, and
+/// who is many at once may come too late several times.
+const FAREWELLS_MOST: usize = 16;
 
 impl Proxy {
     /// One try at one upstream.
@@ -38,7 +41,7 @@ impl Proxy {
         if forward::upgrade(&attempt.request).is_some() {
             return Err(Missed { fault: Fault::NoUpgrade, is_upstreams: false, again: Some(attempt) });
         }
-        let mut repeats = 0;
+        let mut repeats = Repeats::default();
         loop {
             let settings = &self.upstreams.settings;
             let head = head::request(&attempt.request, settings, upstream, attempt.announced);
@@ -55,6 +58,7 @@ impl Proxy {
             attempt.request.notes.is_connected();
             let was_used = share.was_used;
             let Attempt { request, announced, upload, place } = attempt;
+            let mut worth = if was_used { Worth::Repeating } else { Worth::Nothing };
             let (failed, is_upstreams, upload) = match Call::begin(share, head, upload, self.clock.watch(), self.waits)
             {
                 Err(failed) => {
@@ -74,17 +78,21 @@ impl Proxy {
                     }
                     Err(failed) => {
                         let is_upstreams = call.blames_upstream(&failed.fault);
+                        if matches!(failed.fault, Fault::Refused) && call.share.was_farewell() {
+                            worth = Worth::Farewell;
+                        }
                         (failed, is_upstreams, call.upload)
                     }
                 },
             };
+            if worth == Worth::Nothing && matches!(failed.fault, Fault::Refused) {
+                worth = Worth::Repeating;
+            }
             let may = may_repeat(&failed, &request) && upload.is_repeatable();
             attempt = Attempt { request, announced, upload, place };
-            let is_worth_it = was_used || matches!(failed.fault, Fault::Refused);
-            if !may || !is_worth_it || repeats >= REPEATS_MOST {
+            if !may || !repeats.allow(worth) {
                 return Err(Missed { fault: failed.fault, is_upstreams, again: may.then_some(attempt) });
             }
-            repeats += 1;
         }
     }
 
@@ -142,6 +150,35 @@ impl Proxy {
             Poll::Pending => Body::Pieces(Box::new(download)),
         };
         Ok(Answer { status, fields, body })
+    }
+}
+
+/// How often one request was sent to the same upstream once more.
+#[derive(Default)]
+struct Repeats {
+    all: usize,
+    farewells: usize,
+}
+
+/// What a failure leaves to be hoped for at the same upstream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Worth {
+    Nothing,
+    Repeating,
+    /// The connection ended behind others that it had answered.
+    Farewell,
+}
+
+impl Repeats {
+    /// Whether it may be sent once more.
+    fn allow(&mut self, worth: Worth) -> bool {
+        let (count, most) = match worth {
+            Worth::Nothing => return false,
+            Worth::Repeating => (&mut self.all, REPEATS_MOST),
+            Worth::Farewell => (&mut self.farewells, FAREWELLS_MOST),
+        };
+        *count += 1;
+        *count <= most
     }
 }
 
