@@ -190,6 +190,11 @@ with step("a folder gets its slash, and nobody is sent to another host"):
                         "/evil.example/%2e%2e/list": "/list/", "/evil.example/../list": "/list/"}.items():
         status, fields, _ = ask(path)
         same((status, fields.get("location")), (301, place), path)
+    # Slashes in a row are one, as in a site with routes: the folder's own way is taken, with one slash at its beginning.
+    for path, place in {"//list": "/list/", "///list//sub": "/list/sub/", "//evil.example/..//list": "/list/"}.items():
+        status, fields, _ = ask(path)
+        same((status, fields.get("location")), (301, place), path)
+    same([ask(path)[::2] for path in ("//page.html", "/x/..//page.html")], [ask("/page.html")[::2]] * 2)
     for path in ("//evil.example/..", "//evil.example/%2e%2e", "//evil.example/../", "///evil.example", "/%2fevil.example", "/\\evil.example",
                  "/%5cevil.example/..", "//evil.example/%2e%2e/list", "/%09/evil.example", "//list/sub"):
         status, fields, _ = ask(path)

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::coop::poll_proceed;
 
+use super::write::Sending;
 use super::{Connection, Ended, Socket, Wait};
 use crate::buffer::Buffer;
 use crate::deadline::{Deadline, ticks};
@@ -141,14 +142,12 @@ impl Connection {
         Ok(sent)
     }
 
-    /// Waits until all that is encrypted is with the kernel.
-    pub(super) async fn send_all_encrypted(&mut self) -> Result<(), Ended> {
-        let since = self.registry.now();
-        let mut moved = 0;
+    /// Waits until all that is encrypted is with the kernel. It counted as moved when it was given to be encrypted.
+    pub(super) async fn send_all_encrypted(&mut self, pace: &Sending) -> Result<(), Ended> {
         while self.has_unsent() {
-            let flush = self
-                .when_writable(since, moved, |stream, session| session.map_or(Ok(0), |session| session.flush(stream)));
-            moved += flush.await? as u64;
+            let flush =
+                self.when_writable(pace, |stream, session| session.map_or(Ok(0), |session| session.flush(stream)));
+            flush.await?;
         }
         Ok(())
     }
@@ -159,11 +158,22 @@ impl Connection {
     /// # Errors
     /// When the peer does not read.
     pub async fn end(&mut self) -> Result<(), Ended> {
-        self.send_all_encrypted().await?;
+        let pace = self.begin_sending();
+        self.send_all_encrypted(&pace).await?;
         if let Some(session) = &mut self.tls {
             session.end();
         }
-        self.send_all_encrypted().await
+        self.send_all_encrypted(&pace).await
+    }
+
+    /// As [`Connection::end`], as far as the socket takes it now: for a peer that has kept us waiting for too long already. Not for what only
+    /// the end of the connection ends, and that did not go whole.
+    pub fn end_at_once(&mut self) {
+        if let (Socket::Registered(stream), Some(session)) = (&self.socket, &mut self.tls) {
+            session.end();
+            // Who does not read it is not told.
+            let _ = session.flush(stream);
+        }
     }
 
     /// As [`Connection::send_file`], where it is encrypted.
@@ -171,13 +181,14 @@ impl Connection {
         let end = start.saturating_add(length);
         let mut offset = start;
         let mut piece = vec![0; UNSENT_MOST];
+        let mut pace = self.begin_sending();
         while offset < end {
             let step = usize::try_from(end - offset).unwrap_or(UNSENT_MOST).min(UNSENT_MOST);
             let count = file.read_at(&mut piece[..step], offset)?;
             if count == 0 {
                 return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.write_all(&piece[..count]).await?;
+            self.write_parts_at(&mut pace, &[&piece[..count]]).await?;
             offset += count as u64;
             tokio::task::yield_now().await;
         }

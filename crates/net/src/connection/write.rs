@@ -20,6 +20,14 @@ const SENDFILE_STEP: usize = 512 * 1024;
 /// Slices that one `writev` takes here.
 const PARTS_AT_ONCE: usize = 16;
 
+/// The pace at which a peer takes one thing, however many steps that has.
+pub(super) struct Sending {
+    /// Since when it is sent.
+    since: Tick,
+    /// Bytes that went.
+    moved: u64,
+}
+
 impl Connection {
     /// Writes all of `bytes`. Dropping the future leaves a part written.
     ///
@@ -35,8 +43,12 @@ impl Connection {
     /// # Errors
     /// When the peer does not read.
     pub async fn write_parts(&mut self, parts: &[&[u8]]) -> Result<(), Ended> {
-        let since = self.registry.now();
-        let mut moved = 0u64;
+        let mut pace = self.begin_sending();
+        self.write_parts_at(&mut pace, parts).await
+    }
+
+    /// As [`Connection::write_parts`], as one of several steps whose pace is one.
+    pub(super) async fn write_parts_at(&mut self, pace: &mut Sending, parts: &[&[u8]]) -> Result<(), Ended> {
         let mut parts = parts.iter().copied();
         let mut window: [&[u8]; PARTS_AT_ONCE] = [&[]; PARTS_AT_ONCE];
         let mut held = 0;
@@ -49,10 +61,10 @@ impl Connection {
                 }
             }
             if held == 0 {
-                return self.send_all_encrypted().await;
+                return self.send_all_encrypted(pace).await;
             }
-            let mut count = self.write_some(&window[..held], since, moved).await?;
-            moved += count as u64;
+            let mut count = self.write_some(&window[..held], pace).await?;
+            pace.moved += count as u64;
             let mut done = 0;
             for part in &mut window[..held] {
                 let step = count.min(part.len());
@@ -95,14 +107,14 @@ impl Connection {
         if self.is_secure() {
             return Box::pin(self.send_file_encrypted(file, start, length)).await;
         }
-        let since = self.registry.now();
+        let mut pace = self.begin_sending();
         let mut offset = start;
         let end = start.saturating_add(length);
         while offset < end {
             let step = usize::try_from(end - offset).unwrap_or(SENDFILE_STEP).min(SENDFILE_STEP);
             self.register()?;
             let before = offset;
-            let sent = self.when_writable(since, offset - start, |stream, _| {
+            let sent = self.when_writable(&pace, |stream, _| {
                 let mut position = before;
                 stream.try_io(Interest::WRITABLE, || Ok(rustix::fs::sendfile(stream, file, Some(&mut position), step)?))
             });
@@ -111,20 +123,26 @@ impl Connection {
                 return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
             }
             offset += sent as u64;
+            pace.moved += sent as u64;
             self.sent(sent);
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    async fn write_some(&mut self, parts: &[&[u8]], since: Tick, moved: u64) -> Result<usize, Ended> {
+    /// Something begins to be sent: from now on the peer must keep up with it.
+    pub(super) fn begin_sending(&self) -> Sending {
+        Sending { since: self.registry.now(), moved: 0 }
+    }
+
+    async fn write_some(&mut self, parts: &[&[u8]], pace: &Sending) -> Result<usize, Ended> {
         match self.write_now(parts) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return Ok(result?),
         }
         self.register()?;
         let count = self
-            .when_writable(since, moved, |stream, session| match (session, parts) {
+            .when_writable(pace, |stream, session| match (session, parts) {
                 (Some(session), _) => session.give(stream, parts),
                 (None, [part]) => stream.try_write(part),
                 (None, _) => stream.try_write_vectored(&slices(parts)[..parts.len().min(PARTS_AT_ONCE)]),
@@ -156,13 +174,12 @@ impl Connection {
     /// Repeats `attempt` until the socket takes something, for as long as a peer may keep us waiting.
     pub(super) async fn when_writable(
         &mut self,
-        since: Tick,
-        moved: u64,
+        pace: &Sending,
         mut attempt: impl FnMut(&TcpStream, Option<&mut Session>) -> io::Result<usize>,
     ) -> Result<usize, Ended> {
         let deadlines = &self.channel.deadlines;
         let progress = self.registry.now().saturating_add(ticks(deadlines.write));
-        let due = progress.min(rate_due(deadlines, since, moved));
+        let due = progress.min(rate_due(deadlines, pace.since, pace.moved));
         let wait = Wait { due, kind: Deadline::Write, until: Phase::Over };
         self.entry.forget_wait();
         let count = poll_fn(|context| {

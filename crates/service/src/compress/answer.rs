@@ -1,7 +1,7 @@
 //! Any answer, made smaller where it may be: a listing, an error page, what an upstream or a program said.
 //!
 //! What is left alone: what has a content coding, what says `no-transform` (RFC 9111 §5.2.2.6), a part (206), what has no content, and
-//! bodies without an end. Bounded as all of [`super`].
+//! bodies without an end. A 304 says what the answer would that it stands for. Bounded as all of [`super`].
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -14,22 +14,53 @@ use sportello_wire::http1::field;
 
 use super::stream::{PIECE, Source, aside};
 use super::{Compression, Encoded, Level, Place, encode};
-use crate::web::{Answer, Body, Broken, Fields};
+use crate::web::{Answer, Body, Broken, Fields, Request};
+
+/// What a client wants, as far as it decides about codings.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Its method.
+    pub method: Method,
+    /// Its Accept-Encoding.
+    pub liking: Liking,
+    /// Its If-None-Match: the forms that it has.
+    pub tags: Vec<Bytes>,
+}
+
+impl Wanted {
+    /// What this request wants.
+    pub fn of(request: &Request) -> Self {
+        Self {
+            method: request.method,
+            liking: Liking::of(request.fields.values("accept-encoding")),
+            tags: request.fields.values("if-none-match").map(Bytes::copy_from_slice).collect(),
+        }
+    }
+
+    fn has(&self, tag: &[u8]) -> bool {
+        self.tags.iter().flat_map(|value| field::list(value)).any(|listed| listed == tag)
+    }
+}
 
 /// The answer in the coding that the client likes best. Whether one was chosen or not, one that might have been says `Vary:
 /// Accept-Encoding`.
-pub async fn compressed(answer: Answer, method: Method, liking: &Liking, compression: &Compression) -> Answer {
-    if !may_be_changed(&answer, compression) {
+pub async fn compressed(answer: Answer, wanted: &Wanted, compression: &Compression) -> Answer {
+    let is_unchanged = answer.status == 304 && may_stand_for_encoded(&answer, compression);
+    if !is_unchanged && !may_be_changed(&answer, compression) {
         return answer;
     }
     let mut answer = answer;
     vary(&mut answer.fields);
     let codings: Vec<Coding> = compression.codings().collect();
-    let order: Order = liking.order(&codings);
+    let order: Order = wanted.liking.order(&codings);
     let Some(level) = order.iter().find_map(|coding| compression.level(coding)) else { return answer };
+    if is_unchanged {
+        unchanged(&mut answer.fields, wanted);
+        return answer;
+    }
     let (body, is_smaller) = match answer.body {
         // RFC 9110 §9.3.2: HEAD says what GET would.
-        Body::Empty => (Body::Empty, method == Method::Head),
+        Body::Empty => (Body::Empty, wanted.method == Method::Head),
         Body::Bytes(bytes) => in_memory(bytes, level).await,
         Body::File { file, start, length } => match Place::take(level, Some(length)) {
             Some(place) => {
@@ -65,17 +96,40 @@ fn may_be_changed(answer: &Answer, compression: &Compression) -> bool {
         Body::Pieces(pieces) => pieces.left(),
         Body::Tunnel(_) => return false,
     };
-    let mut directives = answer.fields.values("cache-control").flat_map(field::list);
-    let forbidden = directives.any(|directive| directive.eq_ignore_ascii_case(b"no-transform"));
     let Some(media_type) = answer.fields.text("content-type") else { return false };
-    // Events are for who reads them at once; many readers of them want no coding.
-    let events = media_type.trim_start().get(..17).is_some_and(|begin| begin.eq_ignore_ascii_case("text/event-stream"));
     !matches!(answer.status, 100..=199 | 204 | 205 | 206 | 304)
-        && !answer.fields.has("content-encoding")
         && !answer.fields.has("content-range")
-        && !forbidden
-        && !events
+        && is_left_open(&answer.fields)
+        && !is_of_events(media_type)
         && compression.takes(media_type, length)
+}
+
+/// Whether the answer that a 304 stands for may have been encoded. Most of them do not say of which type it is.
+fn may_stand_for_encoded(answer: &Answer, compression: &Compression) -> bool {
+    let takes = |media_type: &str| !is_of_events(media_type) && compression.takes(media_type, None);
+    is_left_open(&answer.fields) && answer.fields.text("content-type").is_none_or(takes)
+}
+
+/// Whether no coding is chosen and none forbidden.
+fn is_left_open(fields: &Fields) -> bool {
+    let mut directives = fields.values("cache-control").flat_map(field::list);
+    !fields.has("content-encoding") && !directives.any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))
+}
+
+/// Events are for who reads them at once; many readers of them want no coding.
+fn is_of_events(media_type: &str) -> bool {
+    media_type.trim_start().get(..17).is_some_and(|begin| begin.eq_ignore_ascii_case("text/event-stream"))
+}
+
+/// RFC 9110 §15.4.5: the tag of a 304 is that of the 200, or no cache finds what it is to go on with (RFC 9111 §4.3.4). Who names the
+/// plain form alone has that one.
+fn unchanged(fields: &mut Fields, wanted: &Wanted) {
+    let Some(tag) = fields.value("etag").filter(|tag| tag.starts_with(b"\"")).map(<[u8]>::to_vec) else { return };
+    let weak = [b"W/", &tag[..]].concat();
+    if wanted.has(&weak) || !wanted.has(&tag) {
+        // Invariant: with two letters before it, it is still a value.
+        let _ = fields.set("etag", weak);
+    }
 }
 
 async fn in_memory(bytes: Bytes, level: Level) -> (Body, bool) {
@@ -144,8 +198,12 @@ mod tests {
     }
 
     async fn done(answer: Answer, accept: &str) -> Answer {
+        compressed(answer, &wanted(Method::Get, accept, &[]), &compression()).await
+    }
+
+    fn wanted(method: Method, accept: &str, tags: &[&'static str]) -> Wanted {
         let liking = Liking::of(std::iter::once(accept.as_bytes()));
-        compressed(answer, Method::Get, &liking, &compression()).await
+        Wanted { method, liking, tags: tags.iter().map(|tag| Bytes::from_static(tag.as_bytes())).collect() }
     }
 
     fn page(length: usize) -> Answer {
@@ -183,7 +241,8 @@ mod tests {
             (page(5000).with("cache-control", "public, No-Transform"), "forbidden"),
             (page(5000).with("content-range", "bytes 0-4999/9999"), "a part"),
             (Answer { status: 206, ..page(5000) }, "a part by its status"),
-            (Answer { status: 304, ..page(5000) }, "no content"),
+            (Answer { status: 304, ..page(5000) }.with("content-encoding", "gzip"), "no content, encoded elsewhere"),
+            (Answer { status: 304, ..Answer::bytes(200, "image/png", "") }, "no content, another type"),
             (Answer::bytes(200, "image/png", text(5000)), "another type"),
             (event, "events"),
             (typeless, "no type"),
@@ -232,8 +291,28 @@ mod tests {
             let said: Vec<_> = answer.fields.values("vary").collect();
             assert_eq!(said, expect.iter().map(|value| value.as_bytes()).collect::<Vec<_>>());
         }
-        let liking = Liking::of(std::iter::once(&b"gzip"[..]));
-        let head = compressed(page(0).over(Body::Empty), Method::Head, &liking, &compression()).await;
+        let head = wanted(Method::Head, "gzip", &[]);
+        let head = compressed(page(0).over(Body::Empty), &head, &compression()).await;
         assert_eq!(head.fields.text("content-encoding"), Some("gzip"));
+    }
+
+    #[tokio::test]
+    async fn what_is_unchanged_says_what_the_whole_would() {
+        let (plain, weak) = (Some("\"a\""), Some("W/\"a\""));
+        for (accept, tags, expect) in [
+            ("gzip", &["W/\"a\""][..], weak),
+            ("gzip", &["\"b\", W/\"a\""], weak),
+            ("gzip", &["\"a\"", "W/\"a\""], weak),
+            ("gzip", &["\"a\""], plain),
+            ("gzip", &["*"], weak),
+            ("gzip", &[], weak),
+            ("identity", &["\"a\""], plain),
+        ] {
+            let unchanged = Answer::empty(304).with("etag", "\"a\"");
+            let answer = compressed(unchanged, &wanted(Method::Get, accept, tags), &compression()).await;
+            let said = (answer.fields.text("etag"), answer.fields.text("vary"));
+            assert_eq!(said, (expect, Some("accept-encoding")), "{accept} {tags:?}");
+            assert!(!answer.fields.has("content-encoding"));
+        }
     }
 }

@@ -35,7 +35,7 @@ use sportello_wire::http1::coding::{Coding, Liking, Order};
 use sportello_wire::http1::target::{PathEnd, TreePath};
 use tokio::sync::Semaphore;
 
-use crate::compress;
+use crate::compress::{self, answer::Wanted};
 use crate::failure::{Class, Failure};
 use crate::web::Answer;
 use forms::Plain;
@@ -193,7 +193,10 @@ impl Files {
         let compression = &self.settings.compression;
         match compression.levels.is_empty() {
             true => answer,
-            false => compress::answer::compressed(answer, method, &Liking::of(accept_encoding), compression).await,
+            false => {
+                let wanted = Wanted { method, liking: Liking::of(accept_encoding), tags: Vec::new() };
+                compress::answer::compressed(answer, &wanted, compression).await
+            }
         }
     }
 

@@ -215,7 +215,7 @@ mod tests {
         for path in ["", "/", "/errors/", "."] {
             assert_eq!(pages.set(404, path), Err(ErrorPageError::NoFile(path.to_owned())), "{path}");
         }
-        for path in ["/../x", "a//b", "a\\b", "a\0"] {
+        for path in ["/../x", "a\\b", "a\0"] {
             assert!(matches!(pages.set(404, path), Err(ErrorPageError::Path(..))), "{path}");
         }
     }

@@ -47,6 +47,9 @@ pub enum Fault {
     /// Interim answers and nothing else.
     #[error("the upstream gives interim answers without end")]
     Interim,
+    /// It names so many fields that each would have to be compared with each.
+    #[error("the upstream's Connection names too many fields")]
+    Nominated,
     /// It changes to a protocol that was not asked for.
     #[error("the upstream changes to a protocol that was not asked for")]
     Upgrade,

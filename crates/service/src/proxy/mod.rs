@@ -311,7 +311,7 @@ impl Proxy {
         let bytes = heard.bytes;
         // Heard only of a head that is whole.
         let Some(head) = Received::parse(&bytes, &HEAD)? else { return Err(Fault::Closed) };
-        let mut fields = received::fields(&bytes, &head);
+        let mut fields = received::fields(&bytes, &head)?;
         let rest = bytes.slice(head.length..);
         request.notes.heard(head.status);
         if head.status == 101 {

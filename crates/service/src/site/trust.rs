@@ -21,7 +21,8 @@ pub struct Trust {
 }
 
 impl Trust {
-    fn has(&self, address: IpAddr) -> bool {
+    /// Whether this is one of them.
+    pub fn has(&self, address: IpAddr) -> bool {
         self.proxies.iter().any(|network| network.has(address))
     }
 

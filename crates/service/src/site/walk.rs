@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sportello_wire::http1::Method;
-use sportello_wire::http1::coding::Liking;
 use tokio::time::timeout;
 
 use super::ask::Peer;
@@ -18,7 +16,7 @@ use super::redirect::to_https;
 use super::trust::Trust;
 use super::{Site, root};
 use crate::compress::Compression;
-use crate::compress::answer::compressed;
+use crate::compress::answer::{Wanted, compressed};
 use crate::fastcgi::{Asked, Claims};
 use crate::files::{Batch, Form, preferred_form};
 use crate::web::{Answer, Body, Network, Request, Scheme, trace};
@@ -87,7 +85,7 @@ impl Known {
 enum Effect<'d> {
     Field(&'d FieldChange, Bytes),
     ErrorPages(usize),
-    Compress(&'d Compression, Method, Liking),
+    Compress(&'d Compression, Wanted),
 }
 
 /// What a request gathers on its way.
@@ -178,8 +176,7 @@ async fn take<'d>(
         // Large, and rare beside the others.
         Step::Ask(ask) => Box::pin(ask.take(site.proxy(ask.proxy), request, known, peer(site, request))).await,
         Step::Compress(compression) => {
-            let liking = Liking::of(request.fields.values("accept-encoding"));
-            passage.effects.push(Effect::Compress(compression, request.method, liking));
+            passage.effects.push(Effect::Compress(compression, Wanted::of(request)));
             Ok(())
         }
         Step::ErrorPages(place) => {
@@ -285,9 +282,11 @@ async fn finished(site: &Site, made: Result<Answer, Ours>, encoded: Encoded, pas
             }
             Effect::ErrorPages(_) => {}
             // A folder keeps its files encoded, and has found which of them gain by it.
-            Effect::Compress(..) if encoded == Encoded::ByFolder && matches!(answer.body, Body::Stored(_)) => {}
-            Effect::Compress(compression, method, liking) => {
-                answer = Box::pin(compressed(answer, method, &liking, compression)).await;
+            Effect::Compress(..)
+                if encoded == Encoded::ByFolder && (answer.status == 304 || matches!(answer.body, Body::Stored(_))) => {
+            }
+            Effect::Compress(compression, wanted) => {
+                answer = Box::pin(compressed(answer, &wanted, compression)).await;
             }
         }
     }

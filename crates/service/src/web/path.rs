@@ -22,15 +22,14 @@ impl Path {
     /// # Errors
     /// When it names nothing in any tree, or could be read in two ways.
     pub fn parse(raw: &[u8]) -> Result<Self, BadPath> {
-        let single = single_slashes(raw);
-        let tree = TreePath::decode(single.as_deref().unwrap_or(raw))?;
+        let tree = TreePath::decode(raw)?;
         if tree.segments().any(|name| name.starts_with(b".;") || name.starts_with(b"..;")) {
             return Err(BadPath::Ambiguous);
         }
         // As it was sent where that can mean nothing else: names may be encoded in a way that the other side insists on.
         let slashes = |bytes: &[u8]| memchr::memchr_iter(b'/', bytes).count();
         let normal = normal(&tree);
-        let as_sent = single.is_none() && slashes(raw) == slashes(&normal) && !has_dots(raw);
+        let as_sent = slashes(raw) == slashes(&normal) && !has_dots(raw);
         let encoded = if as_sent { Bytes::copy_from_slice(raw) } else { encode(&normal) };
         Ok(Self { normal: normal.into(), encoded })
     }
@@ -59,15 +58,8 @@ impl Path {
     }
 }
 
-fn single_slashes(raw: &[u8]) -> Option<Vec<u8>> {
-    memchr::memmem::find(raw, b"//")?;
-    let mut out = raw.to_vec();
-    out.dedup_by(|next, before| *next == b'/' && *before == b'/');
-    Some(out)
-}
-
 fn has_dots(raw: &[u8]) -> bool {
-    // A segment that is `.` or `..`, however it is encoded, makes the normal form shorter by a slash; but for the last one.
+    // An empty segment, and one that is `.` or `..`, however it is encoded, makes the normal form shorter by a slash; but for the last one.
     raw.rsplit(|&byte| byte == b'/')
         .next()
         .is_some_and(|last| matches!(TreePath::decode(last), Ok(tree) if tree.names.is_empty() && !last.is_empty()))

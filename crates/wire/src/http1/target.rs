@@ -193,9 +193,6 @@ pub enum BadPath {
     /// `..` beyond the root.
     #[error("the path leaves the root")]
     LeavesRoot,
-    /// Two slashes in a row: no name is empty.
-    #[error("the path holds an empty name")]
-    EmptyName,
 }
 
 /// A decoded path beneath a root: names joined by `/`, no name empty, `.` or `..`; it never begins with `/`.
@@ -218,12 +215,13 @@ pub enum PathEnd {
 }
 
 impl TreePath {
-    /// Decodes a raw path that begins with `/`: once, then `.` and `..` are resolved (RFC 3986 §5.2.4).
+    /// Decodes a raw path that begins with `/`: once; slashes in a row are one, then `.` and `..` are resolved (RFC 3986 §5.2.4). For all
+    /// who read paths, this is the one place that does so.
     pub fn decode(raw: &[u8]) -> Result<Self, BadPath> {
         let mut names: Vec<u8> = Vec::with_capacity(raw.len());
         let mut end = PathEnd::Slash;
-        let mut segments = raw.strip_prefix(b"/").unwrap_or(raw).split(|&byte| byte == b'/').peekable();
-        while let Some(segment) = segments.next() {
+        let segments = raw.strip_prefix(b"/").unwrap_or(raw).split(|&byte| byte == b'/');
+        for segment in segments {
             let mark = names.len();
             if mark > 0 {
                 names.push(b'/');
@@ -232,7 +230,6 @@ impl TreePath {
             decode_into(segment, &mut names)?;
             end = PathEnd::Slash;
             match names.get(begin..).unwrap_or_default() {
-                b"" if segments.peek().is_some() => return Err(BadPath::EmptyName),
                 b"" | b"." => names.truncate(mark),
                 b".." if mark == 0 => return Err(BadPath::LeavesRoot),
                 b".." => {

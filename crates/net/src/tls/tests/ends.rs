@@ -12,6 +12,8 @@ use crate::connection::{Ended, Moved, Patience, Stream, Wants};
 const WAIT: Duration = Duration::from_secs(30);
 /// More than the socket and what is encrypted take.
 const MUCH: usize = 1_000_000;
+/// Many pieces of what is encrypted at once.
+const FILE: usize = 3_000_000;
 
 /// Writes [`MUCH`] bytes as an exchange does.
 async fn step_through(connection: &mut Connection) -> Result<(), Ended> {
@@ -38,6 +40,10 @@ enum Ending {
     Closed,
     /// As an engine that owns its bytes.
     Streamed,
+    /// A word, to a client that is not waited for.
+    AtOnce,
+    /// A file.
+    Filed,
 }
 
 async fn say_much(connection: Connection, terms: Terms, told: Told, ending: Ending) {
@@ -57,6 +63,18 @@ async fn say_much(connection: Connection, terms: Terms, told: Told, ending: Endi
             told.borrow_mut().push(written.to_string());
             connection.close().await;
             Ok(())
+        }
+        Ending::AtOnce => {
+            assert_eq!(connection.try_write(b"late").unwrap(), 4);
+            connection.end_at_once();
+            Ok(())
+        }
+        Ending::Filed => {
+            let path = std::env::temp_dir().join(format!("sportello-tls-{}", std::process::id()));
+            std::fs::write(&path, vec![b'y'; FILE]).unwrap();
+            let file = std::fs::File::open(&path).unwrap();
+            std::fs::remove_file(&path).unwrap();
+            connection.send_file(&file, 0, FILE as u64).await
         }
         Ending::Streamed => {
             let mut stream = Stream::new(connection, Buffer::new());
@@ -157,6 +175,40 @@ fn what_is_encrypted_and_not_read_is_given_up_in_time() {
             assert!(!visitor.client.has_ended(), "{ending:?} {told:?}");
             visitor.client.pass(TICK * 4).await;
             assert!(visitor.client.has_ended(), "{ending:?} {told:?}");
+        });
+    }
+}
+
+#[test]
+fn who_is_not_waited_for_is_told_that_it_was_the_end() {
+    let authority = Authority::new();
+    simulation::run(channel(), async |simulation| {
+        let mut visitor = listener(simulation, &authority, &Told::default(), Ending::AtOnce).await;
+        visitor.client.settle().await;
+        assert!(visitor.client.has_ended());
+        assert_eq!(take(&mut visitor, usize::MAX), 4);
+        assert!(matches!(visitor.session.reader().read(&mut [0]), Ok(0)), "close_notify");
+    });
+}
+
+#[test]
+fn a_file_is_sent_at_one_pace_however_many_pieces_it_has() {
+    let authority = Authority::new();
+    let deadlines = Deadlines { rate_grace: WAIT, minimum_rate: 60_000, ..Deadlines::default() };
+    // Above the rate all of it comes; at half of it, each piece comes within its own grace, and the whole does not.
+    for (each_second, expect) in [(70_000, "all"), (30_000, "TimedOut")] {
+        simulation::run(Channel { deadlines, ..channel() }, async |simulation| {
+            let told = Told::default();
+            let mut visitor = listener(simulation, &authority, &told, Ending::Filed).await;
+            let mut total = 0;
+            while !visitor.client.has_ended() {
+                visitor.client.pass(Duration::from_secs(1)).await;
+                total += take(&mut visitor, each_second);
+                visitor.client.settle().await;
+            }
+            total += take(&mut visitor, usize::MAX);
+            let is_whole = total == FILE;
+            assert_eq!(is_whole, expect == "all", "{total} {told:?}");
         });
     }
 }

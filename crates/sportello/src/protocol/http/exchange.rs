@@ -159,7 +159,9 @@ impl Session<'_> {
     fn too_late(&mut self) -> u64 {
         self.outbox.clear();
         fault::timed_out(self.outbox.open());
-        self.connection.try_write(self.outbox.bytes()).unwrap_or(0) as u64
+        let sent = self.connection.try_write(self.outbox.bytes()).unwrap_or(0);
+        self.connection.end_at_once();
+        sent as u64
     }
 
     /// Sends the answer, and says what becomes of the connection.

@@ -33,8 +33,8 @@ pub(super) enum Halt {
     Partial(usize),
     /// Enough is waiting to be written.
     Full,
-    /// The body of the last answer is to be written from where it is.
-    Body(Rc<HotFile>, Range<usize>, Persistence),
+    /// The body of the last answer is to be written from where it is, and the answer told of then.
+    Body(Begun),
     /// The last answer was the connection's last.
     Last,
     /// The next request needs waiting for something.
@@ -96,11 +96,12 @@ pub(super) fn answer(
         };
         match ready {
             Ok(ready) => {
-                input.consume(ready.length);
-                if !ready.rest.is_empty() {
-                    return Halt::Body(ready.file, ready.rest, ready.persistence);
-                }
-                if ready.persistence == Persistence::Close {
+                let (length, persistence) = match ready {
+                    Ready::Whole { length, persistence } => (length, persistence),
+                    Ready::Begun(begun) => return Halt::Body(begun),
+                };
+                input.consume(length);
+                if persistence == Persistence::Close {
                     return Halt::Last;
                 }
             }
@@ -127,13 +128,28 @@ struct Run<'r> {
     ended: Option<Instant>,
 }
 
-/// A request that was answered, but for what of its body is to be written from where it is.
-struct Ready {
-    file: Rc<HotFile>,
-    rest: Range<usize>,
-    persistence: Persistence,
+/// A request that was answered.
+enum Ready {
+    /// Whole, and told of.
+    Whole {
+        persistence: Persistence,
+        /// Bytes of the request.
+        length: usize,
+    },
+    Begun(Begun),
+}
+
+/// An answer whose body is still to be written from where it is. Its request is still in the input.
+pub(super) struct Begun {
+    pub(super) file: Rc<HotFile>,
+    pub(super) rest: Range<usize>,
+    pub(super) persistence: Persistence,
+    pub(super) status: u16,
+    /// Bytes of its head.
+    pub(super) head: usize,
+    pub(super) started: Instant,
     /// Bytes of the request.
-    length: usize,
+    pub(super) length: usize,
 }
 
 impl Run<'_> {
@@ -148,9 +164,14 @@ impl Run<'_> {
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
             let rest = write_whole(out, &file, plain.method, Said::to(plain.version, persistence), &self.second);
-            let said = self.tell((plain.verb(), plain.object()), 200, out.len() - before + rest.len());
+            let (length, head) = (plain.length(), out.len() - before);
+            if !rest.is_empty() {
+                let started = self.started();
+                return Ok(Ready::Begun(Begun { file, rest, persistence, status: 200, head, started, length }));
+            }
+            let said = self.tell((plain.verb(), plain.object()), 200, head);
             told::count(&plain.tally, said);
-            return Ok(Ready { file, rest, persistence, length: plain.length() });
+            return Ok(Ready::Whole { persistence, length });
         }
         let head = self.parse(input)?;
         let (site, files) = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
@@ -170,13 +191,17 @@ impl Run<'_> {
             }
             (200, write_whole(out, &file, head.method, said, &self.second))
         };
-        let bytes = out.len() - before + rest.len();
+        let (length, bytes) = (head.length, out.len() - before);
+        if !rest.is_empty() {
+            let started = self.started();
+            return Ok(Ready::Begun(Begun { file, rest, persistence, status, head: bytes, started, length }));
+        }
         let said = self.tell((head.verb, head.raw_target), status, bytes);
         told::count(site.tallies().whole(), said);
         if let Some(log) = log {
             told::logged(self.connection, log, &site, &Asked::of(&head), None, said);
         }
-        Ok(Ready { file, rest, persistence, length: head.length })
+        Ok(Ready::Whole { persistence, length })
     }
 
     fn parse<'i>(&self, input: &'i [u8]) -> Result<Head<'i>, Halt> {
@@ -200,10 +225,14 @@ impl Run<'_> {
         if self.connection.is_stopping() { Persistence::Close } else { wanted }
     }
 
+    /// When the request that is answered now began. Only the first of them can have begun before what has come was read.
+    fn started(&mut self) -> Instant {
+        mem::replace(&mut self.arrival.began, self.arrival.at)
+    }
+
     fn tell(&mut self, asked: (&[u8], &[u8]), status: u16, bytes: usize) -> access::Said {
         let ended = *self.ended.get_or_insert_with(Instant::now);
-        // Only the first of them can have begun before.
-        let started = mem::replace(&mut self.arrival.began, self.arrival.at);
+        let started = self.started();
         let said = access::Said { status, bytes: bytes as u64, started, ended, is_whole: true };
         told::told(self.connection, asked, said);
         said
@@ -212,7 +241,7 @@ impl Run<'_> {
 
 /// RFC 9110 §7.4: a target of https must not be answered over a plain connection; one of http is another origin's than what is answered over
 /// TLS.
-fn of_another_scheme(scheme: Option<Scheme>, is_secured: bool) -> Option<Refusal> {
+pub(super) fn of_another_scheme(scheme: Option<Scheme>, is_secured: bool) -> Option<Refusal> {
     match (scheme?, is_secured) {
         (Scheme::Https, false) => Some(Refusal::SecureTarget),
         (Scheme::Http, true) => Some(Refusal::PlainTarget),

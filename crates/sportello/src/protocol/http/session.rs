@@ -3,23 +3,22 @@
 //! Between two requests there is no [`Session`], only the future of [`run`]: that is what an idle connection costs in memory.
 //! What needs no waiting is answered without another future; the future of the rest is boxed, and few have one at a time.
 
-use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use sportello_net::{Buffer, Connection, Ended};
-use sportello_service::files::HotFile;
+use sportello_net::{Buffer, Connection, Deadline, Ended};
 use sportello_wire::http1::answer::Said;
-use sportello_wire::http1::head::worth_parsing;
+use sportello_wire::http1::head::{parse, worth_parsing};
 use sportello_wire::http1::{Head, Persistence, Refusal};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::memory::{self, Arrival, Halt};
+use super::memory::{self, Arrival, Begun, Halt};
 use super::outbox::Outbox;
+use super::told::{self, Asked};
 use super::{Service, fault, http2};
 use crate::current::Current;
-use crate::observe::{self, Done};
+use crate::observe::{self, Done, access};
 
 /// Serves a connection until it ends.
 #[expect(clippy::manual_async_fn, reason = "an async function keeps two places for each of its arguments")]
@@ -51,7 +50,7 @@ pub(super) fn run(mut connection: Box<Connection>, service: Current<Service>) ->
 
 /// What is still to be done for a connection.
 fn finish(
-    connection: Box<Connection>,
+    mut connection: Box<Connection>,
     service: Current<Service>,
     exit: Exit,
 ) -> Option<Pin<Box<dyn Future<Output = ()>>>> {
@@ -60,6 +59,9 @@ fn finish(
         Exit::Done(End::Linger) => Some(Box::pin(connection.close())),
         Exit::Http2(input) => Some(Box::pin(http2::serve(connection, input, service))),
         Exit::Broken(ended) => {
+            if matches!(ended, Ended::TimedOut(Deadline::Idle | Deadline::FirstByte)) {
+                connection.end_at_once();
+            }
             debug!(connection = connection.id(), %ended, "connection ended");
             None
         }
@@ -212,9 +214,10 @@ impl<'c> Session<'c> {
                     return Ok(Next::Request);
                 }
                 Halt::Full => self.flush().await?,
-                Halt::Body(file, body, persistence) => {
-                    self.write_body(&file, body).await?;
-                    if persistence == Persistence::Close {
+                Halt::Body(begun) => {
+                    self.write_body(&begun).await?;
+                    arrival.began = arrival.at;
+                    if begun.persistence == Persistence::Close {
                         return Ok(Next::End(self.last()));
                     }
                 }
@@ -272,6 +275,7 @@ impl<'c> Session<'c> {
             // RFC 9110 §15.5.9. If it does not fit into the socket now, it need not be said.
             fault::timed_out(self.outbox.open());
             let sent = self.connection.try_write(self.outbox.bytes())?;
+            self.connection.end_at_once();
             self.unread(408, sent as u64, started);
         }
         read
@@ -297,11 +301,22 @@ impl<'c> Session<'c> {
         Ok(self.outbox.bytes().is_empty() && !self.connection.has_unsent())
     }
 
-    /// Writes what waits and a part of a file behind it, in one go.
-    async fn write_body(&mut self, file: &HotFile, body: Range<usize>) -> Result<(), Ended> {
-        self.connection.write_parts(&[self.outbox.bytes(), file.part(body)]).await?;
+    /// Writes what waits and the body of the answer at its end, in one go; tells of the answer, and is done with its request.
+    async fn write_body(&mut self, begun: &Begun) -> Result<(), Ended> {
+        let waiting = self.outbox.bytes();
+        let before = self.connection.bytes().1 + waiting.len().saturating_sub(begun.head) as u64;
+        let sent = self.connection.write_parts(&[waiting, begun.file.part(begun.rest.clone())]).await;
+        let said = match sent {
+            Ok(()) => access::Said::now(begun.status, (begun.head + begun.rest.len()) as u64, begun.started),
+            Err(_) => access::Said::cut(begun.status, self.connection.bytes().1.saturating_sub(before), begun.started),
+        };
+        // Invariant: what was whole in the buffer still is.
+        if let Ok(Some(head)) = parse(self.input.filled(), &self.service.limits.head) {
+            told::answered((self.connection, &self.service), &Asked::of(&head), None, said);
+        }
+        self.input.consume(begun.length);
         self.outbox.clear();
-        Ok(())
+        sent
     }
 
     /// How to end after an answer that said so.

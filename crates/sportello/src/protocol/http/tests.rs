@@ -167,6 +167,7 @@ fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")
 }
 
+mod ahead;
 mod challenge;
 mod elsewhere;
 mod encoded;

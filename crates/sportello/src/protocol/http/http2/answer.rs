@@ -10,7 +10,9 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use sportello_service::desk;
 use sportello_service::files::{Content, Stored, Whole};
+use sportello_service::site::Site;
 use sportello_service::web::{Answer, Body, Fields, Pieces, Request};
+use sportello_wire::http1::Refusal;
 use sportello_wire::http1::field::Lines;
 use sportello_wire::http1::target::Host;
 use tokio::time::Instant;
@@ -46,7 +48,8 @@ pub(super) async fn answer(
     let is_head = method == http::Method::HEAD;
     let answer = match asked {
         Ok(request) => {
-            let answering = Box::pin(carry_out(&shared, &service, request));
+            let misdirected = asked::misdirected(&head, request.client.secured.is_some()).ok().flatten();
+            let answering = Box::pin(carry_out(&shared, &service, request, misdirected));
             tokio::select! {
                 biased;
                 answer = answering => answer,
@@ -104,7 +107,7 @@ pub(super) async fn follow(
     }
 }
 
-async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answer {
+async fn carry_out(shared: &Shared, service: &Service, request: Request, misdirected: Option<Refusal>) -> Answer {
     let reach = memory::reach(&shared.stream.connection());
     // Held for as long as the body is.
     let mut share = Share::of(&BODIES);
@@ -114,6 +117,7 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
         Served::Sites(sites) => {
             let alike = guard::asked_alike(service.terms.as_deref(), request.client.secured.as_deref(), claim.named);
             match alike.and_then(|()| guard::site(&claim, reach, sites)) {
+                Ok(site) if misdirected.is_some() && !is_gateway(&site, &request) => misled(&fields, misdirected),
                 Ok(site) => match service.https.and_then(|port| site.to_https(&request, port)) {
                     Some(answer) => answer,
                     None => site.answer(request).await,
@@ -121,6 +125,7 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
                 Err(foreign) => fault::foreign(&fields, foreign),
             }
         }
+        Served::Desk(_) if misdirected.is_some() => misled(&fields, misdirected),
         Served::Desk(desk) => match guard::admit(&claim, reach) {
             Ok(()) => match whole(request, service.limits.body, &mut share).await {
                 Ok(request) => desk.answer(request).await,
@@ -130,6 +135,16 @@ async fn carry_out(shared: &Shared, service: &Service, request: Request) -> Answ
         },
     };
     fault::worded(&fields, answer)
+}
+
+/// RFC 9110 §7.4: a gateway that is believed may ask for what its client asked it for.
+fn is_gateway(site: &Site, request: &Request) -> bool {
+    site.description().trust.has(request.client.peer.ip())
+}
+
+fn misled(fields: &Fields, misdirected: Option<Refusal>) -> Answer {
+    let said = misdirected.map(|refusal| (refusal.status(), refusal.to_string()));
+    said.map_or_else(|| Answer::empty(400), |(status, sentence)| fault::page(fields, status, &sentence))
 }
 
 /// The request as the desk takes it, its body read whole.

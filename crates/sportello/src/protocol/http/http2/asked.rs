@@ -4,11 +4,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sportello_service::web::{Fields, Incoming, Path, Request, Scheme};
-use sportello_wire::http1::Method;
-use sportello_wire::http1::target::Host;
+use sportello_wire::http1::target::{self, Host};
+use sportello_wire::http1::{Method, Refusal};
 
-use super::super::Service;
-use super::super::neutral;
+use super::super::{Service, memory, neutral};
 use super::Stream;
 
 /// A request that is answered by a status alone.
@@ -39,6 +38,7 @@ pub(super) fn request(
     if head.headers.len() > service.limits.head.fields {
         return Err(unfit(431, "the request has too many fields"));
     }
+    misdirected(head, stream.connection().secured().is_some())?;
     let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     if target.len() > service.limits.head.request_line {
         return Err(unfit(414, "the path is too long"));
@@ -69,6 +69,23 @@ pub(super) fn request(
         upgrade: None,
         notes: Rc::default(),
     })
+}
+
+/// RFC 9110 §7.4, as over HTTP/1.1: whether the scheme that is asked for is not that of the connection. The engine tells `:scheme` only where
+/// there is an `:authority`; elsewhere it is taken from the connection.
+///
+/// # Errors
+/// When it is none that a server of ours has (RFC 9113 §8.3.1 leaves others to gateways).
+pub(super) fn misdirected(head: &http::request::Parts, is_secured: bool) -> Result<Option<Refusal>, Unfit> {
+    let Some(scheme) = head.uri.scheme_str() else { return Ok(None) };
+    let scheme = if scheme.eq_ignore_ascii_case("http") {
+        target::Scheme::Http
+    } else if scheme.eq_ignore_ascii_case("https") {
+        target::Scheme::Https
+    } else {
+        return Err(unfit(400, "this server serves http and https"));
+    };
+    Ok(memory::of_another_scheme(Some(scheme), is_secured))
 }
 
 /// RFC 9113 §8.3.1: `:authority` takes the place of Host, and the two do not differ.

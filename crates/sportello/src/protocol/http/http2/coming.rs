@@ -32,7 +32,8 @@ struct Body {
     silence: Option<(Pin<Box<Sleep>>, Instant)>,
 }
 
-/// How long the client may say nothing when it is asked: so long for each piece, and in sum no longer than bytes at the least rate allow.
+/// How long the client may say nothing when it is asked: so long for each piece, and in sum no longer than bytes at the least rate allow,
+/// nor than a request may take, as over HTTP/1.1.
 struct Patience {
     step: Duration,
     /// What is left for all steps, and what it is at most.
@@ -40,16 +41,24 @@ struct Patience {
     most: Duration,
     /// What a byte that comes adds to it.
     for_byte: Duration,
+    /// What is left for all of the body, whatever comes.
+    whole: Duration,
 }
 
 impl Patience {
     fn new(deadlines: &Deadlines) -> Self {
         let most = deadlines.between_bytes.saturating_add(deadlines.rate_grace);
         let for_byte = Duration::from_secs(1).checked_div(deadlines.minimum_rate).unwrap_or(Duration::MAX);
-        Self { step: deadlines.between_bytes, left: most, most, for_byte }
+        Self { step: deadlines.between_bytes, left: most, most, for_byte, whole: deadlines.request }
+    }
+
+    /// For how long the next piece may be waited for.
+    fn now(&self) -> Duration {
+        self.step.min(self.left).min(self.whole)
     }
 
     fn waited(&mut self, time: Duration, bytes: usize) {
+        self.whole = self.whole.saturating_sub(time);
         let earned = self.for_byte.saturating_mul(u32::try_from(bytes).unwrap_or(u32::MAX));
         self.left = self.left.saturating_sub(time).saturating_add(earned).min(self.most);
     }
@@ -102,7 +111,7 @@ impl Pieces for Coming {
 
 impl Body {
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience.step.min(self.patience.left);
+        let patience = self.patience.now();
         let (silence, _) = self.silence.get_or_insert_with(|| (Box::pin(tokio::time::sleep(patience)), Instant::now()));
         silence.as_mut().poll(context)
     }
@@ -136,5 +145,38 @@ impl Body {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_for_a_piece_for_a_rate_and_for_the_whole() {
+        let seconds = Duration::from_secs;
+        let deadlines = Deadlines {
+            between_bytes: seconds(30),
+            rate_grace: seconds(20),
+            minimum_rate: 100,
+            request: seconds(100),
+            ..Deadlines::default()
+        };
+        let mut patience = Patience::new(&deadlines);
+        // At a good rate, a piece may take what a piece may take, until the whole has taken too long.
+        for _ in 0..3 {
+            assert_eq!(patience.now(), seconds(30));
+            patience.waited(seconds(29), 10_000);
+        }
+        assert_eq!(patience.now(), seconds(100 - 3 * 29));
+        patience.waited(seconds(12), 10_000);
+        assert_eq!(patience.now(), seconds(1));
+        patience.waited(seconds(1), 10_000);
+        assert_eq!(patience.now(), Duration::ZERO);
+        // Below the rate, it ends before.
+        let mut patience = Patience::new(&deadlines);
+        patience.waited(seconds(29), 100);
+        patience.waited(seconds(20), 0);
+        assert_eq!(patience.now(), seconds(2));
     }
 }

@@ -81,6 +81,8 @@ fn find(shared: &Shared, service: &Service, head: &Parts, batch: Batch) -> Optio
     let is_plain = matches!(head.method, http::Method::GET | http::Method::HEAD)
         && service.terms.is_none()
         && service.https.is_none()
+        && asked::misdirected(head, shared.stream.connection().secured().is_some())
+            .is_ok_and(|refusal| refusal.is_none())
         && head.headers.len() <= service.limits.head.fields
         && !head.headers.keys().any(selects);
     let target = head.uri.path_and_query().filter(|_| is_plain)?;

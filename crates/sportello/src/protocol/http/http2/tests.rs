@@ -200,6 +200,20 @@ fn a_window_that_stays_shut_ends_its_stream_alone() {
 }
 
 #[test]
+fn a_body_that_takes_longer_than_a_request_may_ends_its_stream_alone() {
+    let house = House::with(Deadlines { request: Duration::from_millis(300), ..Deadlines::default() });
+    let mut client = Client::new(&house, &[]);
+    client.send(&frame(HEADERS, END_HEADERS, 1, &asking("POST", "/a")));
+    client.send(&frame(DATA, 0, 1, b"some"));
+    // It is answered at once, and the rest of it waited for.
+    assert_eq!(client.until(RESET).unwrap().stream, 1);
+    client.ask(3, "GET", "/a");
+    assert_eq!(client.content(3).unwrap(), b"first", "the others live on");
+    drop(client);
+    house.close();
+}
+
+#[test]
 fn who_has_nothing_under_way_and_says_nothing_is_left() {
     let house = House::with(Deadlines { idle: Duration::from_millis(300), ..Deadlines::default() });
     let mut client = Client::new(&house, &[]);

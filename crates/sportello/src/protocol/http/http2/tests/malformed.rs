@@ -49,6 +49,11 @@ fn what_could_be_read_in_two_ways_is_refused() {
         (instead((":path", "/%2e%2e/a")), "400"),
         (instead((":path", "/a%2fb")), "400"),
         (instead((":path", "*")), "400"),
+        // RFC 9110 §7.4: the connection is not secured. A method that is not answered from memory is told the same.
+        (instead((":scheme", "https")), "421"),
+        (instead((":scheme", "HTTPS")), "421"),
+        (vec![(":method", "DELETE"), (":scheme", "https"), (":authority", "localhost"), (":path", "/a")], "421"),
+        (instead((":scheme", "ftp")), "400"),
         (instead((":authority", "evil.example")), "421"),
         (instead((":authority", "user@localhost")), "400"),
         (instead((":method", "CONNECTED")), "405"),
