@@ -170,7 +170,7 @@ class Frames:
     """A connection of HTTP/2, frame by frame, as no client would tell of it."""
 
     def __init__(self, port, name=None):
-        self.socket = connect(port)
+        self.socket, self.scheme = connect(port), "https" if name else "http"
         if name:
             context = ssl.create_default_context(cafile=CA)
             context.set_alpn_protocols(["h2"])
@@ -184,10 +184,10 @@ class Frames:
     def send(self, kind, flags=0, stream=0, payload=b""):
         self.socket.sendall(len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload)
 
-    def ask(self, path="/", host="www.example.org"):
+    def ask(self, path="/", host="www.example.org", scheme=None):
         """Begins a stream; its number."""
         self.last += 2
-        fields = {":method": "GET", ":scheme": "https", ":authority": host, ":path": path}
+        fields = {":method": "GET", ":scheme": scheme or self.scheme, ":authority": host, ":path": path}
         # Literals without indexing (RFC 7541 §6.2.2).
         block = b"".join(b"\0" + b"".join(bytes([len(text)]) + text.encode() for text in field) for field in fields.items())
         self.send(HEADERS, 5, self.last, block)
@@ -230,6 +230,11 @@ with step("several hosts on one connection, but none whose clients are asked for
     contains(client.content(client.ask(host="members.example.org")).decode(), "421")
     contains(client.content(client.ask(host="elsewhere.example")).decode(), "421")
     same(client.content(client.ask()), b"hello\n")
+
+with step("a scheme that is not the connection's is misdirected"):
+    for client, foreign in ((Frames(WEB, "www.example.org"), "http"), (Frames(PLAIN), "https")):
+        contains(client.content(client.ask(scheme=foreign)), b"421")
+        same(client.content(client.ask()), b"hello\n")
 
 with step("nghttp: a page with many streams at once, a body, what is pushed to nobody"):
     said = run("nghttp", "-nv", "-m", "20", "-H", ":authority: www.example.org", f"http://127.0.0.1:{PLAIN}/large.bin")
