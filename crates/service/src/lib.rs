@@ -20,5 +20,6 @@ pub mod picture;
 pub mod proxy;
 pub mod run;
 pub mod site;
+pub mod spool;
 pub mod status;
 pub mod web;

@@ -20,6 +20,7 @@ use sportello_service::desk::Desk;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
+use sportello_service::spool::Spool;
 
 use crate::carried;
 use crate::config::{AccessLog, Begins, Door, Role, Settings, Site};
@@ -67,6 +68,8 @@ pub(crate) struct Generation {
     renewed: Vec<Renewed>,
     hostname: String,
     pub(crate) runner: Runner,
+    /// Where long bodies of requests wait, whatever the configuration.
+    spool: Arc<Spool>,
     slow_log: command::SlowLogSettings,
 }
 
@@ -151,6 +154,10 @@ impl Generation {
         let planned = doors.iter().map(planned).collect::<Result<_, _>>()?;
         let mut sites = opened::open(settings)?;
         before.iter().for_each(|before| carried::carry(&mut sites, &before.sites));
+        let spool = before.map_or_else(
+            || Arc::new(Spool::new(&settings.store.folder, settings.uploads)),
+            |before| Arc::clone(&before.spool),
+        );
         let (logs, renewed) = open_logs(&settings.sites, logs)?;
         Ok(Self {
             planned,
@@ -159,6 +166,7 @@ impl Generation {
             renewed,
             hostname: settings.hostname.clone(),
             runner,
+            spool,
             slow_log: settings.slow_log,
         })
     }
@@ -276,7 +284,7 @@ impl Serve for Services {
     fn renew(&self) {
         let generation = self.house.now();
         let desk = Rc::new(http::Served::Desk(self.desk()));
-        let (mut sites, all) = opened::sites(&generation.sites, Some(&generation.runner));
+        let (mut sites, all) = opened::sites(&generation.sites, &generation.spool, Some(&generation.runner));
         for site in &all {
             site.count_in(self.house.observatory.routes.tallies(self.index, site.description()));
             site.begin();

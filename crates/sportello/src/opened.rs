@@ -8,6 +8,7 @@ use sportello_service::fastcgi::FastCgi;
 use sportello_service::files::{self, Files, Root};
 use sportello_service::run::Runner;
 use sportello_service::site::{self, Folder};
+use sportello_service::spool::Spool;
 
 use crate::config::{Others, Settings, Site};
 use crate::protocol::http;
@@ -37,8 +38,9 @@ fn open_roots(site: &Site, state: &Path) -> Result<Vec<Arc<Root>>, files::OpenEr
     site.description.folders.iter().map(open).collect()
 }
 
-/// What the HTTP channels give that are not the desk, and each site in the order of the settings; `runner` runs their programs.
-pub fn sites(opened: &[Opened], runner: Option<&Runner>) -> (http::Sites, Vec<Rc<site::Site>>) {
+/// What the HTTP channels give that are not the desk, and each site in the order of the settings; long bodies of requests wait in `spool`,
+/// `runner` runs their programs.
+pub fn sites(opened: &[Opened], spool: &Arc<Spool>, runner: Option<&Runner>) -> (http::Sites, Vec<Rc<site::Site>>) {
     let (mut sites, mut all) = (http::Sites::default(), Vec::new());
     for (roots, written) in opened {
         let folders = written.description.folders.iter().zip(roots);
@@ -46,7 +48,8 @@ pub fn sites(opened: &[Opened], runner: Option<&Runner>) -> (http::Sites, Vec<Rc
             |(folder, root): (&Folder, &Arc<Root>)| Rc::new(Files::new(Arc::clone(root), Arc::clone(&folder.settings)));
         let applications = written.description.applications.iter().filter_map(|application| {
             let root = Arc::clone(roots.get(application.folder)?);
-            Some(Rc::new(FastCgi::new(Arc::clone(&application.settings), root).counted(&application.figures)))
+            let fastcgi = FastCgi::new(Arc::clone(&application.settings), root, Arc::clone(spool));
+            Some(Rc::new(fastcgi.counted(&application.figures)))
         });
         let site = site::Site::new(Arc::clone(&written.description), folders.map(files).collect());
         let site = site.with_applications(applications.collect());

@@ -9,12 +9,16 @@ use tracing::{debug, error, warn};
 
 use super::Address;
 use super::script::Script;
+use crate::spool;
 use crate::web::{Answer, Broken};
+
+/// Seconds after which whoever found no place may ask again.
+const RETRY_AFTER: &str = "5";
 
 /// Why.
 #[derive(Debug, Error)]
 pub(super) enum Fault {
-    /// No place among the requests of this worker, or no memory for a body.
+    /// No place among the requests of this worker.
     #[error("too many requests wait for the application")]
     Full,
     /// It takes no connection.
@@ -50,9 +54,9 @@ pub(super) enum Fault {
     /// The client's body did not come whole.
     #[error("the body of the request did not come whole")]
     Body(#[source] Broken),
-    /// The client's body is long and does not say how long.
-    #[error("the body of the request does not say how long it is")]
-    Untold,
+    /// The body cannot be kept until it is whole.
+    #[error("there is no place for the body of the request")]
+    Spool(#[source] spool::Fault),
     /// A parameter does not fit into a record.
     #[error("a field of the request is too long for the application")]
     TooLong,
@@ -64,13 +68,14 @@ pub(super) enum Fault {
 impl Fault {
     fn status(&self) -> u16 {
         match self {
-            Self::Full | Self::Refused(Status::Overloaded) => 503,
+            Self::Full | Self::Refused(Status::Overloaded) | Self::Spool(spool::Fault::Full) => 503,
             Self::ConnectTimeout | Self::Silent => 504,
-            Self::Body(Broken::TooLarge) => 413,
+            Self::Body(Broken::TooLarge) | Self::Spool(spool::Fault::TooLarge) => 413,
+            // RFC 4918 §11.5.
+            Self::Spool(spool::Fault::Disk) => 507,
             Self::Body(_) => 400,
-            Self::Untold => 411,
             Self::TooLong => 431,
-            Self::Internal => 500,
+            Self::Internal | Self::Spool(_) => 500,
             _ => 502,
         }
     }
@@ -82,24 +87,44 @@ impl Fault {
             504 => "504 The application did not answer in time.\n",
             413 => "413 The body of the request is too large.\n",
             400 => "400 The body of the request did not come whole.\n",
-            411 => "411 The application needs to know how long the body of the request is.\n",
             431 => "431 A field of the request is too long for the application.\n",
+            507 => "507 There is no room for the body of the request at the moment.\n",
             500 => "500 Something is wrong here.\n",
             _ => "502 The application gave no answer that can be passed on.\n",
         };
-        Answer::bytes(self.status(), "text/plain; charset=utf-8", text)
+        let mut answer = Answer::bytes(self.status(), "text/plain; charset=utf-8", text);
+        if self.status() == 503 {
+            // Cannot fail: a name and a value as they should be.
+            let _ = answer.fields.add("retry-after", RETRY_AFTER);
+        }
+        answer
     }
 
     /// Tells it in the log, once for each request.
     pub(super) fn log(&self, address: &Address, script: &Script) {
         let script = String::from_utf8_lossy(&script.names);
-        let source = std::error::Error::source(self).map(ToString::to_string).unwrap_or_default();
+        let causes = std::iter::successors(std::error::Error::source(self), |cause| cause.source());
+        let source = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         match self {
-            Self::Body(_) | Self::Untold | Self::TooLong => {
+            Self::Body(_) | Self::TooLong | Self::Spool(spool::Fault::TooLarge) => {
                 debug!(%address, %script, fault = %self, source, "a request was not passed to the application");
             }
-            Self::Internal => error!(%address, %script, fault = %self, "a request was not passed to the application"),
+            Self::Internal | Self::Spool(spool::Fault::Disk | spool::Fault::Io(_)) => {
+                error!(%address, %script, fault = %self, source, "a request was not passed to the application");
+            }
+            Self::Full | Self::Spool(_) => {
+                warn!(%address, %script, fault = %self, source, "a request was not passed to the application");
+            }
             _ => warn!(%address, %script, fault = %self, source, "a request failed at the application"),
+        }
+    }
+}
+
+impl From<spool::Fault> for Fault {
+    fn from(fault: spool::Fault) -> Self {
+        match fault {
+            spool::Fault::Broken(broken) => Self::Body(broken),
+            other => Self::Spool(other),
         }
     }
 }

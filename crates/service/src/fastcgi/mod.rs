@@ -1,17 +1,18 @@
 //! Scripts, run by an application that speaks FastCGI: PHP-FPM, above all.
 //!
 //! A path leads to a [`Script`](script::Script) beneath the root, found as files are found; where there is none, nothing is sent to the
-//! application. It is told the request in the parameters of CGI ([`parameters`]), gets the body as the client sends it, and its answer is
-//! passed on as it comes: nothing is held whole but its head, and what is said below.
+//! application. It is told the request in the parameters of CGI ([`parameters`]), and its answer is passed on as it comes: nothing of it is
+//! held whole but its head.
 //!
-//! PHP reads as much of a body as `CONTENT_LENGTH` says, so one whose length nobody told is read first, up to [`UNTOLD_MOST`]; a longer one is
-//! answered with 411 (RFC 9110 §15.5.12). One of at most [`SMALL`] bytes is read first too, so that a slow client keeps no process of the
-//! application waiting, and so that the request can be made again.
+//! It is asked when the body of the request is here whole ([`intake`]): so no slow client keeps one of its processes waiting, of which there
+//! are few, and it is told the length also of what came in chunks. What is short is held in memory, and the request can be made again; what
+//! is longer is put aside in a file ([`Spool`]).
 //!
 //! A connection that is kept keeps a process of PHP-FPM waiting for it. So none is kept unless [`Settings::idle_most`] says so.
 //!
-//! Knows no client's connection. Bounded by: [`Settings`] for waits, requests at once and connections; [`HELD_MOST`] for bodies that are
-//! read first; one piece of a body each way; [`Limits`](sportello_wire::fastcgi::head::Limits) for the head of an answer.
+//! Knows no client's connection. Bounded by: [`Settings`] for waits, requests at once and connections; [`HELD_MOST`] for bodies in memory,
+//! [`Bounds`](crate::spool::Bounds) for those in files; one piece of a body each way; [`Limits`](sportello_wire::fastcgi::head::Limits) for
+//! the head of an answer.
 
 mod address;
 mod body;
@@ -20,6 +21,7 @@ mod connect;
 mod exchange;
 mod fault;
 mod figures;
+mod intake;
 mod parameters;
 mod pool;
 mod script;
@@ -31,11 +33,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sportello_wire::http1::Method;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::files::Root;
-use crate::web::{Answer, Broken, Incoming, Path, Request, Says};
+use crate::spool::Spool;
+use crate::web::{Answer, Path, Request, Says};
 use complaints::Complaints;
 use exchange::{Exchange, Input};
 use fault::Fault;
@@ -47,11 +50,9 @@ pub use figures::Figures;
 pub use parameters::is_name;
 pub use settings::{BadScripts, Scripts, Settings, Timeouts};
 
-/// A body of untold length is read up to here, to tell the application its length.
-pub const UNTOLD_MOST: u64 = 1 << 20;
-/// A body up to here is read before the application is asked.
+/// A body up to here is held in memory.
 pub const SMALL: u64 = 64 * 1024;
-/// What one worker holds of such bodies at once, for one application.
+/// What one worker holds of such bodies at once, for one application; those beyond are put aside too.
 pub const HELD_MOST: u64 = 16 << 20;
 
 /// An application, as one worker asks it.
@@ -65,6 +66,7 @@ pub struct FastCgi {
     places: Semaphore,
     /// In units of [`SMALL`].
     held: Semaphore,
+    spool: Arc<Spool>,
 }
 
 /// What of a request is known beside it.
@@ -93,13 +95,13 @@ pub enum Claims {
 }
 
 impl FastCgi {
-    /// Asks the application that `settings` name, for scripts beneath `root`.
-    pub fn new(settings: Arc<Settings>, root: Arc<Root>) -> Self {
+    /// Asks the application that `settings` name, for scripts beneath `root`; long bodies wait in `spool`.
+    pub fn new(settings: Arc<Settings>, root: Arc<Root>, spool: Arc<Spool>) -> Self {
         let pool = Pool::new(Arc::clone(&settings));
         let units = usize::try_from(HELD_MOST / SMALL).unwrap_or(0);
         let told = settings.address.to_string().into();
         let (places, held) = (Semaphore::new(settings.requests_most), Semaphore::new(units));
-        Self { settings, told, figures: Arc::default(), root, pool, places, held }
+        Self { settings, told, figures: Arc::default(), root, pool, places, held, spool }
     }
 
     /// The same, counted in these figures.
@@ -156,7 +158,8 @@ impl FastCgi {
 
     async fn run(self: &Rc<Self>, mut request: Request, script: &Script, asked: &Asked) -> Result<Answer, Fault> {
         let body = std::mem::take(&mut request.body);
-        let (input, _held) = self.input(body).await?;
+        let source = asked.address.unwrap_or(request.client.peer.ip());
+        let (input, _held) = intake::take(body, source, &self.held, &self.spool).await?;
         let head = parameters::write(&request, script, asked, &self.settings, &input).map_err(|_| Fault::TooLong)?;
         let notes = Rc::clone(&request.notes);
         notes.asks(&self.told);
@@ -196,27 +199,6 @@ impl FastCgi {
     async fn place(self: Rc<Self>) -> Option<Place> {
         self.places.acquire().await.ok()?.forget();
         Some(Place(self))
-    }
-
-    /// What is to be sent of the body, and what it takes of the memory for that.
-    async fn input(&self, body: Incoming) -> Result<(Input, Option<SemaphorePermit<'_>>), Fault> {
-        let most = match (&body, body.left()) {
-            (Incoming::Empty, _) => return Ok((Input::None, None)),
-            (_, Some(length)) if length <= SMALL => SMALL,
-            (_, Some(_)) => return Ok((Input::Coming(body), None)),
-            (_, None) => UNTOLD_MOST,
-        };
-        let units = u32::try_from(most / SMALL).unwrap_or(u32::MAX);
-        let Ok(held) = self.held.try_acquire_many(units) else {
-            // One whose length is told need not be held.
-            return if body.left().is_some() { Ok((Input::Coming(body), None)) } else { Err(Fault::Full) };
-        };
-        let is_untold = body.left().is_none();
-        match body.whole(most).await {
-            Ok(body) => Ok((Input::Here(body), Some(held))),
-            Err(Broken::TooLarge) if is_untold => Err(Fault::Untold),
-            Err(broken) => Err(Fault::Body(broken)),
-        }
     }
 }
 

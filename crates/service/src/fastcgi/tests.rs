@@ -13,7 +13,8 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep};
 
 use super::*;
-use crate::web::{Body, Client, Fields, Ready, Scheme};
+use crate::spool::Bounds;
+use crate::web::{Body, Broken, Client, Fields, Incoming, Ready, Scheme};
 
 mod answers;
 mod bodies;
@@ -81,6 +82,7 @@ fn says(text: &str) -> Vec<u8> {
     [record(6, text.as_bytes()), end()].concat()
 }
 
+const AMPLE: Bounds = Bounds { bytes: 1 << 30, files: 100, keep_free: 0 };
 const HELLO: &str = "Content-Type: text/plain\r\n\r\nhello";
 
 impl House {
@@ -116,8 +118,14 @@ impl House {
     }
 
     fn fastcgi(&self, settings: Settings) -> Rc<FastCgi> {
+        self.spooling(settings, AMPLE)
+    }
+
+    /// The same with these bounds for bodies.
+    fn spooling(&self, settings: Settings, bounds: Bounds) -> Rc<FastCgi> {
         let root = Root::open(&settings.root).unwrap();
-        Rc::new(FastCgi::new(Arc::new(settings), Arc::new(root)))
+        let spool = Arc::new(Spool::new(&self.folder, bounds));
+        Rc::new(FastCgi::new(Arc::new(settings), Arc::new(root), spool))
     }
 
     fn seen(&self, number: usize) -> Seen {

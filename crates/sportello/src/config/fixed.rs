@@ -14,6 +14,7 @@ pub fn changed(now: &Settings, then: &Settings) -> Vec<String> {
     compare("state memory", now.store.memory_budget.to_string(), then.store.memory_budget.to_string());
     compare("state memory body", now.store.memory_body.to_string(), then.store.memory_body.to_string());
     compare("state keep-free", now.store.disk_reserve.to_string(), then.store.disk_reserve.to_string());
+    compare("state uploads", now.uploads.bytes.to_string(), then.uploads.bytes.to_string());
     compare("inbox keep", format!("{:?}", now.store.retention), format!("{:?}", then.store.retention));
     compare("workers", now.workers.to_string(), then.workers.to_string());
     compare(
@@ -51,12 +52,22 @@ mod tests {
         then.store.memory_budget += 1;
         then.store.memory_body += 1;
         then.store.disk_reserve += 1;
+        then.uploads.bytes += 1;
         then.store.retention.most_messages = Some(7);
         then.log.level = tracing::metadata::LevelFilter::TRACE;
         let told = changed(&now, &then);
         let names: Vec<_> = told.iter().filter_map(|line| line.split(" cannot change").next()).collect();
-        let expect = ["state", "state memory", "state memory body", "state keep-free", "inbox keep", "workers", "log"];
+        let expect = [
+            "state",
+            "state memory",
+            "state memory body",
+            "state keep-free",
+            "state uploads",
+            "inbox keep",
+            "workers",
+            "log",
+        ];
         assert_eq!(names, expect);
-        assert!(told[5].ends_with("it is 2, the file says 3"), "{told:?}");
+        assert!(told[6].ends_with("it is 2, the file says 3"), "{told:?}");
     }
 }

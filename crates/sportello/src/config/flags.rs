@@ -70,10 +70,12 @@ impl Settings {
         if root.starts_with(resolved(&state)) {
             return Err(Error::InState(root, state));
         }
+        let store = sportello_store::Settings::new(state);
         Ok(Self {
             address: flags.address.to_canonical(),
             hostname: usual::hostname(),
-            store: sportello_store::Settings::new(state),
+            uploads: usual::uploads(None, &store),
+            store,
             workers,
             programs: programs(flags)?,
             channels: doors(flags, most_connections)?,

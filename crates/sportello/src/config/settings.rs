@@ -9,6 +9,7 @@ use sportello_net::{Channel, tls};
 use sportello_service::certificates::{Pair, Signer, Wanted};
 use sportello_service::run::Program;
 use sportello_service::site::{Description, HTTPS};
+use sportello_service::spool::Bounds;
 use tracing::metadata::LevelFilter;
 
 use crate::observe::access;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub hostname: String,
     /// The store, and with it the state folder.
     pub store: sportello_store::Settings,
+    /// What bodies of requests may take of its disk, before who answers is asked.
+    pub uploads: Bounds,
     /// Worker threads, 1 to [`Settings::MOST_WORKERS`].
     pub workers: usize,
     /// The programs that clients may run.

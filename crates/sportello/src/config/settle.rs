@@ -19,6 +19,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use sportello_service::run::Program;
+use sportello_service::spool::Bounds;
 use sportello_store::Retention;
 use tracing::metadata::LevelFilter;
 
@@ -55,6 +56,7 @@ impl Settings {
         let settings = Self {
             address,
             hostname,
+            uploads: uploads(written, store.as_ref()?),
             store: store?,
             workers: one(written.first("workers")).and_then(Value::number).unwrap_or_else(usual::workers),
             programs,
@@ -141,6 +143,11 @@ fn store(written: &Written, faults: &mut Vec<Fault>) -> Option<sportello_store::
     }
     set(&mut store.disk_reserve, one(directive.first("keep-free")).and_then(Value::number));
     Some(store)
+}
+
+fn uploads(written: &Written, store: &sportello_store::Settings) -> Bounds {
+    let written = written.first("state").and_then(|state| state.first("uploads"));
+    usual::uploads(one(written).and_then(Value::number), store)
 }
 
 fn retention(written: &Written, faults: &mut Vec<Fault>) -> Retention {

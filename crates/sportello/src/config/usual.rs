@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use sportello_net::{Deadlines, Speaker};
+use sportello_service::spool::Bounds;
 
 use super::settings::{Role, Settings};
 
@@ -91,6 +92,13 @@ pub fn deadlines(role: &Role) -> Deadlines {
 /// take three quarters.
 pub(super) fn requests_passed_on(proxies: usize) -> usize {
     (raise_descriptor_limit() / 6).checked_div(proxies).unwrap_or_default().max(16)
+}
+
+/// What bodies of requests may take that are put aside on the disk of `store`: so many bytes, else 4 GiB. Each of them is a descriptor, of
+/// which a thirty-second may be such.
+pub(super) fn uploads(bytes: Option<u64>, store: &sportello_store::Settings) -> Bounds {
+    let files = (raise_descriptor_limit() / 24).max(16) as u64;
+    Bounds { bytes: bytes.unwrap_or(4 << 30), files, keep_free: store.disk_reserve }
 }
 
 /// Raises the number of descriptors this process may hold to what the machine lets it, and says how many connections that

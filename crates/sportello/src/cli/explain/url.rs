@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use sportello_service::spool::Spool;
 use sportello_service::web::Scheme;
 use sportello_wire::http1::head::parse;
 use sportello_wire::http1::target::Target;
@@ -91,7 +93,9 @@ fn answered<'a>(
 ) -> Result<u8, Failed> {
     let settings = &basis.settings;
     let opened = opened::open(settings).map_err(|error| Failed::new(super::super::chain(&error)))?;
-    let (sites, all) = opened::sites(&opened, None);
+    // Nobody sends anything.
+    let spool = Arc::new(Spool::new(&settings.store.folder, settings.uploads));
+    let (sites, all) = opened::sites(&opened, &spool, None);
     let reach = if door.channel.loopback { Reach::Loopback } else { Reach::Network };
     let host = international::shown(&visible(&String::from_utf8_lossy(head.host)));
     let chosen = match site_of(&Claim::of(head), reach, &sites) {

@@ -25,7 +25,7 @@ fn settings(text: &str) -> Settings {
 const ALL: &str = r#"
 address "0.0.0.0"
 hostname mail.example.org
-state "state" { memory "1MiB" body="2KiB"; keep-free "3MiB" }
+state "state" { memory "1MiB" body="2KiB"; keep-free "3MiB"; uploads "5MiB" }
 inbox { keep count=47 age="48d" bytes="49MiB" }
 workers 3
 grace "4s"
@@ -103,6 +103,7 @@ fn every_directive_reaches_its_setting() {
     let store = &settings.store;
     assert_eq!(store.folder, Path::new("/tmp/state"));
     assert_eq!((store.memory_budget, store.memory_body, store.disk_reserve), (1 << 20, 2 << 10, 3 << 20));
+    assert_eq!((settings.uploads.bytes, settings.uploads.keep_free), (5 << 20, 3 << 20));
     let kept = store.retention;
     assert_eq!(
         (kept.most_messages, kept.oldest, kept.most_bytes),
@@ -177,7 +178,7 @@ fn every_directive_reaches_its_setting() {
 const DEFAULTS: &str = r#"
 address "127.0.0.1"
 trusted-proxies "192.0.2.10" field=x-forwarded
-state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB" }
+state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB"; uploads "4GiB" }
 grace "10s"
 log info form=text
 slow-log "10ms" keep=128

@@ -50,9 +50,18 @@ pub(super) static ROWS: &[Row] = &[
         name: "keep-free",
         within: "state",
         arguments: &[one("size", Kind::Size(0, 1 << 50), "on the state folder's disk")],
-        doc: "What messages leave free of the disk; mail that would take it is answered with 452.",
+        doc: "What messages, and the bodies of requests, leave free of the disk; mail that would take it is answered with 452, a request with 507.",
         default: "\"64MiB\"",
         example: "state \"/var/lib/sportello\" {\n    keep-free \"1GiB\"\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "uploads",
+        within: "state",
+        arguments: &[one("size", Kind::Size(1 << 20, 1 << 50), "on the state folder's disk")],
+        doc: "How much of the disk the bodies of requests may take while they come: those that fastcgi waits for, and that are longer than 64 KiB. Half of it is for one address; a longer body is answered with 413, one that finds no room with 503.",
+        default: "\"4GiB\"",
+        example: "state \"/var/lib/sportello\" {\n    uploads \"20GiB\"\n}",
         ..PLAIN
     },
     Row {
