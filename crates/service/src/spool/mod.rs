@@ -191,14 +191,12 @@ impl Aside {
     pub async fn fill(mut self, begun: &[u8], mut body: Incoming) -> Result<Self, Fault> {
         let mut gathered = BytesMut::from(begun);
         loop {
+            if gathered.len() >= GATHERED {
+                self = self.append(gathered.split().freeze()).await?;
+            }
             match body.piece().await.map_err(Fault::Broken)? {
                 Some(piece) if gathered.is_empty() && piece.len() >= GATHERED => self = self.append(piece).await?,
-                Some(piece) => {
-                    gathered.extend_from_slice(&piece);
-                    if gathered.len() >= GATHERED {
-                        self = self.append(gathered.split().freeze()).await?;
-                    }
-                }
+                Some(piece) => gathered.extend_from_slice(&piece),
                 None if gathered.is_empty() => return Ok(self),
                 None => return self.append(gathered.freeze()).await,
             }

@@ -85,7 +85,7 @@ fn a_file_that_had_a_name_for_a_moment_is_as_well_nobodys() {
     let folder = Folder::new();
     let spool = folder.spool(AMPLE);
     let (flags, mode) = (OFlags::RDWR | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
-    for file in [spool.file().unwrap(), spool.unnamed(flags, mode).unwrap().into()] {
+    for file in [spool.file().unwrap(), spool.unnamed(flags, mode).unwrap()] {
         let found = file.metadata().unwrap();
         assert_eq!((found.nlink(), found.mode() & 0o7777, found.is_file()), (0, 0o600, true));
         file.write_all_at(b"abc", 0).unwrap();

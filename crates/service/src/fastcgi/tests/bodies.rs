@@ -116,7 +116,7 @@ impl Pieces for Slow {
 
 async fn reaches(condition: impl Fn() -> bool) {
     while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -238,6 +238,16 @@ fn a_client_that_leaves_in_its_body_frees_what_it_took() {
         asked.abort();
         reaches(|| fastcgi.spool.taken() == (0, 0)).await;
         assert!(house.seen.borrow().is_empty());
+    });
+}
+
+#[test]
+fn an_application_that_does_not_read_is_given_up_and_the_body_with_it() {
+    on_a_simulated_clock(async {
+        let house = House::new([Reply::Ignore]);
+        let fastcgi = house.fastcgi(house.settings());
+        assert_eq!(ask(&fastcgi, post(Told::of(200, 60_000).incoming())).await.0, 504);
+        reaches(|| fastcgi.spool.taken() == (0, 0)).await;
     });
 }
 
