@@ -397,7 +397,7 @@ impl Services {
         if let Some(samples) = house.observatory.samples.get(index) {
             Recorder::install(index, house.log.clone(), Arc::clone(samples));
         }
-        Lines::install(house.access_logs.queue());
+        Lines::install();
         let observer = Arc::clone(&house.observatory).observer(workers);
         let services = Self { index, house, workers: workers.clone(), observer, channels: RefCell::default() };
         services.renew();

@@ -126,7 +126,7 @@ pub fn start(
         Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
     let procurement = Procurement::start(settings.acme.clone(), encryption.keyring(), &shared)
         .map_err(|error| StartError::Io("start the thread that obtains certificates", error))?;
-    let access_logs = AccessLogs::start().map_err(|error| StartError::Io("start the thread of access logs", error))?;
+    let access_logs = AccessLogs::default();
     let made_of = (&encryption, &access_logs);
     let mut generation = Generation::new(settings, &doors, shared.runner.clone(), made_of, None)?;
     let command_line = match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {

@@ -2,6 +2,7 @@ import base64
 import json
 import re
 import socket
+import sys
 import threading
 import urllib.request
 
@@ -231,6 +232,46 @@ with step("counts go on over a reload, and what a client says names no series"):
     ask("/")
     same(value(metrics(), total, site="*", route="", **{"class": "2xx"}), before + 1)
     check("curl" not in str(metrics()), "nothing that a client sends")
+
+# Becomes the server, whose standard output is a pipe of which its child reads the first line and then no more.
+DEAF = """
+import ctypes, os, signal, sys
+out, server = os.pipe()
+if os.fork():
+    os.dup2(server, 1)
+    os.close(out); os.close(server)
+    os.execv(sys.argv[1], sys.argv[1:])
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.close(server)
+line = b''
+while not line.endswith(b'\\n'):
+    line += os.read(out, 1)
+os.write(1, line)
+signal.pause()
+"""
+
+with step("a log that nobody reads keeps no other waiting, nor who is served; what it loses is told"):
+    deaf = Server(prefix=(sys.executable, "-c", DEAF), config=write(here / "deaf.kdl", f"""
+state "deaf"
+workers 1
+channel web port=0 protocol=http
+domain localhost {{
+    site a.localhost {{ log "-"; respond 200 "a" }}
+    site b.localhost {{ log "{here}/b.log"; respond 200 "b" }}
+}}
+"""))
+    long = "x" * 2000
+    with Http(deaf.web) as client:
+        for number in range(3000):
+            same(client.ask("GET", "/", [f"User-Agent: {long}", f"Referer: {long}"], host="a.localhost")[0], 200)
+            if "lost" in deaf.stderr():
+                break
+        contains(deaf.stderr(), "lines of an access log are lost")
+        contains(deaf.stderr(), "standard output")
+        for number in range(1, 4):
+            same(client.ask("GET", f"/{number}", host="b.localhost")[2], b"b")
+            until(lambda: (here / "b.log").read_text().count("\n") == number, "the other log is written")
+    deaf.stop()
 
 pool.stop()
 finish()

@@ -1,6 +1,7 @@
 //! The connections of one worker to one application: new ones, and idle ones that are used again.
 //!
-//! An idle connection is used again only if it is open and silent. One that is idle for too long is closed by a task that lives while there
+//! An idle connection is used again only if it is open and silent as far as the event loop was told: the kernel is not asked once more, and an
+//! answer that nobody asked for and that comes a moment later is the next request's. One that is idle for too long is closed by a task that lives while there
 //! is one, because a process of the application waits at its other end. Bounded by [`Settings::idle_most`] and [`Settings::idle_age`].
 
 use std::cell::{Cell, RefCell};
@@ -126,7 +127,7 @@ async fn tend(pool: Weak<Pool>) {
     }
 }
 
-/// Whether it is open and nothing has come that nobody asked for.
+/// Whether it is open and nothing has come that nobody asked for. Asks the kernel only where the reactor knows of something.
 fn is_quiet(stream: &mut dyn Wire) -> bool {
     let mut byte = [0];
     let mut into = ReadBuf::new(&mut byte);

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::format::{Access, Format};
-use super::writer::{Queue, Sink};
+use super::writer::Sink;
 use crate::observe::request_line::WallClock;
 
 /// The access log of a site.
@@ -50,7 +50,6 @@ const BLOCK_AGE: Duration = Duration::from_millis(100);
 /// One worker's lines.
 #[derive(Debug)]
 pub struct Lines {
-    queue: Queue,
     blocks: Vec<(Arc<Sink>, Vec<u8>)>,
     clock: WallClock,
     dirty: Rc<Notify>,
@@ -63,9 +62,9 @@ thread_local! {
 impl Lines {
     /// Makes this thread, a worker's, gather lines, and starts the task that hands them over. To be called within the worker's event
     /// loop.
-    pub fn install(queue: Queue) {
+    pub fn install() {
         let dirty = Rc::new(Notify::new());
-        let lines = Self { queue, blocks: Vec::new(), clock: WallClock::now(), dirty: Rc::clone(&dirty) };
+        let lines = Self { blocks: Vec::new(), clock: WallClock::now(), dirty: Rc::clone(&dirty) };
         LINES.set(Some(lines));
         tokio::task::spawn_local(async move {
             loop {
@@ -83,7 +82,7 @@ impl Lines {
 
     fn hand_over(&mut self) {
         for (sink, block) in mem::take(&mut self.blocks) {
-            self.queue.hand_over(&sink, block);
+            sink.hand_over(block);
         }
     }
 
@@ -99,7 +98,7 @@ impl Lines {
         let Some((sink, block)) = self.blocks.get_mut(at) else { return };
         log.format.write(block, access);
         if block.len() >= BLOCK {
-            self.queue.hand_over(sink, mem::take(block));
+            sink.hand_over(mem::take(block));
         }
     }
 }

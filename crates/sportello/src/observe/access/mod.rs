@@ -11,4 +11,4 @@ pub mod writer;
 pub use file::Rotation;
 pub use format::{Access, Format};
 pub use lines::{Asked, Lines, Said, SiteLog, told};
-pub use writer::{AccessLogs, Queue, Renewed, Sink, Target};
+pub use writer::{AccessLogs, Renewed, Sink, Target};
