@@ -6,7 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use super::ask::Peer;
+use super::ask::{Cookies, Peer};
 use super::change::{FieldChange, Of};
 use super::cursor::{Cursor, Stop};
 use super::description::{Action, Step};
@@ -92,6 +92,8 @@ enum Effect<'d> {
 struct Passage<'d> {
     known: Known,
     effects: Vec<Effect<'d>>,
+    /// Of those who were asked and let it pass.
+    cookies: Cookies,
     kept: Kept,
     form: Form,
 }
@@ -102,6 +104,7 @@ pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
     let mut passage = Passage {
         known: Known::of(&request, trust),
         effects: Vec::new(),
+        cookies: Cookies::default(),
         kept: Kept::default(),
         form: preferred_form(request.fields.values("accept")),
     };
@@ -174,7 +177,11 @@ async fn take<'d>(
         Step::Limit(limit) => limit.take(request, known, &mut passage.kept).map_err(Err),
         Step::Login(login) => login.take(request, known).await.map_err(Err),
         // Large, and rare beside the others.
-        Step::Ask(ask) => Box::pin(ask.take(site.proxy(ask.proxy), request, known, peer(site, request))).await,
+        Step::Ask(ask) => {
+            let asked = ask.take(site.proxy(ask.proxy), request, known, peer(site, request));
+            passage.cookies.extend(Box::pin(asked).await?);
+            Ok(())
+        }
         Step::Compress(compression) => {
             passage.effects.push(Effect::Compress(compression, Wanted::of(request)));
             Ok(())
@@ -261,7 +268,7 @@ fn encoded(site: &Site, action: &Action) -> Encoded {
 
 /// Does to the answer what was written on the way, from the inside out.
 async fn finished(site: &Site, made: Result<Answer, Ours>, encoded: Encoded, passage: Passage<'_>) -> Answer {
-    let Passage { effects, kept, form, .. } = passage;
+    let Passage { effects, cookies, kept, form, .. } = passage;
     let (mut answer, mut is_ours) = match made {
         Ok(answer) => (answer, false),
         Err(ours) => (ours.page(form), true),
@@ -290,5 +297,6 @@ async fn finished(site: &Site, made: Result<Answer, Ours>, encoded: Encoded, pas
             }
         }
     }
+    cookies.give(&mut answer);
     holding(answer, kept.places)
 }

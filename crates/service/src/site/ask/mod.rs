@@ -1,9 +1,11 @@
 //! `ask`: another server says who may go on (forward authentication, as nginx's auth_request and Caddy's forward_auth).
 //!
 //! It is asked by a GET with the client's fields and no body, which tells in `X-Forwarded-Method`, `-Uri`, `-Host`, `-Proto` and `-For` what
-//! the client wants. With a 2xx the request goes on, and fields of that answer that are named take the place of the client's own of
-//! these names; any other answer is the client's. Whoever cannot be asked lets nobody pass: 502, 503, 504. Knows nothing of sessions and
+//! the client wants. With a 2xx the request goes on, fields of that answer that are named take the place of the client's own of
+//! these names, and its cookies are given to the client ([`Cookies`]); any other answer is the client's. Whoever cannot be asked lets nobody pass: 502, 503, 504. Knows nothing of sessions and
 //! passwords. Bounded by: [`Ask::within`] in time, [`BODY_MOST`] of an answer that is passed on, [`COPIED_MOST`] of what is copied.
+
+mod cookies;
 
 use std::fmt;
 use std::rc::Rc;
@@ -21,9 +23,11 @@ use super::{FieldChange, Of};
 use crate::proxy::{Proxy, is_claim};
 use crate::web::{Answer, Body, Fields, Incoming, Notes, Path, Request, Says, trace};
 
+pub(super) use cookies::Cookies;
+
 /// The largest body of an answer that is passed on to the client: a page that says why not.
 pub(super) const BODY_MOST: u64 = 256 * 1024;
-/// The most bytes of values that are copied onto a request.
+/// The most bytes of values that are copied onto a request, and of cookies that are given to the client.
 pub(super) const COPIED_MOST: usize = 16 * 1024;
 
 /// A question to another server.
@@ -107,14 +111,14 @@ impl FieldCopy {
 }
 
 impl Ask {
-    /// Asks. What comes back instead of nothing is the client's answer.
+    /// Asks: the cookies that the client gets with whatever answers it, else its answer.
     pub(super) async fn take(
         &self,
         proxy: Option<&Rc<Proxy>>,
         request: &mut Request,
         known: &mut Known,
         peer: Peer,
-    ) -> Result<(), Result<Answer, Ours>> {
+    ) -> Result<Cookies, Result<Answer, Ours>> {
         // Whatever becomes of it: nobody says of himself what only the other server may say.
         request.fields.retain(|name, _| !self.copies.iter().any(|copy| is_spelled(name, &copy.to)));
         let Some(proxy) = proxy else { return Err(Err(Ours::new(502, UNASKED))) };
@@ -135,14 +139,14 @@ impl Ask {
             Err(_) => Err(Err(Ours::new(504, UNASKED))),
             Ok(Err(ours)) => Err(Err(ours)),
             Ok(Ok(Err(answer))) => Err(Ok(answer)),
-            Ok(Ok(Ok(copied))) => {
+            Ok(Ok(Ok((copied, cookies)))) => {
                 for (name, value) in copied.lines() {
                     request.fields.add_parsed(name.clone(), value.clone());
                 }
                 if let Some(name) = self.account.as_deref().and_then(|field| copied.text(field)) {
                     known.set_account(name.into());
                 }
-                Ok(())
+                Ok(cookies)
             }
         }
     }
@@ -181,9 +185,14 @@ impl Ask {
         question
     }
 
-    /// What the request is given of an answer that lets it pass. What is too much is no answer: half of who somebody is, is somebody else.
-    fn copied(&self, answer: &Fields) -> Result<Fields, Ours> {
+    /// What the request, and the client, is given of an answer that lets it pass. What is too much is no answer: half of who somebody is, is
+    /// somebody else.
+    fn copied(&self, answer: &Fields) -> Result<(Fields, Cookies), Ours> {
         let (mut copied, mut length) = (Fields::new(), 0usize);
+        let cookies = Cookies::of(answer);
+        if cookies.length() > COPIED_MOST {
+            return Err(Ours::new(502, UNASKED));
+        }
         for copy in &self.copies {
             for value in answer.values(&copy.from) {
                 length = length.saturating_add(value.len());
@@ -193,7 +202,7 @@ impl Ask {
                 }
             }
         }
-        Ok(copied)
+        Ok((copied, cookies))
     }
 }
 

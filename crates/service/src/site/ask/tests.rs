@@ -91,7 +91,7 @@ async fn asked(says: &[u8], ask: &Ask, request: &mut Request) -> Result<(), u16>
     let proxy = Proxy::new(Upstreams::new(settings));
     let mut known = Known::of(request, &Trust::default());
     let made = ask.take(Some(&proxy), request, &mut known, Peer::Stranger).await;
-    made.map_err(|answered| answered.map_or_else(|ours| ours.status, |answer| answer.status))
+    made.map(drop).map_err(|answered| answered.map_or_else(|ours| ours.status, |answer| answer.status))
 }
 
 #[test]
@@ -257,6 +257,30 @@ fn the_account_is_known_behind_it() {
         description.block.action = Some(Written { line: 0, what: Action::Redirect(to) });
         let answer = Rc::new(Site::new(std::sync::Arc::new(description), Vec::new())).answer(request("/")).await;
         assert_eq!(answer.fields.text("location"), Some("/of/ada"));
+    });
+}
+
+#[test]
+fn cookies_of_who_lets_pass_are_the_clients_whatever_answers_it() {
+    on_stage(async {
+        let says =
+            "set-cookie: session=2; Path=/; HttpOnly\r\nset-cookie: b=1\r\nx-other: 1\r\ncontent-length: 0\r\n\r\n";
+        let (address, _) = server(answer("200 OK", says)).await;
+        let site = site(&format!("http://{address}"), ask(&[]), vec![], Trust::default());
+        let mut nothing = (**site.description()).clone();
+        nothing.block.action = None;
+        let nothing = Rc::new(Site::new(std::sync::Arc::new(nothing), Vec::new()));
+        for (site, status, kept) in [(site, 299, "private"), (nothing, 404, "no-store")] {
+            let given = site.answer(request("/")).await;
+            assert_eq!((given.status, given.fields.text("cache-control")), (status, Some(kept)));
+            let cookies: Vec<_> = given.fields.values("set-cookie").collect();
+            assert_eq!(cookies, [&b"session=2; Path=/; HttpOnly"[..], b"b=1"]);
+            assert_eq!(given.fields.values("x-other").count(), 0, "and nothing else");
+        }
+        for (length, expect) in [(COPIED_MOST, Ok(())), (COPIED_MOST + 1, Err(502))] {
+            let says = answer("200 OK", &format!("set-cookie: {}\r\ncontent-length: 0\r\n\r\n", "a".repeat(length)));
+            assert_eq!(asked(&says, &ask(&[]), &mut request("/")).await, expect, "{length}");
+        }
     });
 }
 
