@@ -16,6 +16,7 @@ mod http_client;
 mod mail;
 pub mod mutation;
 mod pieces;
+mod proxy_protocol;
 mod resp;
 mod routes;
 #[cfg(feature = "sessions")]
@@ -57,6 +58,7 @@ pub const TARGETS: &[Target] = &[
     target("mail_words", mail::words, 1024),
     target("mail_date", mail::date, 256),
     target("mailbox", mail::mailbox, 4096),
+    target("proxy_protocol", proxy_protocol::header, 512),
     target("resp_request", resp::request, 4096),
     target("resp_reply", resp::reply, 2048),
     target("resp_client", resp::client, 4096),

@@ -3,6 +3,7 @@
 //! It is read before it is registered with the reactor, so a client that asks one thing and leaves costs no registration.
 //! Every wait is bounded by the channel's [`Deadlines`](crate::Deadlines) and ends at once when the connection is killed.
 
+mod ahead;
 mod secure;
 mod step;
 mod stream;
@@ -62,6 +63,9 @@ pub enum Ended {
     /// Its source shakes hands too often.
     #[error("the peer shakes hands too often")]
     TooOften,
+    /// Its source holds too many connections.
+    #[error("its source holds too many connections")]
+    Crowded,
     /// The kernel says something else.
     #[error("the connection failed")]
     Io(#[source] io::Error),
@@ -126,7 +130,7 @@ pub struct Connection {
     request_bytes: Cell<u64>,
     /// Whether readiness was put aside by [`Connection::left`], so that the socket must be asked before the reactor.
     ask_socket: bool,
-    _permits: (Permit, SourcePermit),
+    permits: (Permit, SourcePermit),
 }
 
 /// What a closing connection still swallows so that the peer reads our last answer instead of a reset: what a fast network brings of a
@@ -160,7 +164,7 @@ impl Connection {
             request_since: Cell::new(now),
             request_bytes: Cell::new(0),
             ask_socket: false,
-            _permits: permits,
+            permits,
         }
     }
 
@@ -174,14 +178,14 @@ impl Connection {
         self.entry.id
     }
 
-    /// The client; [`UNIX_PEER`] when it came over a Unix socket.
+    /// The client, as whoever connected for it [has said](Self::is_for); [`UNIX_PEER`] when it came over a Unix socket.
     pub fn peer(&self) -> SocketAddr {
-        self.entry.peer
+        self.entry.peer.get()
     }
 
     /// Which process and user the client is, when it came over a Unix socket.
     pub fn credentials(&self) -> Option<Credentials> {
-        if self.entry.peer == UNIX_PEER { Credentials::of_raw(self.entry.socket) } else { None }
+        self.entry.credentials()
     }
 
     /// The address it came to; for a channel on the wildcard address, that.

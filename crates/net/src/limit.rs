@@ -165,6 +165,13 @@ pub(crate) fn source_of(peer: IpAddr) -> IpAddr {
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<ChannelLimit>);
 
+impl Permit {
+    /// Counts a connection from `peer` within the same whole; `None` when its source holds too many already.
+    pub(crate) fn source(&self, peer: IpAddr) -> Option<SourcePermit> {
+        self.0.whole.source(peer)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.whole.all.leave();

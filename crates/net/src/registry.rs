@@ -70,7 +70,8 @@ pub(crate) enum Phase {
 pub(crate) struct Entry {
     pub(crate) id: u64,
     pub(crate) lane: Rc<Lane>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: Cell<SocketAddr>,
+    is_of_unix: bool,
     pub(crate) socket: RawFd,
     pub(crate) requests: Cell<u64>,
     pub(crate) bytes_in: Cell<u64>,
@@ -105,7 +106,8 @@ impl Entry {
         Self {
             id,
             lane,
-            peer,
+            peer: Cell::new(peer),
+            is_of_unix: peer == UNIX_PEER,
             socket,
             requests: Cell::new(0),
             bytes_in: Cell::new(0),
@@ -119,6 +121,11 @@ impl Entry {
             active: Cell::new(now),
             labels: Cell::default(),
         }
+    }
+
+    /// Which process and user is at the other end, where it came over a Unix socket.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        if self.is_of_unix { Credentials::of_raw(self.socket) } else { None }
     }
 
     /// It is encrypted from now on.
@@ -213,9 +220,9 @@ impl Entry {
             id: self.id,
             channel: self.lane.channel(),
             worker,
-            peer: self.peer,
+            peer: self.peer.get(),
             secured: self.secured(),
-            credentials: if self.peer == UNIX_PEER { Credentials::of_raw(self.socket) } else { None },
+            credentials: self.credentials(),
             age: TICK * now.saturating_sub(self.opened),
             idle: TICK * now.saturating_sub(self.active.get()),
             in_request: !self.between.get(),

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -21,11 +22,14 @@ use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
 use sportello_service::spool::Spool;
+use sportello_service::web::Network;
+use tracing::debug;
 
 use crate::carried;
 use crate::config::{AccessLog, Begins, Door, Role, Settings, Site};
 use crate::current::Current;
 use crate::encryption::{self, Encryption, EncryptionError, Handshake};
+use crate::introduction;
 use crate::observe::access::{AccessLogs, Lines, Renewed, SiteLog, Target};
 use crate::observe::log::Log;
 use crate::observe::{Observatory, Recorder};
@@ -84,6 +88,8 @@ struct Planned {
     tls: Option<tls::Settings>,
     /// The port to which its requests are sent, if they are only sent elsewhere.
     https: Option<u16>,
+    /// Who connects for others.
+    introducers: Arc<[Network]>,
 }
 
 /// What is served on a channel, as all workers share it.
@@ -149,6 +155,7 @@ impl Generation {
                 terms,
                 tls: settings.cloned(),
                 https: door.to_https.map(|port| port.among(doors)),
+                introducers: door.introducers.as_slice().into(),
             })
         };
         let planned = doors.iter().map(planned).collect::<Result<_, _>>()?;
@@ -173,7 +180,8 @@ impl Generation {
 
     /// With the commands of this machine's administrator on the channel of this number.
     pub(crate) fn with_command_line(mut self, index: usize) -> Self {
-        self.planned.push(Planned { index, plan: Plan::CommandLine, terms: None, tls: None, https: None });
+        let (plan, introducers) = (Plan::CommandLine, Arc::default());
+        self.planned.push(Planned { index, plan, terms: None, tls: None, https: None, introducers });
         self
     }
 
@@ -234,6 +242,8 @@ pub(crate) struct Services {
 /// What is served on a channel, on this worker.
 struct Place {
     service: Service,
+    /// Who connects for others.
+    introducers: Arc<[Network]>,
     /// Whether the channel is still one of the server's.
     standing: Standing,
 }
@@ -253,6 +263,8 @@ enum Service {
     Command(Current<command::Service>),
     /// One of them, within TLS from the first byte.
     Encrypted(Rc<(Arc<Terms>, Service)>),
+    /// One of these, for a client of whom somebody else says first who it is.
+    Introduced(Rc<Service>),
 }
 
 impl Service {
@@ -262,6 +274,7 @@ impl Service {
             Self::Smtp(place) => place.is_alone(),
             Self::Command(place) => place.is_alone(),
             Self::Encrypted(inner) => Rc::strong_count(inner) == 1 && inner.1.is_alone(),
+            Self::Introduced(inner) => inner.is_alone(),
         }
     }
 
@@ -269,6 +282,7 @@ impl Service {
     fn spoken(&self) -> &Self {
         match self {
             Self::Encrypted(inner) => &inner.1,
+            Self::Introduced(inner) => inner.spoken(),
             plain => plain,
         }
     }
@@ -277,7 +291,7 @@ impl Service {
 impl Serve for Services {
     fn serve(&self, connection: Connection) -> impl Future<Output = ()> + 'static {
         let index = connection.channel().index;
-        let service = self.channels.borrow().get(&index).map(|place| place.service.clone());
+        let service = self.channels.borrow().get(&index).map(|place| place.service_for(connection.peer()));
         converse(Box::new(connection), service)
     }
 
@@ -306,7 +320,7 @@ impl Serve for Services {
         let mut channels = self.channels.borrow_mut();
         channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
         for planned in &generation.planned {
-            let Planned { index, plan, terms, .. } = planned;
+            let Planned { index, plan, terms, introducers, .. } = planned;
             match (plan, channels.get(index).map(|place| place.service.spoken())) {
                 (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits, planned)),
                 (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits, planned)),
@@ -327,10 +341,13 @@ impl Serve for Services {
                         Some((terms, Begins::AtOnce)) => Service::Encrypted(Rc::new((Arc::clone(terms), spoken))),
                         Some((_, Begins::WhenAsked)) | None => spoken,
                     };
-                    channels.insert(*index, Place { service, standing: Standing::Served });
+                    let introducers = Arc::default();
+                    channels.insert(*index, Place { service, introducers, standing: Standing::Served });
                 }
             }
-            if let (Some(place), Some((terms, Begins::AtOnce))) = (channels.get_mut(index), terms) {
+            let Some(place) = channels.get_mut(index) else { continue };
+            place.introducers = Arc::clone(introducers);
+            if let Some((terms, Begins::AtOnce)) = terms {
                 place.shake_hands_by(terms);
             }
         }
@@ -347,6 +364,7 @@ fn converse(connection: Box<Connection>, service: Option<Service>) -> impl Futur
             Some(Service::Smtp(service)) => Box::pin(smtp::serve(*connection, service)).await,
             Some(Service::Command(service)) => Box::pin(command::serve(*connection, service)).await,
             Some(Service::Encrypted(inner)) => Box::pin(converse_encrypted(connection, inner)).await,
+            Some(Service::Introduced(inner)) => Box::pin(converse_introduced(connection, inner)).await,
             None => {}
         }
     }
@@ -373,7 +391,23 @@ async fn converse_encrypted(mut connection: Box<Connection>, inner: Rc<(Arc<Term
     }
 }
 
+/// Serves a connection that somebody has made for another one.
+async fn converse_introduced(mut connection: Box<Connection>, inner: Rc<Service>) {
+    match introduction::hear(&mut connection).await {
+        Ok(()) => Box::pin(converse(connection, Some(Service::clone(&inner)))).await,
+        Err(error) => debug!(connection = connection.id(), peer = %connection.peer(), %error, "not introduced"),
+    }
+}
+
 impl Place {
+    /// What a connection from there is served by.
+    fn service_for(&self, peer: SocketAddr) -> Service {
+        if self.introducers.iter().any(|network| network.has(peer.ip())) {
+            return Service::Introduced(Rc::new(self.service.clone()));
+        }
+        self.service.clone()
+    }
+
     /// From the next handshake on these are the terms, where it begins with one.
     fn shake_hands_by(&mut self, terms: &Arc<Terms>) {
         if let Service::Encrypted(inner) = &mut self.service
@@ -469,7 +503,8 @@ mod tests {
         let service =
             Current::new(http::Service { served, limits, answers: Answers::default(), terms: None, https: None });
         let session = service.clone();
-        let mut place = Place { service: Service::Http(service), standing: Standing::Served };
+        let introducers = Arc::default();
+        let mut place = Place { service: Service::Http(service), introducers, standing: Standing::Served };
         // Once for those who are just handed over, then for as long as a session has it.
         assert!(place.leave() && place.leave());
         drop(session);

@@ -14,6 +14,7 @@ pub mod config;
 pub mod current;
 pub mod encryption;
 pub(crate) mod generation;
+mod introduction;
 pub mod observe;
 pub(crate) mod opened;
 pub mod protocol;

@@ -9,5 +9,6 @@ pub mod date;
 pub mod fastcgi;
 pub mod http1;
 pub mod mail;
+pub mod proxy_protocol;
 pub mod resp;
 pub mod smtp;

@@ -36,7 +36,7 @@ impl Connection {
     }
 
     async fn shake_hands(&mut self, terms: &Terms) -> Result<Arc<Secured>, Ended> {
-        terms.admit(self.entry.peer.ip()).map_err(|_| Ended::TooOften)?;
+        terms.admit(self.peer().ip()).map_err(|_| Ended::TooOften)?;
         self.register()?;
         self.tls = Some(Box::new(Session::new()));
         let due = self.registry.now().saturating_add(ticks(self.channel.deadlines.handshake));

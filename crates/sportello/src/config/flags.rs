@@ -142,7 +142,8 @@ fn doors(flags: &Serve, most: usize) -> Result<Vec<Door>, Error> {
             most_connections: usual::share(&role, most),
             backlog: usual::BACKLOG,
         };
-        doors.push((name, Door { channel, role, tls: None, to_https: None, origin: Origin::Flag(name) }));
+        let origin = Origin::Flag(name);
+        doors.push((name, Door { channel, role, tls: None, to_https: None, introducers: Vec::new(), origin }));
     }
     Ok(doors.into_iter().map(|(_, door)| door).collect())
 }

@@ -10,6 +10,7 @@ use sportello_service::certificates::{Pair, Signer, Wanted};
 use sportello_service::run::Program;
 use sportello_service::site::{Description, HTTPS};
 use sportello_service::spool::Bounds;
+use sportello_service::web::Network;
 use tracing::metadata::LevelFilter;
 
 use crate::observe::access;
@@ -79,6 +80,8 @@ pub struct Door {
     pub tls: Option<Tls>,
     /// Where its requests are sent, if it only says that all is to be had over TLS.
     pub to_https: Option<HttpsPort>,
+    /// Who connects for others, and says ahead for whom (the PROXY protocol).
+    pub introducers: Vec<Network>,
     /// Who wants it.
     pub origin: Origin,
 }

@@ -9,7 +9,9 @@ use std::num::NonZeroU32;
 
 use sportello_net::rate::Often;
 use sportello_net::{Channel, Deadlines};
+use sportello_service::web::Network;
 
+use super::routes::networks;
 use super::{encrypted, one, same_place, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
@@ -74,8 +76,9 @@ fn door(
     let line = written.source.place(directive.name.start).line;
     let tls = encrypted::tls(directive, &role, faults);
     let to_https = elsewhere::to_https(directive, &role, faults);
+    let introducers = introducers(directive, &role, faults);
     let origin = Origin::File { path: written.source.path().to_owned(), line };
-    Some(Door { channel, role, tls, to_https, origin })
+    Some(Door { channel, role, tls, to_https, introducers, origin })
 }
 
 /// Each address must be one that can be listened on; each is tried once, on a port that nobody has.
@@ -210,6 +213,16 @@ fn inside(directive: &Directive, role: &Role, address: IpAddr, faults: &mut Vec<
     let fault = Fault::error(at, format!("{what} listens on this machine only, and {address} is reached from others"));
     let why = "it does not ask who is there";
     faults.push(fault.label(why).help("write address=\"127.0.0.1\" on the line of this channel"));
+}
+
+/// Who connects for others. Not to the desk, which asks nobody who he is and so is for this machine alone.
+fn introducers(directive: &Directive, role: &Role, faults: &mut Vec<Fault>) -> Vec<Network> {
+    let Some(written) = directive.first("proxy-protocol") else { return Vec::new() };
+    if let Role::Desk(_) = role {
+        let fault = Fault::error(written.name, "the desk is for this machine, and a proxy's clients are elsewhere");
+        faults.push(fault.label("not here").help("remove it"));
+    }
+    networks(&written.arguments, faults)
 }
 
 /// Whether two channels can both be.

@@ -19,6 +19,7 @@ use sportello_service::site::{
     Action, Application, Block, Description, Folder, Item, Route, Says, Step, Trust, Written,
 };
 
+pub(super) use self::step::networks;
 use super::{codings, one};
 use crate::config::as_written::{Directive, Value, Written as WrittenFile};
 use crate::config::fault::{Fault, any_error};

@@ -31,7 +31,6 @@ pub const ABSENT: &[Absent] = &[
     value("channel", "protocol", "submission", SENDING),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
     directive("channel", "allow", ACCOUNTS),
-    directive("channel", "proxy-protocol", "remove it; the client's address is that of the connection"),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
     directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
     directive(

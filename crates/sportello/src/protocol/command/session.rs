@@ -94,7 +94,8 @@ impl Session {
             | Ended::Io(_)
             | Ended::Tls(_)
             | Ended::NotTls
-            | Ended::TooOften => {
+            | Ended::TooOften
+            | Ended::Crowded => {
                 tracing::debug!(connection = self.connection.id(), %ended, "a client of the command channel is gone");
                 return Parting::Drop;
             }

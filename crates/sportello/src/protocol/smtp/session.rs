@@ -106,7 +106,8 @@ impl Conversation {
                 | Ended::Io(_)
                 | Ended::Tls(_)
                 | Ended::NotTls
-                | Ended::TooOften),
+                | Ended::TooOften
+                | Ended::Crowded),
             ) => {
                 tracing::debug!(connection = self.connection.id(), %ended, "an SMTP client is gone");
                 return Parting::Drop;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Kind, Row, Times};
-use super::{COMMAND, MANY, PLAIN, PROTOCOLS, RATE, SMTP, WAIT, one, optional, required};
+use super::{COMMAND, MANY, PLAIN, PROTOCOLS, RATE, SMTP, WAIT, one, optional, required, some};
 
 /// In the order of the reference.
 pub(super) static ROWS: &[Row] = &[
@@ -107,6 +107,16 @@ pub(super) static ROWS: &[Row] = &[
         doc: "How fast a client must send a request and read an answer.",
         default: "http and command \"256B\", smtp \"64B\"",
         example: "channel web port=8080 protocol=http {\n    minimum-rate \"1KiB\" after=\"20s\"\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "proxy-protocol",
+        within: "channel",
+        only: &["http", "smtp"],
+        arguments: &[some("network", Kind::Text, "an IP address or a range such as \"10.0.0.0/8\"")],
+        doc: "The load balancers that connect for others and say so first, by the PROXY protocol, version 1 or 2 (HAProxy, AWS NLB, nginx's stream module): their client is who they say. Who connects from there and says nothing such is closed; who connects from elsewhere is who connects.",
+        default: "the client is who connects",
+        example: "channel web port=8080 protocol=http {\n    proxy-protocol \"192.0.2.10\"\n}",
         ..PLAIN
     },
     Row {
