@@ -14,12 +14,14 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 19] = [
+const NEEDS: [(&str, &str); 21] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
     ("curl", "curl"),
     ("h2load", "nghttp2-client"),
+    ("nginx", "nginx-light"),
+    ("haproxy", "haproxy"),
     ("redis-cli", "redis-tools"),
     ("swaks", "swaks"),
     ("nc", "netcat-openbsd"),

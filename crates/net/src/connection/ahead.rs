@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
@@ -87,3 +87,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

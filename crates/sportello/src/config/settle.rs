@@ -20,6 +20,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use sportello_service::run::Program;
 use sportello_service::spool::Bounds;
+use sportello_service::web::{BadNetwork, Network};
 use sportello_store::Retention;
 use tracing::metadata::LevelFilter;
 
@@ -269,6 +270,27 @@ fn folder(value: &Value, faults: &mut Vec<Fault>) -> Option<std::path::PathBuf> 
     };
     faults.push(wrong);
     None
+}
+
+/// Ranges of addresses; what is none of them is told.
+fn networks(values: &[Value], faults: &mut Vec<Fault>) -> Vec<Network> {
+    let mut networks = Vec::new();
+    for value in values {
+        networks.extend(value.text().and_then(|text| network(text, value, faults)));
+    }
+    networks
+}
+
+fn network(text: &str, value: &Value, faults: &mut Vec<Fault>) -> Option<Network> {
+    match text.parse() {
+        Ok(network) => Some(network),
+        Err(error) => {
+            let error: BadNetwork = error;
+            let fault = Fault::error(value.span, format!("{text:?}: {error}")).label("no network");
+            faults.push(fault.help("write \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\""));
+            None
+        }
+    }
 }
 
 /// Whether two channels cannot both have the port that both want.

@@ -11,8 +11,7 @@ use sportello_net::rate::Often;
 use sportello_net::{Channel, Deadlines};
 use sportello_service::web::Network;
 
-use super::routes::networks;
-use super::{encrypted, one, same_place, set};
+use super::{encrypted, networks, one, same_place, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Door, Origin, Role};

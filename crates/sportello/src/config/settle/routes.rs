@@ -19,8 +19,7 @@ use sportello_service::site::{
     Action, Application, Block, Description, Folder, Item, Route, Says, Step, Trust, Written,
 };
 
-pub(super) use self::step::networks;
-use super::{codings, one};
+use super::{codings, networks, one};
 use crate::config::as_written::{Directive, Value, Written as WrittenFile};
 use crate::config::fault::{Fault, any_error};
 use crate::config::table::Times;
@@ -56,7 +55,7 @@ fn trust(written: &WrittenFile) -> Trust {
         _ => Says::XForwarded,
     };
     // What is wrong with them is told once, for all of the file.
-    Trust { proxies: step::networks(&directive.arguments, &mut Vec::new()), says }
+    Trust { proxies: networks(&directive.arguments, &mut Vec::new()), says }
 }
 
 fn has_route(block: &Block) -> bool {
@@ -66,7 +65,7 @@ fn has_route(block: &Block) -> bool {
 /// Tells what is wrong with the proxies that are to be believed.
 pub(super) fn check_trust(written: &WrittenFile, faults: &mut Vec<Fault>) {
     if let Some(directive) = written.first("trusted-proxies") {
-        step::networks(&directive.arguments, faults);
+        networks(&directive.arguments, faults);
     }
 }
 

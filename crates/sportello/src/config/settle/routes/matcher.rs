@@ -2,9 +2,9 @@
 
 use sportello_service::site::{Matcher, PathExpression, PathPattern, Rule};
 
-use super::step;
 use crate::config::as_written::{Directive, Value};
 use crate::config::fault::Fault;
+use crate::config::settle::network;
 
 /// What `directive`, a route, says of them; `None` where it is wrong, which is told.
 pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Matcher> {
@@ -29,7 +29,7 @@ pub(super) fn settle(directive: &Directive, faults: &mut Vec<Fault>) -> Option<M
     }
     methods(directive, &mut matcher, faults);
     if let Some((value, text)) = directive.property("from").and_then(|value| Some((value, value.text()?))) {
-        matcher.from = text.split_ascii_whitespace().filter_map(|text| step::network(text, value, faults)).collect();
+        matcher.from = text.split_ascii_whitespace().filter_map(|text| network(text, value, faults)).collect();
         if matcher.from.is_empty() && faults.len() == before {
             faults.push(Fault::error(value.span, "from names nobody").label("empty"));
         }

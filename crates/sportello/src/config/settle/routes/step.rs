@@ -8,12 +8,11 @@ use sportello_service::site::{
     Access, AtOnce, BadTemplate, By, FieldChange, How, HowOften, Limit, Login, Of, Rewrite, Step, StripPrefix,
     Template, per_minute,
 };
-use sportello_service::web::Network;
 
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settle::channels::elsewhere;
-use crate::config::settle::one;
+use crate::config::settle::{networks, one};
 use crate::config::value::duration;
 
 /// The steps of `directive`, where it is one; none where it is wrong, which is told.
@@ -111,26 +110,6 @@ fn hsts(directive: &Directive) -> Option<FieldChange> {
 }
 
 /// Networks, each a value of its own.
-pub(super) fn networks(values: &[Value], faults: &mut Vec<Fault>) -> Vec<Network> {
-    let mut networks = Vec::new();
-    for value in values {
-        networks.extend(value.text().and_then(|text| network(text, value, faults)));
-    }
-    networks
-}
-
-pub(super) fn network(text: &str, value: &Value, faults: &mut Vec<Fault>) -> Option<Network> {
-    match text.parse() {
-        Ok(network) => Some(network),
-        Err(error) => {
-            let error: sportello_service::web::BadNetwork = error;
-            let fault = Fault::error(value.span, format!("{text:?}: {error}")).label("no network");
-            faults.push(fault.help("write \"192.0.2.7\", \"10.0.0.0/8\" or \"2001:db8::/32\""));
-            None
-        }
-    }
-}
-
 fn limits(directive: &Directive, faults: &mut Vec<Fault>) -> Vec<Limit> {
     let before = faults.len();
     let by = by(directive, faults).unwrap_or(By::Address);
