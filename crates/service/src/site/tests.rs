@@ -194,6 +194,62 @@ mod encoded {
         }
     }
 
+    fn compress_off() -> Item {
+        Item::Step(Step::Compress(Arc::new(Compression::default())))
+    }
+
+    #[tokio::test]
+    async fn the_nearest_compress_holds() {
+        let brotli = Compression { levels: vec![Level::usual(Coding::Brotli)], ..Compression::default() };
+        let brotli = || Item::Step(Step::Compress(Arc::new(brotli.clone())));
+        let site = site(block(
+            vec![
+                compress(),
+                route("/off", vec![compress_off()], page(7_000)),
+                route("/other", vec![brotli()], page(7_000)),
+                route("/on-again", vec![compress_off(), compress()], page(7_000)),
+                // It only prepares.
+                route("/secret/*", vec![compress_off()], None),
+            ],
+            page(7_000),
+        ));
+        let varies = || Some("accept-encoding".to_owned());
+        for (target, accept, expect) in [
+            ("/", "gzip", (Some("gzip".to_owned()), varies())),
+            ("/off", "gzip", (None, None)),
+            ("/secret/x", "gzip", (None, None)),
+            ("/other", "br, gzip", (Some("br".to_owned()), varies())),
+            ("/other", "gzip", (None, varies())),
+            ("/on-again", "gzip", (Some("gzip".to_owned()), varies())),
+        ] {
+            assert_eq!(coding(&site, target, accept).await, expect, "{target} {accept}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_is_told_by_a_route_that_only_prepares() {
+        let folder = std::env::temp_dir().join(format!("sportello-encoded-off-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("a.txt"), "a word ".repeat(1_000)).unwrap();
+        std::fs::write(folder.join("b.txt"), "a word ".repeat(1_000)).unwrap();
+        let compression = Compression { levels: vec![Level::usual(Coding::Gzip)], ..Compression::default() };
+        let settings = crate::files::Settings { compression, ..crate::files::Settings::default() };
+        let root = Arc::new(crate::files::Root::open(&folder).unwrap());
+        let files = Rc::new(Files::new(root, settings.clone()));
+        let folders = vec![Folder { path: folder.clone(), settings: Arc::new(settings) }];
+        let items = vec![compress(), route("/b.txt", vec![compress_off()], None)];
+        let action = Some(Action::Root(Root::default()));
+        let description = Description { block: block(items, action), folders, ..Description::default() };
+        let site = Rc::new(Site::new(Arc::new(description), vec![files]));
+        for (target, expect) in [("/a.txt", Some("gzip")), ("/b.txt", None)] {
+            // Once from the disk, once from memory.
+            for _ in 0..2 {
+                assert_eq!(coding(&site, target, "gzip").await.0.as_deref(), expect, "{target}");
+            }
+        }
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
     #[tokio::test]
     async fn a_page_of_the_sites_own_in_place_of_an_encoded_one_is_whole() {
         let folder = std::env::temp_dir().join(format!("sportello-encoded-{}", std::process::id()));

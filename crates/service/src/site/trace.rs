@@ -97,6 +97,7 @@ fn of_step(step: &Step, request: &mut Request, known: &Known) -> (String, Option
         Step::Limit(limit) => (format!("at most {limit}"), None),
         Step::Login(login) => (login.to_string(), None),
         Step::Ask(ask) => (ask.to_string(), None),
+        Step::Compress(compression) if compression.levels.is_empty() => ("its answer is not encoded".to_owned(), None),
         Step::Compress(compression) => {
             let codings: Vec<&str> = compression.codings().map(Coding::name).collect();
             (format!("its answer is encoded where the client likes that: {}", codings.join(", ")), None)

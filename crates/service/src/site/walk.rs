@@ -96,6 +96,8 @@ struct Passage<'d> {
     cookies: Cookies,
     kept: Kept,
     form: Form,
+    /// Whether it was said that nothing is encoded.
+    is_plain: bool,
 }
 
 /// Answers one request.
@@ -107,6 +109,7 @@ pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
         cookies: Cookies::default(),
         kept: Kept::default(),
         form: preferred_form(request.fields.values("accept")),
+        is_plain: false,
     };
     request.scheme = trust.scheme(&request);
     let notes = Rc::clone(&request.notes);
@@ -116,7 +119,14 @@ pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
         notes.set_account(account);
     }
     let (made, encoded) = match led {
-        Ok(action) => (carry_out(site, action, request, &passage).await, encoded(site, action)),
+        Ok(action) => {
+            let encoded = encoded(site, action);
+            // A folder encodes by what is written beside it; a route in front that only prepares may have said that nothing is.
+            if passage.is_plain && encoded == Encoded::ByFolder {
+                request.fields.remove("accept-encoding");
+            }
+            (carry_out(site, action, request, &passage).await, encoded)
+        }
         Err(answered) => (answered, Encoded::ByNobody),
     };
     finished(site, made, encoded, passage).await
@@ -183,7 +193,12 @@ async fn take<'d>(
             Ok(())
         }
         Step::Compress(compression) => {
-            passage.effects.push(Effect::Compress(compression, Wanted::of(request)));
+            // The nearest holds, also where it says that nothing is encoded.
+            passage.effects.retain(|effect| !matches!(effect, Effect::Compress(..)));
+            passage.is_plain = compression.levels.is_empty();
+            if !passage.is_plain {
+                passage.effects.push(Effect::Compress(compression, Wanted::of(request)));
+            }
             Ok(())
         }
         Step::ErrorPages(place) => {

@@ -28,8 +28,15 @@ fn coding(value: &Value) -> Option<Coding> {
     value.text().and_then(|text| Coding::of(text.as_bytes()))
 }
 
-/// What is encoded on the fly, by this `compress`.
+/// What is encoded on the fly, by this `compress`; nothing by `compress off`.
 pub(super) fn compression(directive: &Directive, faults: &mut Vec<Fault>) -> Compression {
+    if let Some(off) = directive.arguments.iter().find(|value| value.text() == Some("off")) {
+        if directive.arguments.len() > 1 || !directive.properties.is_empty() || !directive.children.is_empty() {
+            let fault = Fault::error(off.span, "off stands alone: nothing is encoded").label("beside other words");
+            faults.push(fault.help("write compress off, or remove off"));
+        }
+        return Compression::default();
+    }
     let levels = codings(Some(directive), faults).into_iter().map(Level::usual).collect();
     let mut compression = Compression { levels, ..Compression::default() };
     set(&mut compression.minimum, directive.property("minimum").and_then(Value::number));

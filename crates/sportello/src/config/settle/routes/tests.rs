@@ -34,6 +34,9 @@ fn files_are_encoded_behind_compress_and_beside_it() {
             &[0, 1, 1],
         ),
         ("compress gzip\nroute \"/a/*\" { compress br zstd; root \"/usr\"; }\nroot \"/srv\"", &[2, 1]),
+        // The nearest holds.
+        ("compress gzip\nroute \"/a/*\" { compress off; root \"/usr\"; }\nroot \"/srv\"", &[0, 1]),
+        ("compress off\nroute \"/a/*\" { compress br; root \"/usr\"; }\nroot \"/srv\"", &[1, 0]),
         // One that only prepares says nothing of what is kept.
         ("route \"/a/*\" { compress gzip; }\nroot \"/srv\"", &[0]),
     ] {
@@ -51,6 +54,10 @@ fn compress_is_a_step_for_whatever_answers() {
     assert_eq!(steps("route \"/a\" { respond 204; }\ncompress gzip\nrespond 204"), [false, true]);
     let wrong = checked("compress gzip gzip\nroute \"/a\" { respond 204; }\nrespond 204");
     assert_eq!(wrong.faults.len(), 1, "told once: {:?}", wrong.faults);
+    for site in ["compress off gzip", "compress off minimum=\"1KiB\"", "compress off { level gzip 1; }"] {
+        let wrong = checked(&format!("{site}\nrespond 204"));
+        assert!(wrong.faults.len() == 1 && wrong.faults[0].message.contains("stands alone"), "{:?}", wrong.faults);
+    }
     let folderless = checked("precompressed br\nrespond 204");
     assert!(folderless.faults[0].message.contains("is said of a folder"), "{:?}", folderless.faults);
 }

@@ -91,16 +91,16 @@ pub(super) static ROWS: &[Row] = &[
         within: "domain/site",
         arguments: &[some(
             "coding",
-            CODINGS,
-            "the one that is liked best first; what the client likes better goes before",
+            Kind::OneOf(&["br", "zstd", "gzip", "off"]),
+            "the one that is liked best first; what the client likes better goes before; or off alone: none, whatever is written around it",
         )],
         properties: &[
             optional("minimum", Kind::Size(0, 1 << 30), "1 KiB", "smaller bodies are sent as they are"),
             optional("most", Kind::Size(0, 1 << 40), "64 MiB", "larger ones too"),
         ],
-        doc: "What is encoded on the fly: the answers of what is written behind it, whoever makes them. Files are encoded once for each version where they are kept in memory; what an upstream or an application says is encoded as it passes. Left as it is: what has a coding, says no-transform, is a part (206) or has no end (server-sent events).",
+        doc: "What is encoded on the fly: the answers of what is written behind it, whoever makes them. Files are encoded once for each version where they are kept in memory; what an upstream or an application says is encoded as it passes. Left as it is: what has a coding, says no-transform, is a part (206) or has no end (server-sent events). The nearest one holds: in a route it takes the place of the one around it, for all that the route answers or, where it only prepares, for what is behind it.",
         default: "nothing is",
-        example: "domain example.org {\n    site example.org {\n        root \"/srv\"\n        compress br zstd gzip\n    }\n}",
+        example: "domain example.org {\n    site example.org {\n        compress br zstd gzip\n        route \"/account/*\" {\n            compress off\n            proxy \"http://127.0.0.1:8080\"\n        }\n        root \"/srv\"\n    }\n}",
         ..PLAIN
     },
     Row {
