@@ -12,7 +12,7 @@ use super::authority::{self, Authority, AuthorityError};
 use super::credential::Credential;
 use super::keyring::Order;
 use super::standing::{Source, Standing};
-use super::wanted::{Group, Pair, Signer, Wanted, is_public};
+use super::wanted::{Group, Pair, Wanted};
 use super::watched::Watched;
 
 /// All that is to be had.
@@ -100,7 +100,7 @@ impl Held {
                 None => rest.push(name),
             }
         }
-        let from_acme = |name: &String| group.signer == Signer::Acme && is_public(name);
+        let from_acme = |name: &String| group.signer.orders(name);
         let (order, local): (Order, Vec<String>) = rest.into_iter().partition(from_acme);
         if !local.is_empty() {
             let own = self.signed(&local, Source::Local, now)?;

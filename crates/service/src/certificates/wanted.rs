@@ -35,11 +35,25 @@ impl Wanted {
 /// Who signs where no file is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Signer {
-    /// A CA that is asked by ACME, for names that it can know; the local CA for the others.
+    /// A CA of the world that is asked by ACME, for names that it can know; the local CA for the others.
     Acme,
+    /// A CA of one's own that is asked by ACME, which may know whatever name leads to this machine from elsewhere; the local CA for the
+    /// others.
+    OwnAcme,
     /// The local CA.
     #[default]
     Local,
+}
+
+impl Signer {
+    /// Whether a CA is asked by ACME for a certificate for this name.
+    pub(super) fn orders(self, name: &str) -> bool {
+        match self {
+            Self::Acme => is_public(name),
+            Self::OwnAcme => is_from_elsewhere(name),
+            Self::Local => false,
+        }
+    }
 }
 
 /// The files of a certificate: a chain and its key, which may be one file.
@@ -51,16 +65,39 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
-/// Endings that no CA signs for: RFC 6761, RFC 6762, RFC 8375, RFC 7686 and ICANN's `internal`.
-const PRIVATE: [&str; 9] =
-    ["localhost", "local", "test", "example", "invalid", "internal", "home.arpa", "onion", "localdomain"];
+/// Endings that no CA of the world signs for: RFC 6761, RFC 6762, RFC 8375, RFC 7686, ICANN's `internal`, and those of RFC 6762 appendix G
+/// that routers give out.
+const PRIVATE: [&str; 14] = [
+    "localhost",
+    "local",
+    "test",
+    "example",
+    "invalid",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "home.arpa",
+    "onion",
+    "localdomain",
+];
 
 /// Whether a CA of the world can know a name.
-pub fn is_public(name: &str) -> bool {
+fn is_public(name: &str) -> bool {
     let host = name.strip_prefix("*.").unwrap_or(name);
-    let is_private =
-        |ending: &&str| host.strip_suffix(*ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    host.contains('.') && host.parse::<IpAddr>().is_err() && !PRIVATE.iter().any(is_private)
+    host.contains('.') && host.parse::<IpAddr>().is_err() && !PRIVATE.iter().any(|ending| is_beneath(host, ending))
+}
+
+/// Whether a name can mean this machine to another one: no address, for which nothing is ordered, and not `localhost` (RFC 6761 §6.3).
+fn is_from_elsewhere(name: &str) -> bool {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    host.parse::<IpAddr>().is_err() && !is_beneath(host, "localhost")
+}
+
+fn is_beneath(host: &str, ending: &str) -> bool {
+    host.strip_suffix(ending).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -69,23 +106,28 @@ mod tests {
 
     #[test]
     fn names_that_a_ca_can_know() {
-        for (name, expect) in [
-            ("example.org", true),
-            ("*.example.org", true),
-            ("xn--bcher-kva.example.org", true),
-            ("mylocal.org", true),
-            ("localhost", false),
-            ("a.localhost", false),
-            ("laptop", false),
-            ("*.laptop", false),
-            ("nas.local", false),
-            ("a.example", false),
-            ("a.home.arpa", false),
-            ("127.0.0.1", false),
-            ("::1", false),
-            ("2001:db8::1", false),
+        for (name, world, own) in [
+            ("example.org", true, true),
+            ("*.example.org", true, true),
+            ("xn--bcher-kva.example.org", true, true),
+            ("mylocal.org", true, true),
+            ("localhost", false, false),
+            ("a.localhost", false, false),
+            ("mylocalhost", false, true),
+            ("laptop", false, true),
+            ("*.laptop", false, true),
+            ("nas.local", false, true),
+            ("git.internal", false, true),
+            ("nas.lan", false, true),
+            ("a.example", false, true),
+            ("a.home.arpa", false, true),
+            ("127.0.0.1", false, false),
+            ("192.168.1.1", false, false),
+            ("::1", false, false),
+            ("2001:db8::1", false, false),
         ] {
-            assert_eq!(is_public(name), expect, "{name}");
+            assert_eq!((Signer::Acme.orders(name), Signer::OwnAcme.orders(name)), (world, own), "{name}");
+            assert!(!Signer::Local.orders(name));
         }
     }
 }

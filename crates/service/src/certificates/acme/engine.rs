@@ -254,10 +254,16 @@ impl<H: House> Engine<H> {
         Ok((signed, credential))
     }
 
-    /// The account, opened or made. Also a server that dies whenever it makes one makes few: that it does is noted before.
+    /// The account, opened or made. Also a server that dies whenever it makes one makes few: that it does is noted before. One that is kept
+    /// is opened without a word: that costs nobody's limits, and a server that was stopped meanwhile orders at once when it is back.
     pub(super) async fn account(&mut self, place: usize) -> Result<Account, Trouble> {
         if let Some(account) = &self.account {
             return Ok(account.clone());
+        }
+        let is_kept = !self.house.kept(&self.rows.account()).await.map_err(|error| Trouble::ca(error.0))?.is_empty();
+        if is_kept {
+            let account = account::open(&self.house, &self.rows, &self.settings.client, &self.http).await?;
+            return Ok(self.account.insert(account).clone());
         }
         let before = self.pace.clone();
         let (now, chance) = (self.house.clock().seconds(), self.house.chance());

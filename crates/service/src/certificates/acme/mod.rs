@@ -36,5 +36,29 @@ pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// The same for trying things out: its certificates are trusted by nobody, its limits are wide.
 pub const LETS_ENCRYPT_STAGING: &str = "https://acme-staging-v02.api.letsencrypt.org/directory";
 
+/// The hosts of CAs whose roots browsers know, and what lies beneath them.
+const OF_THE_WORLD: [&str; 11] = [
+    "letsencrypt.org",
+    "pki.goog",
+    "zerossl.com",
+    "buypass.com",
+    "buypass.no",
+    "ssl.com",
+    "sectigo.com",
+    "digicert.com",
+    "globalsign.com",
+    "entrust.net",
+    "actalis.com",
+];
+
+/// Whether the CA with this directory signs for names that all the world knows, and for no others.
+pub fn is_of_the_world(directory: &str) -> bool {
+    let authority = directory.strip_prefix("https://").and_then(|rest| rest.split(['/', ':']).next());
+    let is_its =
+        |host: &str, known: &str| host.strip_suffix(known).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    let host = authority.unwrap_or_default().to_ascii_lowercase();
+    OF_THE_WORLD.iter().any(|known| is_its(&host, known))
+}
+
 #[cfg(test)]
 mod tests;

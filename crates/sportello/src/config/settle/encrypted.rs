@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 
 use sportello_net::rate::Often;
 use sportello_net::tls::{self, Certificates, Client, Oldest, Terms, Tickets};
+use sportello_service::certificates::acme::is_of_the_world;
 use sportello_service::certificates::credential::{MOST, authorities};
 use sportello_service::certificates::{Group, Pair, Signer, Wanted, is_for_certificates};
 
@@ -137,7 +138,11 @@ pub(super) fn settle(
 /// Who signs where there is no file.
 fn signer(written: &Written, channels: &[Door]) -> Signer {
     let is_for_acme = |door: &Door| door.tls.as_ref().is_some_and(|tls| tls.signer == Signer::Acme);
-    if written.first("acme").is_some() && channels.iter().any(is_for_acme) { Signer::Acme } else { Signer::Local }
+    let Some(acme) = written.first("acme").filter(|_| channels.iter().any(is_for_acme)) else { return Signer::Local };
+    // A root of its own is known to nobody else; nor is a CA that is none of those whom the world knows.
+    let directory = acme.property("directory").and_then(Value::text);
+    let is_own = acme.first("ca-root").is_some() || directory.is_some_and(|directory| !is_of_the_world(directory));
+    if is_own { Signer::OwnAcme } else { Signer::Acme }
 }
 
 /// What is written for TLS and no channel uses.

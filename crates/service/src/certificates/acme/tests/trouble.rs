@@ -224,6 +224,35 @@ async fn a_server_that_dies_in_every_order_orders_as_rarely_as_one_that_fails() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_was_stopped_while_its_account_was_opened_orders_at_once() {
+    let home = Home::new();
+    let ca = Stub::new(&home);
+    live(&home, &ca, settings(&[Way::Http]), async |handle| {
+        handle.want(sets(&[&["a.example"]])).await;
+        pass(MINUTE).await;
+    })
+    .await;
+    assert!(home.until("a.example").is_some());
+    // At whatever moment of its first second: nothing but an order that was begun holds up the next start.
+    for (number, dies_at) in [0, 10, 50, 100, 200].into_iter().enumerate() {
+        let before = ca.ordered().len();
+        let name = format!("b{number}.example");
+        live(&home, &ca, settings(&[Way::Http]), async |handle| {
+            handle.want(sets(&[&["a.example"]])).await;
+            pass(Duration::from_millis(dies_at)).await;
+        })
+        .await;
+        live(&home, &ca, settings(&[Way::Http]), async |handle| {
+            handle.want(sets(&[&["a.example"], &[&name]])).await;
+            pass(Duration::from_secs(5)).await;
+        })
+        .await;
+        assert!(home.until(&name).is_some() && ca.ordered().len() == before + 1, "{dies_at}: {:?}", ca.ordered());
+    }
+    assert_eq!(ca.count("/newaccount"), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_kept_is_not_ordered() {
     let home = Home::new();
     let ca = Stub::new(&home);
