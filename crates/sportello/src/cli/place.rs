@@ -107,6 +107,15 @@ impl Wanted {
         }
     }
 
+    /// What speaks with it over TLS.
+    fn instead(self) -> &'static str {
+        match self {
+            Self::Web => "use curl with --cacert",
+            Self::Mail => "use swaks with --tls-on-connect",
+            Self::Commands => "use redis-cli with --tls",
+        }
+    }
+
     fn default_port(self) -> u16 {
         match self {
             Self::Web => Serve::WEB,
@@ -130,6 +139,9 @@ pub enum Error {
     /// `listening.json` cannot be read.
     #[error("{} cannot be read", .0.display())]
     Unreadable(PathBuf, #[source] serde_json::Error),
+    /// The channel speaks TLS, and our clients do not.
+    #[error("the channel {} of the running server speaks TLS, which this client does not: {}, or name a channel without TLS with --server HOST:PORT", .0.name(), .0.instead())]
+    Encrypted(Wanted),
     /// `listening.json` does not name the channel.
     #[error("the running server has no channel named {0}")]
     NoChannel(&'static str),
@@ -184,6 +196,9 @@ impl Whereabouts {
 pub fn reach(ready: &Ready, wanted: Wanted) -> Result<Place, Error> {
     let name = wanted.name();
     let channel = ready.channels.iter().find(|channel| channel.name == name).ok_or(Error::NoChannel(name))?;
+    if channel.encrypted {
+        return Err(Error::Encrypted(wanted));
+    }
     let host = match channel.address {
         IpAddr::V4(any) if any.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V6(any) if any.is_unspecified() => "::1".to_owned(),
@@ -225,6 +240,15 @@ mod tests {
         {"name":"mail","protocol":"smtp","address":"::","port":1025},
         {"name":"commands","protocol":"command","address":"127.0.0.1","port":41000}],
         "state":"/s","workers":2,"pid":17,"later":[]}"#;
+
+    #[test]
+    fn a_channel_that_speaks_tls_is_told_of() {
+        let line = LINE.replace("\"port\":1025", "\"port\":1025,\"encrypted\":true");
+        let ready: Ready = serde_json::from_str(&line).unwrap();
+        assert!(reach(&ready, Wanted::Web).is_ok());
+        let told = reach(&ready, Wanted::Mail).unwrap_err().to_string();
+        assert!(told.contains("channel mail") && told.contains("TLS") && told.contains("swaks"), "{told}");
+    }
 
     #[test]
     fn the_ready_line_tells_where_each_channel_is() {
