@@ -1,3 +1,4 @@
+import gzip
 import os
 import shutil
 import socket
@@ -32,6 +33,22 @@ def says(answer):
     return part
 
 
+PAGE = b"<p>a word, and another</p>\n" * 500
+
+
+def pages(connection, file, head):
+    """Pages with a tag; one that is encoded already, where that is liked."""
+    body_of(file, head)
+    if '"v1"' in "".join(field(head, "if-none-match")):
+        return connection.sendall(b'HTTP/1.1 304 Not Modified\r\nETag: "v1"\r\n\r\n')
+    page, fields = PAGE, b'Content-Type: text/html\r\nETag: "v1"\r\n'
+    if "/packed" in head[0]:
+        page, fields = gzip.compress(PAGE), fields + b"Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n"
+    if "/tarball" in head[0]:
+        fields = b"Content-Type: application/gzip\r\n"
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: %d\r\n\r\n" % len(page) + page)
+
+
 def breaks_off(connection, file, head):
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
     go_on.acquire()  # until the client has read it
@@ -45,7 +62,7 @@ def breaks_off_in_chunks(connection, file, head):
 
 
 go_on = threading.Semaphore(0)
-app, streaming, sockets = Upstream(echo), Upstream(events), Upstream(websocket)
+app, streaming, sockets, library = Upstream(echo), Upstream(events), Upstream(websocket), Upstream(pages)
 liars = {
     "both": Upstream(says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
     "split": Upstream(says(b"HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: b\r\nContent-Length: 0\r\n\r\n")),
@@ -70,6 +87,14 @@ channel desk port=0 protocol=http {{
 domain example.org {{
     site "*" {{
         route "/api/*" {{ proxy "http://127.0.0.1:{app.port}" }}
+        route "/pages/*" {{
+            compress br gzip
+            route "/pages/secret/*" {{
+                compress off
+                proxy "http://127.0.0.1:{library.port}"
+            }}
+            proxy "http://127.0.0.1:{library.port}"
+        }}
         route "/events" {{ proxy "http://127.0.0.1:{streaming.port}" }}
         route "/ws" {{ proxy "http://127.0.0.1:{sockets.port}" }}
         route "/gone" {{ proxy "http://127.0.0.1:{GONE}" }}
@@ -97,6 +122,27 @@ with step("a request goes upstream written anew, and its answer comes back"):
     same(field(head, "x-own"), ["2"])
     for name in ("x-hop", "x_forwarded_for", "proxy", "connection", "transfer-encoding"):
         same(field(head, name), [], name)
+
+with step("what an upstream says is encoded once, as the client likes it; a 304 says what the whole would"):
+    with Http(WEB) as client:
+        def page(path, *fields):
+            status, said, body = client.ask("GET", path, fields)
+            return status, said.get("content-encoding"), said.get("etag"), said.get("vary", "").lower(), body
+        for liked, coding in (("gzip", "gzip"), ("gzip, br", "br"), ("gzip;q=1, br;q=0.5", "gzip"), ("gzip;q=0, br;q=0", None), ("zstd", None)):
+            status, said, tag, vary, body = page("/pages/a", f"Accept-Encoding: {liked}")
+            same((status, said, tag, vary), (200, coding, 'W/"v1"' if coding else '"v1"', "accept-encoding"), liked)
+            check(len(body) < 1_000 if coding else body == PAGE, liked)
+            check(coding != "gzip" or gzip.decompress(body) == PAGE, liked)
+        same(page("/pages/a")[1:], (None, '"v1"', "accept-encoding", PAGE))
+        # What is encoded already, and what gains nothing, is passed on as it is.
+        status, said, _, vary, body = page("/pages/packed", "Accept-Encoding: gzip, br")
+        same((status, said, vary, gzip.decompress(body)), (200, "gzip", "accept-encoding", PAGE))
+        same(page("/pages/tarball", "Accept-Encoding: gzip")[:4], (200, None, None, ""))
+        for known, tag in (('W/"v1"', 'W/"v1"'), ('"v1"', '"v1"')):
+            same(page("/pages/a", "Accept-Encoding: gzip", f"If-None-Match: {known}"), (304, None, tag, "accept-encoding", b""))
+        same(page("/pages/secret/a", "Accept-Encoding: gzip"), (200, None, '"v1"', "", PAGE))
+    read = run("curl", "-s", "--compressed", "-H", "Accept-Encoding: br", f"http://127.0.0.1:{WEB}/pages/a")
+    same(read.stdout.encode(), PAGE, "curl reads br")
 
 with step("large bodies pass both ways in pieces, with and without a length"):
     large = os.urandom(3 << 20)
@@ -251,6 +297,6 @@ domain example.org {{
             behind.terminate()
             behind.wait(10)
 
-for upstream in (app, streaming, sockets, *liars.values()):
+for upstream in (app, streaming, sockets, library, *liars.values()):
     upstream.close()
 finish()
