@@ -319,7 +319,8 @@ impl<H: House> Engine<H> {
         match trouble.whose {
             Whose::Order => _ = self.pace.succeed(),
             Whose::Limited => self.pace.fail(&trouble.text, None, now, chance),
-            Whose::Ca | Whose::Account => self.pace.fail(&trouble.text, trouble.wait, now, chance),
+            Whose::Ca => self.pace.fail(&trouble.text, trouble.wait, now, chance),
+            Whose::Account => self.pace.forget_account(&trouble.text, trouble.wait, now, chance),
         }
         if trouble.whose == Whose::Account {
             self.account = None;

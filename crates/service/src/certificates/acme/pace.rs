@@ -89,6 +89,15 @@ impl Pace {
         self.not_before = later(now, back_off(self.failures, CA_FIRST, CA_MOST, chance), wait);
     }
 
+    /// The CA knows the account no more. Another one is made at once, unless that has just been done.
+    pub(super) fn forget_account(&mut self, text: &str, wait: Option<Duration>, now: Seconds, chance: Chance) {
+        let is_first = self.failures == 0;
+        self.fail(text, wait, now, chance);
+        if is_first && wait.is_none() {
+            self.not_before = now;
+        }
+    }
+
     /// The CA works. Whether that is news.
     pub(super) fn succeed(&mut self) -> bool {
         let news = self.failures > 0 || self.not_before > 0;
