@@ -33,7 +33,7 @@ acme email="ops@example.org" directory="{ca.url}" {{
 channel plain port={ca.plain} protocol=http
 channel web port={ca.encrypted} protocol=http tls=auto
 channel commands port=0 protocol=command tls=auto
-domain example.org {{
+domain "*" {{
 {blocks}
 }}
 """)
@@ -147,6 +147,13 @@ with step("a CA that came back without its accounts gets a new one"):
     roots = ca.signs_with()
     server = Server(config=configuration("http", "new.example.org"))
     until(lambda: serial(server.ports["web"], "new.example.org", roots), "a certificate", BACK)
+    server.stop()
+
+with step("a CA of one's own signs for names that the world does not know"):
+    server = Server(config=configuration("http", "git.internal printer.lan"))
+    number = until(lambda: serial(server.ports["web"], "git.internal", roots), "a certificate", BACK)
+    same(serial(server.ports["web"], "printer.lan", roots), number)
+    same(serial(server.ports["web"], "localhost", roots), None)
     server.stop()
 
 with step("what a site says of strangers is no answer to a CA, and a token that is not asked for is none of ours"):
