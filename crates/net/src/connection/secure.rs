@@ -188,7 +188,8 @@ impl Connection {
             if count == 0 {
                 return Err(Ended::Io(io::ErrorKind::UnexpectedEof.into()));
             }
-            self.write_parts_at(&mut pace, &[&piece[..count]]).await?;
+            self.write_parts_at(pace, &[&piece[..count]]).await?;
+            pace.moved += count as u64;
             offset += count as u64;
             tokio::task::yield_now().await;
         }

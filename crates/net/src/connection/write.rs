@@ -21,11 +21,12 @@ const SENDFILE_STEP: usize = 512 * 1024;
 const PARTS_AT_ONCE: usize = 16;
 
 /// The pace at which a peer takes one thing, however many steps that has.
+#[derive(Clone, Copy)]
 pub(super) struct Sending {
     /// Since when it is sent.
     since: Tick,
     /// Bytes that went.
-    moved: u64,
+    pub(super) moved: u64,
 }
 
 impl Connection {
@@ -42,13 +43,14 @@ impl Connection {
     ///
     /// # Errors
     /// When the peer does not read.
-    pub async fn write_parts(&mut self, parts: &[&[u8]]) -> Result<(), Ended> {
-        let mut pace = self.begin_sending();
-        self.write_parts_at(&mut pace, parts).await
+    pub fn write_parts(&mut self, parts: &[&[u8]]) -> impl Future<Output = Result<(), Ended>> {
+        // No future around the other one: sessions are paid for by its size.
+        let pace = self.begin_sending();
+        self.write_parts_at(pace, parts)
     }
 
     /// As [`Connection::write_parts`], as one of several steps whose pace is one.
-    pub(super) async fn write_parts_at(&mut self, pace: &mut Sending, parts: &[&[u8]]) -> Result<(), Ended> {
+    pub(super) async fn write_parts_at(&mut self, mut pace: Sending, parts: &[&[u8]]) -> Result<(), Ended> {
         let mut parts = parts.iter().copied();
         let mut window: [&[u8]; PARTS_AT_ONCE] = [&[]; PARTS_AT_ONCE];
         let mut held = 0;
@@ -61,9 +63,9 @@ impl Connection {
                 }
             }
             if held == 0 {
-                return self.send_all_encrypted(pace).await;
+                return self.send_all_encrypted(&pace).await;
             }
-            let mut count = self.write_some(&window[..held], pace).await?;
+            let mut count = self.write_some(&window[..held], &pace).await?;
             pace.moved += count as u64;
             let mut done = 0;
             for part in &mut window[..held] {
