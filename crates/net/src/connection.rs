@@ -13,6 +13,7 @@ pub use step::{Moved, Pace, Patience, Wants};
 pub use stream::Stream;
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -214,7 +215,7 @@ impl Connection {
     }
 
     /// Says what it is doing, for people; the first 64 bytes are kept.
-    pub fn set_doing(&self, what: &str) {
+    pub fn set_doing(&self, what: impl Display) {
         self.entry.set_doing(what);
     }
 

@@ -1,6 +1,7 @@
 //! What a worker knows of its open connections: enough to show, to time out and to close each.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::rc::Rc;
@@ -93,13 +94,46 @@ pub(crate) struct Entry {
 #[derive(Default)]
 struct Labels {
     name: String,
-    doing: String,
+    doing: Doing,
     /// How it is encrypted; this stays.
     secured: Option<Arc<Secured>>,
 }
 
 /// Bytes that are kept of what a connection is doing.
 const DOING_MOST: usize = 64;
+
+/// What a connection is doing, without memory of its own: it is said for each request that waits for something.
+struct Doing {
+    text: [u8; DOING_MOST],
+    length: usize,
+}
+
+impl Doing {
+    fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    fn text(&self) -> &str {
+        // Whole characters were written.
+        self.text.get(..self.length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
+    }
+}
+
+impl Default for Doing {
+    fn default() -> Self {
+        Self { text: [0; DOING_MOST], length: 0 }
+    }
+}
+
+impl fmt::Write for Doing {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = self.text.get_mut(self.length..).unwrap_or_default();
+        let kept = more.floor_char_boundary(room.len());
+        room.iter_mut().zip(more.as_bytes().iter().take(kept)).for_each(|(place, byte)| *place = *byte);
+        self.length = self.length.saturating_add(kept);
+        if kept == more.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
 
 impl Entry {
     pub(crate) fn new(id: u64, lane: Rc<Lane>, peer: SocketAddr, socket: RawFd, now: Tick) -> Self {
@@ -165,10 +199,11 @@ impl Entry {
         self.expired.get()
     }
 
-    pub(crate) fn set_doing(&self, what: &str) {
+    pub(crate) fn set_doing(&self, what: impl fmt::Display) {
         self.with_labels(|labels| {
             labels.doing.clear();
-            labels.doing.push_str(&what[..what.floor_char_boundary(DOING_MOST)]);
+            // What is too long ends the writing, and is kept as far as it goes.
+            let _ = write!(labels.doing, "{what}");
         });
     }
 
@@ -177,7 +212,7 @@ impl Entry {
     }
 
     pub(crate) fn name(&self) -> String {
-        self.label(|labels| &labels.name)
+        self.label(|labels| labels.name.clone())
     }
 
     /// From now on there is nothing to say of it, but how it is encrypted.
@@ -202,9 +237,9 @@ impl Entry {
         self.labels.set(Some(labels));
     }
 
-    fn label(&self, which: impl FnOnce(&Labels) -> &String) -> String {
+    fn label(&self, which: impl FnOnce(&Labels) -> String) -> String {
         let labels = self.labels.take();
-        let label = labels.as_deref().map(which).cloned().unwrap_or_default();
+        let label = labels.as_deref().map(which).unwrap_or_default();
         self.labels.set(labels);
         label
     }
@@ -226,7 +261,11 @@ impl Entry {
             age: TICK * now.saturating_sub(self.opened),
             idle: TICK * now.saturating_sub(self.active.get()),
             in_request: !self.between.get(),
-            doing: if self.between.get() { "idle".to_owned() } else { self.label(|labels| &labels.doing) },
+            doing: if self.between.get() {
+                "idle".to_owned()
+            } else {
+                self.label(|labels| labels.doing.text().to_owned())
+            },
             name: self.name(),
             requests: self.requests.get(),
             bytes_in: self.bytes_in.get(),
@@ -393,6 +432,27 @@ impl Registry {
     fn for_each(&self, mut act: impl FnMut(&Entry)) {
         for entry in self.slots.borrow().entries.iter().flatten() {
             act(entry);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_it_is_doing_as_many_bytes_are_kept_as_there_is_room_for() {
+        let long = "x".repeat(DOING_MOST - 1);
+        for (parts, expect) in [
+            (&["GET", "/a"][..], "GET/a".to_owned()),
+            (&[&long, "y"], format!("{long}y")),
+            (&[&long, "yz"], format!("{long}y")),
+            (&[&long, "\u{e9}", "y"], long.clone()),
+            (&[], String::new()),
+        ] {
+            let mut doing = Doing::default();
+            let written = parts.iter().try_for_each(|part| doing.write_str(part));
+            assert_eq!((doing.text(), written.is_ok()), (&*expect, expect == parts.concat()));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use sportello_wire::http1::client::{Limits, Received};
+use sportello_wire::http1::client::{Limits, Places, Received};
 
 use super::fault::Fault;
 use super::intake::Intake;
@@ -38,14 +38,22 @@ impl Waits {
 /// A connection with a request on it.
 pub(super) struct Exchange {
     pub(super) conn: Conn,
-    pub(super) upload: Upload,
+    pub(super) upload: Box<Upload>,
     pub(super) intake: Rc<Intake>,
     pub(super) waits: Waits,
 }
 
-/// Bytes that begin with the head of a final answer (or of a 101), and how long that head is.
+/// Bytes that begin with the head of a final answer (or of a 101), and what was read in it.
 pub(super) struct Heard {
     pub(super) bytes: Bytes,
+    places: Places,
+}
+
+impl Heard {
+    /// The head.
+    pub(super) fn head(&self) -> Received<'_> {
+        self.places.in_bytes(&self.bytes)
+    }
 }
 
 /// Why there is no head.
@@ -171,15 +179,17 @@ impl Incoming {
             if bytes.is_empty() {
                 return Ok(None);
             }
-            let interim = match Received::parse(&bytes, &HEAD)? {
+            let length = match Received::parse(&bytes, &HEAD)? {
                 None => {
                     self.partial = BytesMut::from(&bytes[..]);
                     return Ok(None);
                 }
-                Some(head) if head.status >= 200 || head.status == 101 => None,
-                Some(head) => Some(head.length),
+                Some(head) if head.status >= 200 || head.status == 101 => {
+                    let places = head.places();
+                    return Ok(Some(Heard { bytes, places }));
+                }
+                Some(head) => head.length,
             };
-            let Some(length) = interim else { return Ok(Some(Heard { bytes })) };
             self.interim = self.interim.saturating_add(1);
             if self.interim > INTERIM_MOST {
                 return Err(Fault::Interim);

@@ -10,12 +10,12 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sportello_wire::http1::client::{Announced, Received, RequestHead};
+use sportello_wire::http1::client::{Announced, RequestHead};
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::address::{Place, Version};
-use super::exchange::{Exchange, HEAD, Waits};
+use super::exchange::{Exchange, Waits};
 use super::fault::Fault;
 use super::intake::Intake;
 use super::pool::Conn;
@@ -133,7 +133,7 @@ async fn ask(
         return http2::ask(upstream, health, host, clock).await;
     }
     let stream = dial::dial(upstream, health.within).await?;
-    let mut upload = Upload::new(Incoming::Empty, Announced::Nothing);
+    let mut upload = Box::new(Upload::new(Incoming::Empty, Announced::Nothing));
     let mut bytes = Vec::new();
     let mut head = RequestHead::begin(&mut bytes, b"GET", &health.target, None, host)?;
     head.field("user-agent", b"sportello")?;
@@ -144,7 +144,7 @@ async fn ask(
     let conn = Conn { stream, watch: clock.watch() };
     let mut exchange = Exchange { conn, upload, intake: Rc::clone(intake), waits: Waits::of(&timeouts) };
     let heard = exchange.head().await.map_err(|failed| failed.fault)?;
-    Received::parse(&heard.bytes, &HEAD)?.map(|head| head.status).ok_or(Fault::Closed)
+    Ok(heard.head().status)
 }
 
 impl Health {

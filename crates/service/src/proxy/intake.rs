@@ -1,7 +1,7 @@
 //! What is read from upstreams, in one buffer for all of a worker's connections.
 //!
-//! No connection holds a buffer while it waits. What is small is copied out, so that a slow reader pins no more than it has; what
-//! is large is handed on where it lies. Bounded by [`ROOM`] for each piece.
+//! No connection holds a buffer while it waits. What is small is copied out, into memory that is [lent], so that a slow reader pins
+//! little; what is large is handed on where it lies. Bounded by [`ROOM`] for each piece.
 
 use std::cell::RefCell;
 use std::io;
@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
+use super::lent;
 use super::stream::Stream;
 
 /// The buffer.
@@ -34,7 +35,7 @@ impl Intake {
         }
         let count = ready!(stream.poll_fill(context, &mut buffer))?;
         Poll::Ready(Ok(if count <= COPIED {
-            let copied = Bytes::copy_from_slice(&buffer);
+            let copied = if count <= lent::MOST { lent::copied(&buffer) } else { Bytes::copy_from_slice(&buffer) };
             buffer.clear();
             copied
         } else {

@@ -20,6 +20,7 @@ mod forward;
 mod health;
 mod http2;
 mod intake;
+mod lent;
 mod names;
 mod place;
 mod pool;
@@ -53,7 +54,7 @@ pub use settings::{Balance, Ejection, Host, Member, Role, Settings, Timeouts, UP
 
 use self::balance::{Tried, Turns};
 use self::download::{Download, Ends, Untold};
-use self::exchange::{Exchange, HEAD, Heard, Waits};
+use self::exchange::{Exchange, Heard, Waits};
 use self::health::Keeper;
 use self::http2::Lines;
 use self::intake::Intake;
@@ -175,7 +176,8 @@ impl Proxy {
 
     /// Passes a request on, and gives the answer; its body, and what is left of the request's, go on as the answer's pieces are
     /// asked for. Dropping either ends the exchange and closes its connection.
-    pub async fn pass(self: Rc<Self>, request: Request) -> Answer {
+    pub async fn pass(self: Rc<Self>, request: impl Into<Box<Request>>) -> Answer {
+        let request = request.into();
         let client = request.client.peer.ip();
         self.ask(request, client).await.unwrap_or_else(|fault| Answer::empty(fault.status()))
     }
@@ -184,15 +186,22 @@ impl Proxy {
     ///
     /// # Errors
     /// When no upstream gives an answer that can be passed back.
-    pub async fn ask(self: Rc<Self>, request: Request, client: IpAddr) -> Result<Answer, Fault> {
-        let answer = self.try_pass(request, client).await;
-        if let Err(fault) = &answer {
-            debug!(%fault, "a request could not be passed on");
+    pub fn ask(
+        self: Rc<Self>,
+        request: impl Into<Box<Request>>,
+        client: IpAddr,
+    ) -> impl Future<Output = Result<Answer, Fault>> {
+        let request = request.into();
+        async move {
+            let answer = self.try_pass(request, client).await;
+            if let Err(fault) = &answer {
+                debug!(%fault, "a request could not be passed on");
+            }
+            answer
         }
-        answer
     }
 
-    async fn try_pass(self: &Rc<Self>, mut request: Request, client: IpAddr) -> Result<Answer, Fault> {
+    async fn try_pass(self: &Rc<Self>, mut request: Box<Request>, client: IpAddr) -> Result<Answer, Fault> {
         // Where the one who kept it is gone.
         if !self.upstreams.is_kept.load(Ordering::Relaxed) {
             self.begin();
@@ -202,7 +211,7 @@ impl Proxy {
         }
         let place = Taken::of(&self.upstreams).await?;
         let announced = forward::announced(&request);
-        let upload = Upload::new(take(&mut request.body), announced);
+        let upload = Box::new(Upload::new(take(&mut request.body), announced));
         let mut attempt = Attempt { request, announced, upload, place };
         let mut tried = Tried::default();
         let mut last = None;
@@ -241,14 +250,14 @@ impl Proxy {
         notes.asks(&upstream.told);
         upstream.figures.requests.one_more();
         if upstream.member.address.version == Version::Two {
-            return self.through_http2(index, upstream, attempt, counted).await;
+            return Box::pin(self.through_http2(index, upstream, attempt, counted)).await;
         }
         let mut waiting = self.pools.get(index).and_then(|pool| pool.take());
         loop {
             let was_used = waiting.is_some();
             let conn = match waiting.take() {
                 Some(conn) => conn,
-                None => match self.dial(upstream).await {
+                None => match Box::pin(self.dial(upstream)).await {
                     Ok(conn) => conn,
                     Err(fault) => {
                         return Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: Some(attempt) });
@@ -308,10 +317,8 @@ impl Proxy {
         heard: Heard,
         lease: Lease,
     ) -> Result<Answer, Fault> {
-        let bytes = heard.bytes;
-        // Heard only of a head that is whole.
-        let Some(head) = Received::parse(&bytes, &HEAD)? else { return Err(Fault::Closed) };
-        let mut fields = received::fields(&bytes, &head)?;
+        let (head, bytes) = (heard.head(), &heard.bytes);
+        let mut fields = received::fields(bytes, &head)?;
         let rest = bytes.slice(head.length..);
         request.notes.heard(head.status);
         if head.status == 101 {
@@ -393,9 +400,9 @@ impl std::fmt::Debug for Upstreams {
 
 /// A request that may be tried.
 struct Attempt {
-    request: Request,
+    request: Box<Request>,
     announced: Announced,
-    upload: Upload,
+    upload: Box<Upload>,
     place: Taken,
 }
 

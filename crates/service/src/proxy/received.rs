@@ -17,7 +17,7 @@ const NOMINATED_MOST: usize = 32;
 /// When Connection names more than [`NOMINATED_MOST`].
 pub(super) fn fields(bytes: &Bytes, head: &Received<'_>) -> Result<Fields, Fault> {
     let nominated = if head.nominates() { nominated(head)? } else { Vec::new() };
-    let mut fields = Fields::new();
+    let mut fields = Fields::with_room(head.fields.count());
     for (name, value) in head.fields {
         let name = lower(bytes, name);
         if stays_behind(&name) || nominated.iter().any(|option| option.eq_ignore_ascii_case(&name)) {
@@ -60,79 +60,82 @@ pub(super) fn stays_behind(name: &[u8]) -> bool {
     )
 }
 
+/// A name in lower case; without memory of its own where it is so already or is one that answers often have.
+fn lower(bytes: &Bytes, name: &[u8]) -> Bytes {
+    let begin = OF_LENGTH.get(name.len()).copied().unwrap_or(KNOWN.len());
+    let as_long = KNOWN.iter().skip(begin).take_while(|known| known.len() == name.len());
+    if let Some(known) = as_long.map(|known| known.as_bytes()).find(|known| known.eq_ignore_ascii_case(name)) {
+        return Bytes::from_static(known);
+    }
+    if name.iter().any(u8::is_ascii_uppercase) { name.to_ascii_lowercase().into() } else { bytes.slice_ref(name) }
+}
+
 /// The longest name that is known.
 const LONGEST: usize = 32;
 
-/// A name in lower case; without memory of its own where it is so already or is one that answers often have.
-fn lower(bytes: &Bytes, name: &[u8]) -> Bytes {
-    if !name.iter().fold(false, |any, byte| any | byte.is_ascii_uppercase()) {
-        return bytes.slice_ref(name);
+/// Where in [`KNOWN`] the names of each length begin.
+const OF_LENGTH: [usize; LONGEST + 1] = {
+    let mut begins = [KNOWN.len(); LONGEST + 1];
+    let mut place = KNOWN.len();
+    while place > 0 {
+        place -= 1;
+        begins[KNOWN[place].len()] = place;
     }
-    let mut space = [0u8; LONGEST];
-    if let Some(lower) = space.get_mut(..name.len()) {
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        if let Ok(index) = KNOWN.binary_search_by(|known| known.as_bytes().cmp(lower))
-            && let Some(known) = KNOWN.get(index)
-        {
-            return Bytes::from_static(known.as_bytes());
-        }
-    }
-    name.to_ascii_lowercase().into()
-}
+    begins
+};
 
-/// Sorted, to be searched.
+/// By their length.
 const KNOWN: [&str; 50] = [
-    "accept-ranges",
-    "access-control-allow-credentials",
-    "access-control-allow-headers",
-    "access-control-allow-methods",
-    "access-control-allow-origin",
-    "access-control-expose-headers",
-    "access-control-max-age",
     "age",
-    "allow",
-    "alt-svc",
-    "cache-control",
-    "connection",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "content-length",
-    "content-location",
-    "content-range",
-    "content-security-policy",
-    "content-type",
+    "via",
     "date",
     "etag",
-    "expires",
-    "keep-alive",
-    "last-modified",
     "link",
-    "location",
-    "permissions-policy",
-    "pragma",
-    "referrer-policy",
-    "retry-after",
-    "sec-websocket-accept",
-    "sec-websocket-extensions",
-    "sec-websocket-protocol",
-    "server",
-    "server-timing",
-    "set-cookie",
-    "strict-transport-security",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
     "vary",
-    "via",
-    "www-authenticate",
-    "x-content-type-options",
-    "x-frame-options",
+    "allow",
+    "pragma",
+    "server",
+    "alt-svc",
+    "expires",
+    "trailer",
+    "upgrade",
+    "location",
+    "x-runtime",
+    "connection",
+    "keep-alive",
+    "set-cookie",
+    "retry-after",
+    "content-type",
     "x-powered-by",
     "x-request-id",
-    "x-runtime",
+    "accept-ranges",
+    "cache-control",
+    "content-range",
+    "last-modified",
+    "server-timing",
+    "content-length",
+    "referrer-policy",
+    "x-frame-options",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "www-authenticate",
     "x-xss-protection",
+    "transfer-encoding",
+    "permissions-policy",
+    "content-disposition",
+    "sec-websocket-accept",
+    "access-control-max-age",
+    "sec-websocket-protocol",
+    "x-content-type-options",
+    "content-security-policy",
+    "sec-websocket-extensions",
+    "strict-transport-security",
+    "access-control-allow-origin",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-expose-headers",
+    "access-control-allow-credentials",
 ];
 
 #[cfg(test)]
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn known_names_are_found_in_any_case_and_others_kept() {
-        assert!(KNOWN.is_sorted() && KNOWN.iter().all(|name| name.len() <= LONGEST));
+        assert!(KNOWN.is_sorted_by_key(|name| name.len()));
         for name in KNOWN.iter().copied().chain(["x-ours", &"a".repeat(100)]) {
             for spelled in [name.to_owned(), name.to_ascii_uppercase()] {
                 let bytes = Bytes::from(spelled);

@@ -165,8 +165,9 @@ impl Site {
     }
 
     /// Answers one request. Dropping the future ends what it was doing.
-    pub async fn answer(self: Rc<Self>, request: Request) -> Answer {
-        walk::answer(&self, request).await
+    pub fn answer(self: Rc<Self>, request: impl Into<Box<Request>>) -> impl Future<Output = Answer> {
+        let request = request.into();
+        async move { walk::answer(&self, request).await }
     }
 }
 

@@ -100,8 +100,9 @@ struct Passage<'d> {
     is_plain: bool,
 }
 
-/// Answers one request.
-pub(super) async fn answer(site: &Site, mut request: Request) -> Answer {
+/// Answers one request. It is handed from one to the next in a box, and what is large or rare has a box of its own: the whole way of a
+/// request is made anew for each, and costs by its size.
+pub(super) async fn answer(site: &Site, mut request: Box<Request>) -> Answer {
     let trust = &site.description().trust;
     let mut passage = Passage {
         known: Known::of(&request, trust),
@@ -215,11 +216,10 @@ fn peer(site: &Site, request: &Request) -> Peer {
 }
 
 /// Lets an action answer, within the time it has.
-async fn carry_out(site: &Site, action: &Action, request: Request, passage: &Passage<'_>) -> Result<Answer, Ours> {
-    let made = act(site, action, request, &passage.known);
+async fn carry_out(site: &Site, action: &Action, request: Box<Request>, passage: &Passage<'_>) -> Result<Answer, Ours> {
     let made = match passage.kept.within {
-        None => made.await,
-        Some(within) => match timeout(within, made).await {
+        None => act(site, action, request, &passage.known).await,
+        Some(within) => match timeout(within, Box::pin(act(site, action, request, &passage.known))).await {
             Ok(made) => made,
             Err(_) => return Err(Ours::new(504, "the answer took too long")),
         },
@@ -229,13 +229,13 @@ async fn carry_out(site: &Site, action: &Action, request: Request, passage: &Pas
     if overrun { Err(super::limit::too_large()) } else { made }
 }
 
-async fn act(site: &Site, action: &Action, mut request: Request, known: &Known) -> Result<Answer, Ours> {
+async fn act(site: &Site, action: &Action, mut request: Box<Request>, known: &Known) -> Result<Answer, Ours> {
     if matches!(action, Action::FastCgi(_) | Action::Proxy(_)) {
         trace::pass_on(&mut request);
     }
     match action {
         Action::Root(root) => match site.folder(root.folder) {
-            Some(files) => root::answer(files, root, request, known).await,
+            Some(files) => Box::pin(root::answer(files, root, *request, known)).await,
             None => Err(Ours::new(404, "nothing of that name is here")),
         },
         Action::Respond(respond) => Ok(respond.answer()),
@@ -253,13 +253,13 @@ async fn act(site: &Site, action: &Action, mut request: Request, known: &Known) 
                 },
                 stripped: known.stripped().into(),
             };
-            Box::pin(application.answer(request, &asked)).await.ok_or_else(nothing)
+            Box::pin(application.answer(*request, &asked)).await.ok_or_else(nothing)
         }
         // Large, and rare beside files.
-        Action::Run(run) => Box::pin(run.answer(site.runner(), request, known)).await,
+        Action::Run(run) => Box::pin(run.answer(site.runner(), *request, known)).await,
         Action::Proxy(place) => match site.proxy(*place) {
             Some(proxy) => {
-                let made = Rc::clone(proxy).ask(request, known.address()).await;
+                let made = Box::pin(Rc::clone(proxy).ask(request, known.address())).await;
                 made.map_err(|fault| Ours::new(fault.status(), fault.told()))
             }
             None => Err(Ours::new(404, "nothing of that name is here")),
@@ -294,7 +294,8 @@ async fn finished(site: &Site, made: Result<Answer, Ours>, encoded: Encoded, pas
             // What somebody else said of it stays as it is, and a program that wants JSON gets JSON.
             Effect::ErrorPages(place) if is_ours && form == Form::Html => {
                 let Some(files) = site.folder(place) else { continue };
-                let Some(page) = files.error_page(answer.status, Batch::begin()).await else { continue };
+                let page = Box::pin(files.error_page(answer.status, Batch::begin())).await;
+                let Some(page) = page else { continue };
                 for name in ["content-type", "content-encoding"] {
                     answer.fields.remove(name);
                 }

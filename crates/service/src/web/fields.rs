@@ -29,6 +29,11 @@ impl Fields {
         Self(Vec::new())
     }
 
+    /// None, with room for so many.
+    pub fn with_room(lines: usize) -> Self {
+        Self(Vec::with_capacity(lines))
+    }
+
     /// How many lines there are.
     pub fn len(&self) -> usize {
         self.0.len()

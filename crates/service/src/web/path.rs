@@ -34,6 +34,14 @@ impl Path {
         Ok(Self { normal: normal.into(), encoded })
     }
 
+    /// As [`Path::parse`], for a raw path that is held already: one that is in its normal form costs no memory of its own.
+    ///
+    /// # Errors
+    /// As [`Path::parse`].
+    pub fn of(raw: Bytes) -> Result<Self, BadPath> {
+        if is_normal(&raw) { Ok(Self { normal: raw.clone(), encoded: raw }) } else { Self::parse(&raw) }
+    }
+
     /// From a path that is decoded already.
     ///
     /// # Errors
@@ -56,6 +64,23 @@ impl Path {
     pub fn names(&self) -> &[u8] {
         self.normal.strip_prefix(b"/").unwrap_or(&self.normal)
     }
+}
+
+/// Whether a raw path is plainly its own normal form: nothing in it is encoded, no name is empty or begins with a dot.
+fn is_normal(raw: &[u8]) -> bool {
+    let mut before = None;
+    for &byte in raw {
+        let fits = match byte {
+            b'/' | b'.' => before != Some(b'/'),
+            b'-' | b'_' | b'~' => true,
+            _ => byte.is_ascii_alphanumeric(),
+        };
+        if !fits {
+            return false;
+        }
+        before = Some(byte);
+    }
+    raw.first() == Some(&b'/')
 }
 
 fn has_dots(raw: &[u8]) -> bool {
@@ -96,6 +121,8 @@ mod tests {
             ("/", "/", "/"),
             ("/a", "/a", "/a"),
             ("/a/", "/a/", "/a/"),
+            ("/a/b.c-d_e~9", "/a/b.c-d_e~9", "/a/b.c-d_e~9"),
+            ("/a/b./", "/a/b./", "/a/b./"),
             ("/a%20b", "/a b", "/a%20b"),
             ("/%61dmin", "/admin", "/%61dmin"),
             ("/a//b", "/a/b", "/a/b"),
@@ -114,6 +141,7 @@ mod tests {
         ] {
             let path = Path::parse(raw.as_bytes()).unwrap();
             assert_eq!((path.normal(), &path.encoded()[..]), (normal.as_bytes(), encoded.as_bytes()), "{raw}");
+            assert_eq!(Path::of(Bytes::from(raw)), Ok(path.clone()), "{raw}");
             let again = Path::from_normal(path.normal()).unwrap();
             assert_eq!(again.normal(), path.normal(), "{raw}");
         }
@@ -138,6 +166,7 @@ mod tests {
             ("/%2e%2e/b", BadPath::LeavesRoot),
         ] {
             assert_eq!(Path::parse(raw.as_bytes()), Err(expect), "{raw}");
+            assert_eq!(Path::of(Bytes::from(raw)), Err(expect), "{raw}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use bytes::Bytes;
 use sportello_wire::http1::field::{self, Lines};
 use sportello_wire::http1::trace::Trace;
 
@@ -37,8 +38,8 @@ pub fn pass_on(request: &mut Request) {
     if named.is_none() || !is_bounded(request) {
         request.fields.remove(STATE);
     }
-    // What a trace is written as may stand in a field.
-    let _ = request.fields.set(Trace::FIELD, trace.to_string());
+    request.fields.remove(Trace::FIELD);
+    request.fields.add_parsed(Bytes::from_static(Trace::FIELD.as_bytes()), Bytes::copy_from_slice(&trace.written()));
 }
 
 fn is_bounded(request: &Request) -> bool {

@@ -54,6 +54,17 @@ impl<'o> AnswerHead<'o> {
         Ok(())
     }
 
+    /// Adds a field that was found fit to be sent when it was made.
+    pub fn checked_field(&mut self, name: &[u8], value: &[u8]) {
+        debug_assert!(
+            !name.is_empty() && name.iter().all(|&byte| field::is_token_byte(byte)) && field::is_value(value)
+        );
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
     /// Adds fields of our own making, whole lines with their CRLF.
     pub fn lines(&mut self, lines: &'static str) {
         self.out.extend_from_slice(lines.as_bytes());

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-pub use received::Received;
+pub use received::{Places, Received};
 pub use request::{Announced, Request, RequestHead, Unwritable, write_request};
 
 use self::received::Facts;

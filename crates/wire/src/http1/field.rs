@@ -14,6 +14,11 @@ impl<'a> Fields<'a> {
         Self { block }
     }
 
+    /// Bytes of the lines that were not walked yet.
+    pub(super) fn block_length(&self) -> usize {
+        self.block.len()
+    }
+
     /// Every value of the field `name`, in order; names are compared without case (RFC 9110 §5.1).
     pub fn values(self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         self.filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)

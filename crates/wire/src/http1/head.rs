@@ -112,6 +112,18 @@ pub fn worth_parsing(before: usize, bytes: &[u8], limits: &Limits) -> bool {
         || bytes.get(before..).is_none_or(|new| memchr::memchr(b'\n', new).is_some())
 }
 
+/// Makes the names of the fields of a head that was parsed lower case, so that whoever takes parts of it need not.
+pub fn lower_names(head: &mut [u8]) {
+    let begin = if head.starts_with(b"\r\n") { 2 } else { 0 };
+    let mut lines = head.get_mut(begin..).unwrap_or_default().split_inclusive_mut(|&byte| byte == b'\n');
+    // The request line has none.
+    lines.next();
+    for line in lines {
+        let name = memchr::memchr(b':', line).and_then(|colon| line.get_mut(..colon));
+        name.unwrap_or_default().make_ascii_lowercase();
+    }
+}
+
 fn parse_native<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<Head<'a>>, Refusal> {
     let start = match bytes {
         [] | [b'\r'] => return Ok(None),

@@ -62,7 +62,19 @@ impl Trace {
 
     /// Its number, in hexadecimal digits.
     pub fn id(&self) -> impl fmt::Display + use<> {
-        Hex(self.id)
+        Digits::<32>::of(&self.id)
+    }
+
+    /// The value of the field, all of it ASCII.
+    pub fn written(&self) -> [u8; Self::LENGTH] {
+        let mut out = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let [_, _, _, rest @ ..] = &mut out;
+        let (id, rest) = rest.split_at_mut(32);
+        write_digits(id, &self.id);
+        let (parent, rest) = rest.split_at_mut(17);
+        write_digits(&mut parent[1..], &self.parent);
+        write_digits(&mut rest[1..], &[self.flags]);
+        out
     }
 
     /// Whether whoever began it keeps what is told of it (level 1 §3.2.3.3).
@@ -74,7 +86,7 @@ impl Trace {
 /// As the value of the field.
 impl fmt::Display for Trace {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "00-{}-{}-{:02x}", Hex(self.id), Hex(self.parent), self.flags)
+        formatter.write_str(std::str::from_utf8(&self.written()).unwrap_or_default())
     }
 }
 
@@ -84,11 +96,28 @@ const RANDOM: u8 = 2;
 /// The flags that mean something; others are set to zero (level 1 §3.2.3).
 const KNOWN: u8 = SAMPLED | RANDOM;
 
-struct Hex<const N: usize>([u8; N]);
+/// Hexadecimal digits in lower case (level 1 §3.2.1).
+struct Digits<const N: usize>([u8; N]);
 
-impl<const N: usize> fmt::Display for Hex<N> {
+impl<const N: usize> Digits<N> {
+    fn of(bytes: &[u8]) -> Self {
+        let mut digits = [b'0'; N];
+        write_digits(&mut digits, bytes);
+        Self(digits)
+    }
+}
+
+impl<const N: usize> fmt::Display for Digits<N> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        formatter.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+/// Two digits for each byte.
+fn write_digits(out: &mut [u8], bytes: &[u8]) {
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
 }
 

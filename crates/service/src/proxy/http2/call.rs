@@ -27,7 +27,7 @@ use crate::web::Incoming;
 
 /// A request under way. Dropped before its end, the stream is reset.
 pub(super) struct Call {
-    pub(super) upload: Upload,
+    pub(super) upload: Box<Upload>,
     /// `None` where the head was the whole request, or nothing could be sent.
     stream: Option<SendStream<Bytes>>,
     answer: Option<ResponseFuture>,
@@ -50,10 +50,10 @@ impl Call {
     pub(super) fn begin(
         share: Share,
         head: Head<()>,
-        mut upload: Upload,
+        mut upload: Box<Upload>,
         watch: Watch,
         waits: Waits,
-    ) -> Result<Self, Box<(Fault, Upload)>> {
+    ) -> Result<Self, Box<(Fault, Box<Upload>)>> {
         let is_whole = upload.begin_unframed();
         match share.send(head, is_whole) {
             Ok((answer, stream)) => {
@@ -199,7 +199,7 @@ pub(in super::super) async fn ask(
     let mut head = head::begin(upstream, b"GET", &health.target, host)?;
     head.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("sportello"));
     let timeouts = Timeouts { head: health.within, between: health.within, ..Timeouts::default() };
-    let upload = Upload::new(Incoming::Empty, Announced::Nothing);
+    let upload = Box::new(Upload::new(Incoming::Empty, Announced::Nothing));
     let call = Call::begin(share, head, upload, clock.watch(), Waits::of(&timeouts));
     let mut call = call.map_err(|failed| failed.0)?;
     // It ends with this one.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::super::HEAD;
+use super::super::exchange::HEAD;
 use super::stage::{get, on_stage, proxy, read, settle, upstream, websocket};
 use super::{OK, part};
 use crate::web::{Body, Broken, Request};

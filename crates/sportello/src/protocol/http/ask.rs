@@ -26,6 +26,7 @@ use super::coming::Intake;
 use super::guard::Claim;
 use super::intake::{self, Expectation, IntakeError, Keep};
 use super::memory::{self, Arrival};
+use super::neutral::Raw;
 use super::representation;
 use super::session::{End, Next, Session};
 use super::told::{self, Asked};
@@ -38,17 +39,16 @@ enum Answerer<'a> {
 }
 
 impl Session<'_> {
-    /// Answers the one request at the beginning of the input.
-    pub(super) async fn ask(&mut self, arrival: Arrival) -> Result<Next, Ended> {
-        let limits = self.service.limits.head;
-        let length = parse(self.input.filled(), &limits).ok().flatten().map_or(0, |head| head.length);
-        let raw: Box<[u8]> = self.input.filled().get(..length).unwrap_or_default().into();
+    /// Answers the one request at the beginning of the input, whose head has so many bytes.
+    pub(super) async fn ask(&mut self, length: usize, arrival: Arrival) -> Result<Next, Ended> {
+        let raw = Raw::of(self.input.filled().get(..length).unwrap_or_default());
         // Invariant: what was whole in the buffer is whole in its copy.
-        let Ok(Some(head)) = parse(&raw, &limits) else { return Ok(Next::End(End::Linger)) };
+        let Ok(Some(head)) = parse(raw.bytes(), &self.service.limits.head) else { return Ok(Next::End(End::Linger)) };
         self.input.consume(length);
         // What was asked before must not wait for this.
         self.flush().await?;
-        self.connection.set_doing(&doing(&head));
+        let text = String::from_utf8_lossy;
+        self.connection.set_doing(format_args!("{} {}", text(head.verb), text(head.raw_target)));
         let number = self.connection.request_number();
         match self.carry_out(&head, &raw, arrival).await {
             Ok(next) => Ok(next),
@@ -71,7 +71,7 @@ impl Session<'_> {
         }
     }
 
-    async fn carry_out(&mut self, head: &Head<'_>, raw: &[u8], arrival: Arrival) -> Result<Next, IntakeError> {
+    async fn carry_out(&mut self, head: &Head<'_>, raw: &Raw, arrival: Arrival) -> Result<Next, IntakeError> {
         if let Some(answer) = self.answer_to_ca(head) {
             let next = self.skip_body(head).await?;
             return Ok(self.send(head, answer, next, arrival).await?);
@@ -102,20 +102,29 @@ impl Session<'_> {
                     return Ok(self.send(head, fault::worded(&head.fields, answer), next, arrival).await?);
                 }
                 match site.plain() {
-                    Some(files) => self.read_folder(files, head, (path, query), arrival).await,
+                    // Large, as is all that reads files.
+                    Some(files) => Box::pin(self.read_folder(files, head, (path, query), arrival)).await,
                     None => self.ask_site(site, head, raw, (path, query), arrival).await,
                 }
             }
             (Ok(Answerer::Desk(desk)), Target::Path { path, query }) => {
-                let mut share = Share::of(&BODIES);
-                let request = self.request(head, (path, query), &mut share).await?;
-                let answer = desk.answer(request).await;
-                // The body is gone; the answer may take its time.
-                drop(share);
+                let answer = Box::pin(self.ask_desk(desk, head, (path, query))).await?;
                 let next = self.next(head);
                 Ok(self.send(head, answer, next, arrival).await?)
             }
         }
+    }
+
+    async fn ask_desk(
+        &mut self,
+        desk: &Desk,
+        head: &Head<'_>,
+        target: (&[u8], Option<&[u8]>),
+    ) -> Result<Answer, IntakeError> {
+        // Given back with the body: the answer may take its time.
+        let mut share = Share::of(&BODIES);
+        let request = self.request(head, target, &mut share).await?;
+        Ok(desk.answer(request).await)
     }
 
     /// What a CA is answered that asks whether a name is ours (RFC 8555 §8.3): before any site is looked for, since the question is about
@@ -131,13 +140,7 @@ impl Session<'_> {
 
     /// What a channel says that only sends elsewhere. Asked when the site is known: a host that is nobody's is sent nowhere. A path that
     /// cannot be read is told so here.
-    fn sent_to_https(
-        &self,
-        site: &Site,
-        head: &Head<'_>,
-        raw: &[u8],
-        target: (&[u8], Option<&[u8]>),
-    ) -> Option<Answer> {
+    fn sent_to_https(&self, site: &Site, head: &Head<'_>, raw: &Raw, target: (&[u8], Option<&[u8]>)) -> Option<Answer> {
         let port = self.service.https?;
         match neutral::request(head, raw, target, neutral::client(self.connection), Incoming::Empty) {
             Ok(request) => site.to_https(&request, port),
@@ -150,7 +153,7 @@ impl Session<'_> {
         &mut self,
         site: Rc<Site>,
         head: &Head<'_>,
-        raw: &[u8],
+        raw: &Raw,
         target: (&[u8], Option<&[u8]>),
         arrival: Arrival,
     ) -> Result<Next, IntakeError> {
@@ -324,7 +327,7 @@ impl Session<'_> {
         }
         let (connection, input) = (&mut *self.connection, &mut self.input);
         let read = intake::read(connection, input, head.framing, Expectation::None, Keep::Nothing, UNREAD_MOST);
-        match read.await {
+        match Box::pin(read).await {
             Ok(_) => Ok(self.next(head)),
             Err(IntakeError::Refused(Refusal::LargeBody)) => Ok(Next::End(End::Linger)),
             Err(error) => Err(error),
@@ -376,9 +379,4 @@ const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
 fn options() -> Answer {
     Answer::empty(204).with("allow", ALLOWED)
-}
-
-/// What people read of a request under way.
-fn doing(head: &Head<'_>) -> String {
-    format!("{} {}", String::from_utf8_lossy(head.verb), String::from_utf8_lossy(head.raw_target))
 }

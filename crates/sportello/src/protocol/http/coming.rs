@@ -17,7 +17,8 @@ use sportello_wire::http1::body::{Decoder, End, Framing};
 /// The session's end.
 pub(super) struct Intake {
     decoder: Decoder,
-    shared: Rc<RefCell<Shared>>,
+    /// None where there is no body: nobody waits at its other end.
+    shared: Option<Rc<RefCell<Shared>>>,
 }
 
 /// The service's end.
@@ -48,7 +49,7 @@ pub(super) enum Demand {
 impl Intake {
     /// Of a request that has no body.
     pub(super) fn none() -> Self {
-        Self { decoder: Decoder::empty(), shared: Rc::new(RefCell::new(Shared::new(Some(0), Some(Ok(()))))) }
+        Self { decoder: Decoder::empty(), shared: None }
     }
 
     /// A body of this framing, and what the service is given of it.
@@ -57,15 +58,14 @@ impl Intake {
     /// When it is declared longer than any may be.
     pub(super) fn new(framing: Framing) -> Result<(Self, Incoming), Refusal> {
         let decoder = Decoder::new(framing, u64::MAX)?;
-        let (left, end) = match framing {
-            Framing::Length(0) => (Some(0), Some(Ok(()))),
-            Framing::Length(length) => (Some(length), None),
-            Framing::Chunked => (None, None),
+        let left = match framing {
+            Framing::Length(0) => return Ok((Self { decoder, shared: None }, Incoming::Empty)),
+            Framing::Length(length) => Some(length),
+            Framing::Chunked => None,
         };
-        let empty = end.is_some();
-        let shared = Rc::new(RefCell::new(Shared::new(left, end)));
-        let incoming = if empty { Incoming::Empty } else { Incoming::Pieces(Box::new(Coming(Rc::clone(&shared)))) };
-        Ok((Self { decoder, shared }, incoming))
+        let shared = Rc::new(RefCell::new(Shared::new(left)));
+        let incoming = Incoming::Pieces(Box::new(Coming(Rc::clone(&shared))));
+        Ok((Self { decoder, shared: Some(shared) }, incoming))
     }
 
     /// Whether all of it has been read.
@@ -75,12 +75,12 @@ impl Intake {
 
     /// Whether somebody waits for a piece of it that has not come.
     pub(super) fn is_asked(&self) -> bool {
-        self.shared.borrow().reader.is_some()
+        self.shared.as_ref().is_some_and(|shared| shared.borrow().reader.is_some())
     }
 
     /// How many bytes of it are still to come at least.
     pub(super) fn left(&self) -> Option<u64> {
-        self.shared.borrow().left
+        self.shared.as_ref().map_or(Some(0), |shared| shared.borrow().left)
     }
 
     /// Hands over what `input` begins with, if it is asked for.
@@ -88,7 +88,8 @@ impl Intake {
     /// # Errors
     /// When it is not framed as it should be: the service is told, and the connection is of no more use.
     pub(super) fn advance(&mut self, context: &Context<'_>, input: &mut Buffer) -> Result<Demand, Refusal> {
-        let mut shared = self.shared.borrow_mut();
+        let Some(shared) = &self.shared else { return Ok(Demand::Nothing) };
+        let mut shared = shared.borrow_mut();
         if shared.end.is_some() || shared.piece.is_some() || shared.reader.is_none() {
             shared.session = Some(context.waker().clone());
             return Ok(Demand::Nothing);
@@ -131,13 +132,15 @@ impl Intake {
 
     /// It does not come whole.
     pub(super) fn break_off(&mut self, broken: Broken) {
-        self.shared.borrow_mut().finish(Err(broken));
+        if let Some(shared) = &self.shared {
+            shared.borrow_mut().finish(Err(broken));
+        }
     }
 }
 
 impl Shared {
-    fn new(left: Option<u64>, end: Option<Result<(), Broken>>) -> Self {
-        Self { piece: None, end, left, reader: None, session: None }
+    fn new(left: Option<u64>) -> Self {
+        Self { piece: None, end: None, left, reader: None, session: None }
     }
 
     fn finish(&mut self, end: Result<(), Broken>) {

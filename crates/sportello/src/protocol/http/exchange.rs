@@ -83,7 +83,7 @@ impl Session<'_> {
         };
         drop(service);
         exchange.notes.iter().for_each(|notes| notes.is_answered(&answer));
-        Ok(self.give(head, fault::worded(&head.fields, answer), exchange, arrival).await?)
+        Ok(self.give(head, fault::worded(&head.fields, answer), &mut exchange, arrival).await?)
     }
 
     fn poll_answer(
@@ -169,20 +169,20 @@ impl Session<'_> {
         &mut self,
         head: &Head<'_>,
         answer: Answer,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         arrival: Arrival,
     ) -> Result<Next, Ended> {
         let next = match answer.body {
             // What follows on the connection is not ours.
             Body::Tunnel(_) => Next::End(End::Done),
-            _ => self.next_after(head, &exchange),
+            _ => self.next_after(head, exchange),
         };
         if exchange.expectation == Expectation::Continue {
             // RFC 9110 §10.1.1: what asks the client to go on stands before an answer, not in it. Nobody gets this body any more.
             exchange.expectation = Expectation::None;
             exchange.intake.break_off(Broken::Left);
         }
-        let next = self.send_while(head, answer, next, arrival, &mut exchange).await?;
+        let next = self.send_while(head, answer, next, arrival, exchange).await?;
         if next != Next::Request || exchange.intake.is_done() {
             return Ok(next);
         }

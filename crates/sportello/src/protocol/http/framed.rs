@@ -53,7 +53,12 @@ impl Session<'_> {
         begin(self.outbox.open(), head, &answer, said);
         let head_length = (self.outbox.bytes().len() - before) as u64;
         let status = answer.status;
-        let sent = if has_body(head, status) { self.send_body(head, answer.body, exchange).await } else { Ok(0) };
+        let body = if has_body(head, status) { answer.body } else { Body::Empty };
+        let sent = match self.add_body(body) {
+            Ok(length) => Ok(length),
+            // Large, and few answers that have waited for something are.
+            Err(body) => Box::pin(self.send_body(head, body, exchange)).await,
+        };
         let sent = sent.map(|length| head_length + length);
         let told = self.said(&beginning, status, &sent);
         told::answered((self.connection, &self.service), &Asked::of(head), exchange.notes(), told);
@@ -74,14 +79,22 @@ impl Session<'_> {
         }
     }
 
-    /// Sends the body, and says how many bytes it had.
-    async fn send_body(&mut self, head: &Head<'_>, body: Body, exchange: &mut Exchange) -> Result<u64, Ended> {
+    /// Adds a body that goes out together with its head, and says how many bytes it had; gives back any other.
+    fn add_body(&mut self, body: Body) -> Result<u64, Body> {
         match body {
             Body::Empty => Ok(0),
             Body::Bytes(bytes) if bytes.len() < COPY_BELOW => {
                 self.outbox.open().extend_from_slice(&bytes);
                 Ok(bytes.len() as u64)
             }
+            body => Err(body),
+        }
+    }
+
+    /// Sends the body, and says how many bytes it had.
+    async fn send_body(&mut self, head: &Head<'_>, body: Body, exchange: &mut Exchange) -> Result<u64, Ended> {
+        match body {
+            Body::Empty => Ok(0),
             Body::Bytes(bytes) => {
                 self.connection.write_parts(&[self.outbox.bytes(), &bytes]).await?;
                 self.outbox.clear();
@@ -111,9 +124,9 @@ fn has_body(head: &Head<'_>, status: u16) -> bool {
 /// Writes the head of an answer, up to its empty line.
 fn begin(out: &mut Vec<u8>, head: &Head<'_>, answer: &Answer, said: Said) {
     let mut writer = AnswerHead::begin(out, answer.status, &clock::second().date);
-    for (name, value) in answer.fields.iter() {
-        // Invariant: what stands in Fields may be sent.
-        let _ = writer.field(name, value);
+    for (name, value) in answer.fields.lines() {
+        // What stands in Fields may be sent.
+        writer.checked_field(name, value);
     }
     match &answer.body {
         // RFC 9110 §8.6: none in a 204; in a 304 it would be that of the 200.

@@ -37,8 +37,8 @@ pub(super) enum Halt {
     Body(Begun),
     /// The last answer was the connection's last.
     Last,
-    /// The next request needs waiting for something.
-    Ask,
+    /// The next request needs waiting for something; its head has so many bytes.
+    Ask(usize),
     /// The next bytes are no request.
     Refused(Refusal),
 }
@@ -89,10 +89,10 @@ pub(super) fn answer(
         let ready = match &*service.served {
             // Each of its requests is compared with what its connection was made for, or sent elsewhere.
             Served::Sites(_) if service.terms.is_some() || service.https.is_some() => {
-                run.parse(filled).and(Err(Halt::Ask))
+                run.parse(filled).and_then(|head| Err(Halt::Ask(head.length)))
             }
             Served::Sites(sites) => run.request(sites, filled, outbox.open()),
-            Served::Desk(_) => run.parse(filled).and(Err(Halt::Ask)),
+            Served::Desk(_) => run.parse(filled).and_then(|head| Err(Halt::Ask(head.length))),
         };
         match ready {
             Ok(ready) => {
@@ -160,7 +160,8 @@ impl Run<'_> {
         let may_be_known = *self.limits == Limits::default();
         let known = if may_be_known { recent.find(input, self.reach) } else { None };
         if let Some(plain) = known {
-            let file = plain.files.hot(plain.path(), plain.order, self.arrival.batch).ok_or(Halt::Ask)?;
+            let file =
+                plain.files.hot(plain.path(), plain.order, self.arrival.batch).ok_or(Halt::Ask(plain.length()))?;
             let persistence = self.persistence(plain.persistence);
             let before = out.len();
             let rest = write_whole(out, &file, plain.method, Said::to(plain.version, persistence), &self.second);
@@ -174,16 +175,17 @@ impl Run<'_> {
             return Ok(Ready::Whole { persistence, length });
         }
         let head = self.parse(input)?;
-        let (site, files) = admitted(sites, &head, self.reach).ok_or(Halt::Ask)?;
-        let Target::Path { path, .. } = head.target else { return Err(Halt::Ask) };
+        let ask = || Halt::Ask(head.length);
+        let Some((site, files)) = admitted(sites, &head, self.reach) else { return Err(ask()) };
+        let Target::Path { path, .. } = head.target else { return Err(ask()) };
         let order = order(&files, &head);
-        let file = files.hot(path, order, self.arrival.batch).ok_or(Halt::Ask)?;
+        let Some(file) = files.hot(path, order, self.arrival.batch) else { return Err(ask()) };
         let persistence = self.persistence(head.persistence);
         let said = Said::to(head.version, persistence);
         let before = out.len();
         let log = sites.log(&site);
         let (status, rest) = if head.present.has_any(Present::SELECTING) {
-            write_selected(out, &head, &file, said, &self.second).ok_or(Halt::Ask)?
+            write_selected(out, &head, &file, said, &self.second).ok_or_else(ask)?
         } else {
             // What is to be told of in an access log has to be read each time, and a scheme compared with the connection.
             if may_be_known && log.is_none() && head.scheme.is_none() {

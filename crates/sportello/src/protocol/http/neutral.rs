@@ -7,37 +7,63 @@ use bytes::Bytes;
 use sportello_net::Connection;
 use sportello_service::web::{Client, Fields, Incoming, Path, Request, Scheme, Upgrade};
 use sportello_wire::http1::body::Framing;
+use sportello_wire::http1::head::lower_names;
 use sportello_wire::http1::target::BadPath;
 use sportello_wire::http1::{Head, Method, Version, field};
 use thiserror::Error;
 
-/// The request whose head was read from the beginning of `raw`, for `path` and `query`.
+/// The head of a request as it came, but for the names of its fields, which are in lower case. Parts of it keep all of it alive.
+pub(super) struct Raw(Bytes);
+
+impl Raw {
+    /// A copy of a head that was parsed.
+    pub(super) fn of(head: &[u8]) -> Self {
+        let mut bytes = head.to_vec();
+        lower_names(&mut bytes);
+        Self(bytes.into())
+    }
+
+    /// To be read.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn part(&self, part: &[u8]) -> Bytes {
+        match place(&self.0, part) {
+            Some(place) if !part.is_empty() => self.0.slice(place),
+            // What stands nowhere in the head is empty.
+            _ => Bytes::copy_from_slice(part),
+        }
+    }
+}
+
+/// The request whose head was read from `raw`, for `path` and `query`.
 ///
 /// # Errors
 /// When the path names nothing, or could be read in two ways; when too many fields are for this connection alone.
 pub(super) fn request(
     head: &Head<'_>,
-    raw: &[u8],
+    raw: &Raw,
     (path, query): (&[u8], Option<&[u8]>),
     client: Client,
     body: Incoming,
 ) -> Result<Request, Unfit> {
-    let path = Path::parse(path)?;
+    let path = Path::of(raw.part(path))?;
     let nominated = nominated(head)?;
-    let copy = Copy::of(head, raw);
-    let mut fields = Fields::new();
+    // And what is told of its way.
+    let mut fields = Fields::with_room(head.fields.count().saturating_add(TOLD));
     for (name, value) in head.fields {
         if !is_of_connection(name) && !nominated.iter().any(|nominated| name.eq_ignore_ascii_case(nominated)) {
-            fields.add_parsed(copy.part(name), copy.part(value));
+            fields.add_parsed(raw.part(name), raw.part(value));
         }
     }
     Ok(Request {
         method: head.method,
-        verb: copy.part(head.verb),
+        verb: verb(head, raw),
         scheme: if client.secured.is_some() { Scheme::Https } else { Scheme::Http },
-        authority: copy.part(head.host),
+        authority: raw.part(head.host),
         path,
-        query: query.map(|query| copy.part(query)),
+        query: query.map(|query| raw.part(query)),
         fields,
         client,
         body,
@@ -60,30 +86,11 @@ pub(super) fn client(connection: &Connection) -> Client {
     Client { peer: connection.peer(), local: connection.local(), secured: connection.secured().cloned() }
 }
 
-/// The head once more, the names of its fields in lower case, to be handed out in parts that keep it alive.
-struct Copy<'r> {
-    raw: &'r [u8],
-    bytes: Bytes,
-}
+/// Fields that are added on the way of most requests.
+const TOLD: usize = 2;
 
-impl<'r> Copy<'r> {
-    fn of(head: &Head<'_>, raw: &'r [u8]) -> Self {
-        let mut bytes = raw.to_vec();
-        for (name, _) in head.fields {
-            if let Some(name) = place(raw, name).and_then(|place| bytes.get_mut(place)) {
-                name.make_ascii_lowercase();
-            }
-        }
-        Self { raw, bytes: bytes.into() }
-    }
-
-    fn part(&self, part: &[u8]) -> Bytes {
-        match place(self.raw, part) {
-            Some(place) if !part.is_empty() => self.bytes.slice(place),
-            // What stands nowhere in the head is empty.
-            _ => Bytes::copy_from_slice(part),
-        }
-    }
+fn verb(head: &Head<'_>, raw: &Raw) -> Bytes {
+    if head.method == Method::Get { Bytes::from_static(b"GET") } else { raw.part(head.verb) }
 }
 
 /// Where in `raw` this part of it stands.
@@ -164,11 +171,12 @@ mod tests {
 
     fn made(lines: &str) -> Request {
         let raw = format!("GET /a%20b?c=d HTTP/1.1\r\nHost: Example.org:80\r\n{lines}\r\n");
-        let head = parse(raw.as_bytes(), &Limits::default()).unwrap().unwrap();
+        let raw = Raw::of(raw.as_bytes());
+        let head = parse(raw.bytes(), &Limits::default()).unwrap().unwrap();
         let Target::Path { path, query } = head.target else { panic!("no path") };
         let peer = ([127, 0, 0, 1], 1).into();
         let client = Client { peer, local: peer, secured: None };
-        request(&head, raw.as_bytes(), (path, query), client, Incoming::Empty).unwrap()
+        request(&head, &raw, (path, query), client, Incoming::Empty).unwrap()
     }
 
     #[test]
@@ -184,10 +192,11 @@ mod tests {
     fn as_many_fields_may_be_the_connections_as_may_be_compared() {
         let of = |options: String| {
             let raw = format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: {options}\r\nX-B: 2\r\n\r\n");
-            let head = parse(raw.as_bytes(), &Limits::default()).unwrap().unwrap();
+            let raw = Raw::of(raw.as_bytes());
+            let head = parse(raw.bytes(), &Limits::default()).unwrap().unwrap();
             let peer = ([127, 0, 0, 1], 1).into();
             let client = Client { peer, local: peer, secured: None };
-            let made = request(&head, raw.as_bytes(), (b"/", None), client, Incoming::Empty);
+            let made = request(&head, &raw, (b"/", None), client, Incoming::Empty);
             made.map(|request| request.fields.has("x-b"))
         };
         assert_eq!(of("a,".repeat(NOMINATED_MOST)), Ok(true));

@@ -233,8 +233,8 @@ impl<'c> Session<'c> {
                     }
                     arrival = Arrival { began, ..Arrival::now() };
                 }
-                Halt::Ask => {
-                    if let Next::End(end) = Box::pin(self.ask(arrival)).await? {
+                Halt::Ask(length) => {
+                    if let Next::End(end) = Box::pin(self.ask(length, arrival)).await? {
                         self.flush().await?;
                         return Ok(Next::End(end));
                     }

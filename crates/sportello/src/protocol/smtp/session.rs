@@ -356,7 +356,7 @@ impl Conversation {
         let before = label.size / TOLD_EVERY;
         label.size = label.size.saturating_add(length);
         if label.size / TOLD_EVERY > before {
-            self.connection.set_doing(&format!("DATA {} MiB", label.size / TOLD_EVERY));
+            self.connection.set_doing(format_args!("DATA {} MiB", label.size / TOLD_EVERY));
         }
     }
 

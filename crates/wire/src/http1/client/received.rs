@@ -3,6 +3,8 @@
 //! As strict as the reading of requests. What decides where the body ends and what becomes of the connection is gathered on the
 //! way, so nobody walks over the fields again for it.
 
+use std::ops::Range;
+
 use super::{Asked, Body, Error, Limits, Until};
 use crate::http1::body::{Decoder, Framing};
 use crate::http1::field::{self, Fields};
@@ -22,6 +24,32 @@ pub struct Received<'a> {
     /// How many bytes the head took, with its last empty line.
     pub length: usize,
     pub(super) facts: Facts,
+}
+
+/// A head that was read, without its bytes, for whoever keeps them: so it is read once.
+#[derive(Clone, Debug)]
+pub struct Places {
+    status: u16,
+    minor: u8,
+    reason: Range<usize>,
+    fields: Range<usize>,
+    length: usize,
+    facts: Facts,
+}
+
+impl Places {
+    /// The head that was found in these bytes.
+    pub fn in_bytes<'a>(&self, bytes: &'a [u8]) -> Received<'a> {
+        let part = |place: &Range<usize>| bytes.get(place.clone()).unwrap_or_default();
+        Received {
+            status: self.status,
+            reason: part(&self.reason),
+            minor: self.minor,
+            fields: Fields::new(part(&self.fields)),
+            length: self.length,
+            facts: self.facts,
+        }
+    }
 }
 
 /// What the fields said of the message's framing and of the connection.
@@ -82,6 +110,20 @@ impl<'a> Received<'a> {
             used = next;
             let (name, value) = field_line(line)?;
             facts.note(name, value);
+        }
+    }
+
+    /// Where all of it stands.
+    pub fn places(&self) -> Places {
+        let end = self.length.saturating_sub(b"\r\n".len());
+        let reason = b"HTTP/1.1 200 ".len();
+        Places {
+            status: self.status,
+            minor: self.minor,
+            reason: reason..reason.saturating_add(self.reason.len()),
+            fields: end.saturating_sub(self.fields.block_length())..end,
+            length: self.length,
+            facts: self.facts,
         }
     }
 

@@ -16,6 +16,9 @@ fn check(input: &[u8], expect: Result<(u16, Fields<'_>), Error>) {
             for (name, value) in *fields {
                 assert_eq!(head.field(name), Some(*value), "{name}");
             }
+            let received = Received::parse(input, &small()).unwrap().unwrap();
+            let again = received.places().in_bytes(input);
+            assert_eq!(format!("{received:?}"), format!("{again:?}"), "by its places");
             let more = [input, b"body\r\n\r\n"].concat();
             assert_eq!(Head::parse(&more, &small()).unwrap().unwrap().1, input.len(), "with a body behind it");
         }

@@ -265,3 +265,20 @@ fn every_known_field_is_known_in_any_case() {
         assert_eq!(Known::of(&name.as_bytes()[1..]), None);
     }
 }
+
+#[test]
+fn the_names_of_fields_alone_are_made_lower_case() {
+    for (head, expect) in [
+        (
+            "GET /A:B HTTP/1.1\r\nHost: A:1\r\nX-Y:\t Z:Z \r\n\r\n",
+            "GET /A:B HTTP/1.1\r\nhost: A:1\r\nx-y:\t Z:Z \r\n\r\n",
+        ),
+        ("\r\nGET / HTTP/1.0\r\nHOST: A\r\n\r\n", "\r\nGET / HTTP/1.0\r\nhost: A\r\n\r\n"),
+        ("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"),
+        ("", ""),
+    ] {
+        let mut lower = head.as_bytes().to_vec();
+        lower_names(&mut lower);
+        assert_eq!(String::from_utf8_lossy(&lower), expect);
+    }
+}

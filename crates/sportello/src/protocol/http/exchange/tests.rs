@@ -43,8 +43,8 @@ async fn serve(mut connection: Connection, answer: impl Fn(Request) -> Answering
         if input.is_empty() && connection.idle(&mut input).await.unwrap_or(0) == 0 {
             return;
         }
-        let raw = input.filled().to_vec();
-        let head = parse(&raw, &Limits::default()).unwrap().unwrap();
+        let raw = neutral::Raw::of(input.filled());
+        let head = parse(raw.bytes(), &Limits::default()).unwrap().unwrap();
         let Target::Path { path, query } = head.target else { panic!("no path") };
         input.consume(head.length);
         let (intake, body) = Intake::new(head.framing).unwrap();
