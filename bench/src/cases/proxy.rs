@@ -29,8 +29,9 @@ pub(crate) fn kept(harness: &Harness, target: f64) -> Result<Finding, Error> {
     let upstream = nginx::start_as(harness, &upstream)?;
     let mut contenders = vec![
         ours(harness, upstream.address)?,
-        theirs(harness, "nginx", upstream.address, "")?,
-        theirs(harness, "nginx, with such fields too", upstream.address, FORWARDED)?,
+        theirs(harness, "nginx", upstream.address, "", AccessLog::Off)?,
+        theirs(harness, "nginx, with such fields too", upstream.address, FORWARDED, AccessLog::Off)?,
+        theirs(harness, "nginx, with such fields and its access log", upstream.address, FORWARDED, AccessLog::On)?,
     ];
     let mut exchanges = Vec::new();
     let mut heads = Vec::new();
@@ -76,7 +77,7 @@ pub(crate) fn websockets(harness: &Harness, count: usize) -> Result<Finding, Err
         Ok::<_, Error>(after.anonymous.saturating_sub(before.anonymous) as f64 / count as f64)
     };
     let value = each(&|upstream| ours(harness, upstream))?;
-    let nginx = each(&|upstream| theirs(harness, "nginx", upstream, UPGRADE))?;
+    let nginx = each(&|upstream| theirs(harness, "nginx", upstream, UPGRADE, AccessLog::Off))?;
     let notes = vec![format!("nginx: {nginx:.0} bytes"), "both connections of each, with all buffers".to_owned()];
     Ok(Finding::bounded(Unit::Bytes, value, 32.0 * 1024.0, notes))
 }
@@ -88,7 +89,7 @@ fn ours(harness: &Harness, upstream: SocketAddr) -> Result<Contender, Error> {
 }
 
 /// nginx as its manual says that connections upstream are kept.
-fn theirs(harness: &Harness, name: &str, upstream: SocketAddr, more: &str) -> Result<Contender, Error> {
+fn theirs(harness: &Harness, name: &str, upstream: SocketAddr, more: &str, log: AccessLog) -> Result<Contender, Error> {
     let connection = if more == UPGRADE { "" } else { "proxy_set_header Connection \"\";" };
     let own = Configured {
         name,
@@ -101,7 +102,7 @@ fn theirs(harness: &Harness, name: &str, upstream: SocketAddr, more: &str) -> Re
         server: format!(
             "location / {{ proxy_pass http://behind; proxy_http_version 1.1; {connection} proxy_read_timeout 1h; {more} }}"
         ),
-        log: AccessLog::Off,
+        log,
     };
     nginx::start_as(harness, &own)
 }
