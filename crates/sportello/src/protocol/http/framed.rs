@@ -52,8 +52,10 @@ impl Session<'_> {
         let said = if matches!(answer.body, Body::Tunnel(_)) { Said::Upgrade } else { next.said(head) };
         begin(self.outbox.open(), head, &answer, said);
         let head_length = (self.outbox.bytes().len() - before) as u64;
-        let status = answer.status;
-        let body = if has_body(head, status) { answer.body } else { Body::Empty };
+        let Answer { status, fields, body } = answer;
+        // They are written; what they lie in is not kept for as long as a body, or a tunnel, may last.
+        drop(fields);
+        let body = if has_body(head, status) { body } else { Body::Empty };
         let sent = match self.add_body(body) {
             Ok(length) => Ok(length),
             // Large, and few answers that have waited for something are.

@@ -458,5 +458,5 @@ fn a_session_costs_little_while_it_waits() {
         size_of::<F>()
     }
     let bytes = size(serve);
-    assert!(bytes <= 1_440, "{bytes}");
+    assert!(bytes <= 1_400, "{bytes}");
 }
