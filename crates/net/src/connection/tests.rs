@@ -11,7 +11,7 @@ use crate::simulation::{self, Client, Simulation};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Each is told from the others by its length.
-const DEADLINES: Deadlines = Deadlines {
+pub(super) const DEADLINES: Deadlines = Deadlines {
     handshake: Duration::from_secs(10),
     first_byte: Duration::from_secs(11),
     idle: Duration::from_secs(12),

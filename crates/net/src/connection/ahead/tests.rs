@@ -1,24 +1,14 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
+use super::super::tests::DEADLINES;
 use super::*;
 use crate::buffer::Buffer;
 use crate::channel::Speaker;
-use crate::deadline::{Deadlines, TICK};
+use crate::deadline::TICK;
 use crate::simulation::{self, Client, Simulation};
 
-const DEADLINES: Deadlines = Deadlines {
-    handshake: Duration::from_secs(10),
-    first_byte: Duration::from_secs(11),
-    idle: Duration::from_secs(12),
-    between_bytes: Duration::from_secs(13),
-    request: Duration::from_secs(100),
-    write: Duration::from_secs(14),
-    minimum_rate: 10,
-    rate_grace: Duration::from_secs(30),
-};
 const MOST: usize = 8;
 
 /// What a session said of its end, or what it heard: the line ahead and what came behind it.
