@@ -20,6 +20,7 @@ use super::super::{Attempt, Missed, Proxy, forward, is_events};
 use super::call::{Call, Failed};
 use super::download::Download;
 use super::head;
+use super::line::Share;
 use crate::web::{Answer, Body, Broken, Pieces, Request};
 
 /// How often a request is sent to the same upstream once more.
@@ -46,12 +47,7 @@ impl Proxy {
             let settings = &self.upstreams.settings;
             let head = head::request(&attempt.request, settings, upstream, attempt.announced);
             let head = head.map_err(|error| Missed { fault: error.into(), is_upstreams: false, again: None })?;
-            let lines = self.lines.get(index).ok_or(Fault::NoUpstream);
-            let share = match lines {
-                Ok(lines) => lines.room(upstream, settings.timeouts.connect).await,
-                Err(fault) => Err(fault),
-            };
-            let share = match share {
+            let share = match self.room_at(index, upstream).await {
                 Ok(share) => share,
                 Err(fault) => return Err(Missed { is_upstreams: fault.is_upstreams(), fault, again: Some(attempt) }),
             };
@@ -70,11 +66,7 @@ impl Proxy {
                     Ok(answer) => {
                         let lease = Lease { _place: place, _under_way: counted };
                         let answer = self.answer_http2(index, upstream, &request, call, answer, lease);
-                        return answer.map_err(|Unfit { fault, is_upstreams }| Missed {
-                            fault,
-                            is_upstreams,
-                            again: None,
-                        });
+                        return answer.map_err(Missed::from);
                     }
                     Err(failed) => {
                         let is_upstreams = call.blames_upstream(&failed.fault);
@@ -94,6 +86,12 @@ impl Proxy {
                 return Err(Missed { fault: failed.fault, is_upstreams, again: may.then_some(attempt) });
             }
         }
+    }
+
+    /// Room for a request on a connection to this upstream.
+    async fn room_at(&self, index: usize, upstream: &Upstream) -> Result<Share, Fault> {
+        let lines = self.lines.get(index).ok_or(Fault::NoUpstream)?;
+        lines.room(upstream, self.upstreams.settings.timeouts.connect).await
     }
 
     fn answer_http2(
@@ -187,6 +185,12 @@ struct Unfit {
     fault: Fault,
     /// Whether that says something of the upstream that was not noted yet.
     is_upstreams: bool,
+}
+
+impl From<Unfit> for Missed {
+    fn from(Unfit { fault, is_upstreams }: Unfit) -> Self {
+        Self { fault, is_upstreams, again: None }
+    }
 }
 
 /// Whether the same may be asked again, as far as its body allows. Who was waited for in vain may still do what was asked.
