@@ -111,10 +111,17 @@ mod tests {
         (master.into(), slave)
     }
 
-    fn shown(master: &mut File) -> String {
-        let mut bytes = vec![0; 4096];
-        let count = master.read(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes[..count]).into_owned()
+    /// All that was written to a terminal. The kernel hands it on piece by piece: a mark behind it tells its end.
+    fn shown(master: &mut File, mut slave: &File) -> String {
+        const END: &str = "<end>";
+        slave.write_all(END.as_bytes()).unwrap();
+        let mut shown = Vec::new();
+        while !shown.ends_with(END.as_bytes()) {
+            let mut bytes = [0; 4096];
+            let count = master.read(&mut bytes).unwrap();
+            shown.extend_from_slice(&bytes[..count]);
+        }
+        String::from_utf8_lossy(&shown[..shown.len() - END.len()]).into_owned()
     }
 
     #[test]
@@ -134,7 +141,7 @@ mod tests {
             for code in [SpecialCodeIndex::VMIN, SpecialCodeIndex::VTIME, SpecialCodeIndex::VSUSP] {
                 assert_eq!(after.special_codes[code], before.special_codes[code]);
             }
-            let shown = shown(&mut master);
+            let shown = shown(&mut master, &slave);
             assert!(
                 shown.contains("one\x1b[K\r") && shown.contains("two") && shown.ends_with("\x1b[?1049l"),
                 "{shown:?}"
