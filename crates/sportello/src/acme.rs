@@ -9,10 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sportello_service::certificates::Keyring;
-use sportello_service::certificates::acme::{self, Agent, Asks, Dns, Engine, Handle, Premises};
+use sportello_service::certificates::acme::{self, Agent, Asks, Dns, Engine, Handle, House, Premises};
 use sportello_service::run::{Program, Runner};
 use sportello_store::Store;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
 
 use crate::server::Shared;
 
@@ -70,6 +71,13 @@ impl Procurement {
         Ok(())
     }
 
+    /// Completes when the certificates that are kept are in use, when it is clear that they will not be soon, or after [`SHOWN`].
+    pub async fn shows_kept(&self) {
+        if let Some(obtainer) = &self.obtainer {
+            until(obtainer.is_known.clone()).await;
+        }
+    }
+
     /// Ends the thread.
     pub fn close(self) {
         if let Some(obtainer) = self.obtainer {
@@ -81,25 +89,34 @@ impl Procurement {
 /// The thread.
 struct Obtainer {
     keyring: Keyring,
+    /// Whether what is kept is in use, or cannot be.
+    is_known: watch::Receiver<bool>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
 }
 
 /// How long to wait when it cannot even begin.
 const AGAIN: Duration = Duration::from_secs(60);
+/// How long a start waits for the certificates that are kept: a store that does not answer keeps no site from being there, with a stand-in.
+const SHOWN: Duration = Duration::from_secs(5);
 
 impl Obtainer {
     fn start(settings: Settings, keyring: &Keyring, store: &Store, runner: &Runner) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().thread_name("acme").enable_all().build()?;
         let (handle, asks) = Handle::new();
         let (stop, stopped) = oneshot::channel();
+        let (known, is_known) = watch::channel(false);
         let (own, store, runner) = (keyring.clone(), store.clone(), runner.clone());
         let asked = handle.clone();
         let thread = thread::Builder::new().name("acme".to_owned()).spawn(move || {
+            let premises = || {
+                let dns = settings.dns.clone().map(|(program, wait)| Dns { runner: runner.clone(), program, wait });
+                Premises { store: store.clone(), keyring: own.clone(), dns }
+            };
             runtime.block_on(async {
                 tokio::select! {
-                    () = obtain(settings, own.clone(), store, runner, asks) => {}
-                    () = pass_on(&own, &handle) => {}
+                    () = obtain(&settings, premises, asks, &known) => {}
+                    () = pass_on(&own, &handle, &known) => {}
                     _ = stopped => {}
                 }
             });
@@ -107,7 +124,7 @@ impl Obtainer {
             runtime.shutdown_background();
         })?;
         keyring.obtained_by(Some(asked));
-        Ok(Self { keyring: keyring.clone(), stop, thread })
+        Ok(Self { keyring: keyring.clone(), is_known, stop, thread })
     }
 
     /// Ends the thread.
@@ -121,12 +138,21 @@ impl Obtainer {
     }
 }
 
-/// Tells the engine what is wanted, now and whenever that changes.
-async fn pass_on(keyring: &Keyring, handle: &Handle) {
+/// Waits for this to be known, [`SHOWN`] at most.
+async fn until(mut is_known: watch::Receiver<bool>) {
+    // A thread that has ended will show nothing: that is an answer too.
+    if timeout(SHOWN, is_known.wait_for(|is_known| *is_known)).await.is_err() {
+        tracing::warn!("what is kept of certificates is not read yet: stand-ins are shown until it is");
+    }
+}
+
+/// Tells the engine what is wanted, now and whenever that changes. From the first time on, what is kept is in use.
+async fn pass_on(keyring: &Keyring, handle: &Handle, known: &watch::Sender<bool>) {
     let mut orders = keyring.orders();
     loop {
         let sets = orders.borrow_and_update().to_vec();
         handle.want(sets).await;
+        known.send_replace(true);
         if orders.changed().await.is_err() {
             // The keyring is gone, and nothing else will be wanted.
             return;
@@ -134,12 +160,14 @@ async fn pass_on(keyring: &Keyring, handle: &Handle) {
     }
 }
 
-async fn obtain(settings: Settings, keyring: Keyring, store: Store, runner: Runner, asks: Asks) {
+/// Runs the engine in such a house. What it cannot begin with is `known` at once, and tried again.
+async fn obtain<H: House>(settings: &Settings, house: impl Fn() -> H, asks: Asks, known: &watch::Sender<bool>) {
     let roots = loop {
         match acme::trusted(settings.root.as_deref()) {
             Ok(roots) => break roots,
             Err(error) => tracing::error!(%error, "no certificate can be obtained"),
         }
+        known.send_replace(true);
         tokio::time::sleep(AGAIN).await;
     };
     let agent = match Agent::new(roots) {
@@ -147,13 +175,15 @@ async fn obtain(settings: Settings, keyring: Keyring, store: Store, runner: Runn
         Err(error) => return tracing::error!(%error, "no certificate can be obtained"),
     };
     let engine = loop {
-        let dns = settings.dns.clone().map(|(program, wait)| Dns { runner: runner.clone(), program, wait });
-        let premises = Premises { store: store.clone(), keyring: keyring.clone(), dns };
-        match Engine::open(premises, settings.engine.clone(), Arc::clone(&agent) as _).await {
+        match Engine::open(house(), settings.engine.clone(), Arc::clone(&agent) as _).await {
             Ok(engine) => break engine,
             Err(error) => tracing::error!(%error, "nothing is ordered, since what was kept of it cannot be read"),
         }
+        known.send_replace(true);
         tokio::time::sleep(AGAIN).await;
     };
     engine.run(asks).await;
 }
+
+#[cfg(test)]
+mod tests;

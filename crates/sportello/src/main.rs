@@ -55,7 +55,7 @@ fn serve(flags: &Serve) -> Result<(), Box<dyn Error>> {
         let hangup = if flags.config.is_some() { Hangup::Reloads } else { Hangup::Ends };
         let mut signals = Signals::listen(hangup)?;
         let (reloads, requests) = Reloads::channel();
-        let mut server = server::start(&settings, configuration, spawner, &log, reloads)?;
+        let mut server = server::start(&settings, configuration, spawner, &log, reloads).await?;
         server.accepts().await;
         let ready = Ready::new(&settings, &server.doors);
         ready.leave()?;

@@ -100,11 +100,12 @@ pub struct Shared {
 }
 
 /// Starts everything: listens on all channels or on none, opens the store, starts the workers. `spawner` was started before any
-/// thread. `configuration` is the file that says so, where one does; `reloads` is where the command line asks for another.
+/// thread. `configuration` is the file that says so, where one does; `reloads` is where the command line asks for another. Dropping this
+/// future may leave threads behind.
 ///
 /// # Errors
 /// One sentence that names what is in the way and the way out. Nothing is left half started.
-pub fn start(
+pub async fn start(
     settings: &Settings,
     configuration: Option<ConfigurationView>,
     spawner: SpawnerHandle,
@@ -167,6 +168,8 @@ pub fn start(
     let next_index = listeners.len();
     let made = Arc::clone(&house);
     let make = move |workers: &Workers, index| Services::new(Arc::clone(&made), workers, index);
+    // Nobody is shown a stand-in for a certificate that is there.
+    procurement.shows_kept().await;
     let (workers, threads) =
         Workers::start(listeners, limit, make).map_err(|error| StartError::Io("start a worker thread", error))?;
     let (asked, certificates) = (settings.channels.clone(), settings.certificates.clone());

@@ -85,7 +85,12 @@ impl<H: House> Engine<H> {
             tokio::select! {
                 () = sleep(wait) => {}
                 asked = asks.0.recv() => match asked {
-                    Some(Asked::Want(names)) => self.want(names).await,
+                    Some(Asked::Want(names, shown)) => {
+                        self.want(names);
+                        // Whoever wanted them may be gone.
+                        let _ = shown.send(());
+                        self.forget_old().await;
+                    }
                     Some(Asked::Renew(name, told)) => self.renew(&name, told),
                     None => return,
                 },
@@ -94,7 +99,7 @@ impl<H: House> Engine<H> {
     }
 
     /// Keeps certificates for these sets of names from now on, and for no others; shows at once what is kept of them.
-    async fn want(&mut self, sets: Vec<Vec<String>>) {
+    fn want(&mut self, sets: Vec<Vec<String>>) {
         for site in self.sites.drain(..) {
             self.others.insert(site.row, site.record);
         }
@@ -111,7 +116,6 @@ impl<H: House> Engine<H> {
             }
         }
         self.tell_all();
-        self.forget_old().await;
     }
 
     /// Tells how everything stands. Until names have a certificate of their own, they get the one for most of them that is wanted no more.

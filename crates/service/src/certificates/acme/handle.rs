@@ -16,7 +16,7 @@ pub struct Asks(pub(super) mpsc::Receiver<Asked>);
 /// One question.
 #[derive(Debug)]
 pub(super) enum Asked {
-    Want(Vec<Vec<String>>),
+    Want(Vec<Vec<String>>, oneshot::Sender<()>),
     Renew(String, oneshot::Sender<Result<(), RenewError>>),
 }
 
@@ -47,10 +47,14 @@ impl Handle {
         (Self(ask), Asks(asked))
     }
 
-    /// Wants a certificate for each of these sets of names, and no others. Waits while the engine has much to do.
+    /// Wants a certificate for each of these sets of names, and no others. Returns when what is kept of them is shown, which an order under
+    /// way holds up. Dropping this future leaves the engine to want them, or not.
     pub async fn want(&self, sets: Vec<Vec<String>>) {
-        // An engine that is gone wants nothing.
-        let _ = self.0.send(Asked::Want(sets)).await;
+        let (shown, is_shown) = oneshot::channel();
+        // An engine that is gone wants and shows nothing.
+        if self.0.send(Asked::Want(sets, shown)).await.is_ok() {
+            let _ = is_shown.await;
+        }
     }
 
     /// Orders anew what has this name, as soon as the order under way is done.
