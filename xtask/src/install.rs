@@ -14,7 +14,7 @@ use crate::step::Note;
 use crate::tree;
 
 /// A command that a test runs, and the Debian package that holds it.
-const NEEDS: [(&str, &str); 21] = [
+const NEEDS: [(&str, &str); 22] = [
     ("cc", "gcc"),
     ("git", "git"),
     ("bash", "bash"),
@@ -36,6 +36,7 @@ const NEEDS: [(&str, &str); 21] = [
     ("openssl", "openssl"),
     ("pebble", "pebble"),
     ("php-fpm8.2", "php8.2-fpm"),
+    ("nsd", "nsd"),
 ];
 
 /// What the benchmark measures Sportello against, likewise.
