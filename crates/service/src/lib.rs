@@ -18,6 +18,7 @@ pub mod media;
 pub mod page;
 pub mod picture;
 pub mod proxy;
+pub mod queue;
 pub mod run;
 pub mod site;
 pub mod spool;

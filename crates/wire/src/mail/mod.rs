@@ -7,6 +7,11 @@ pub mod date;
 pub mod encoded_word;
 pub mod header;
 pub mod message;
+pub mod notify;
+pub mod status;
+pub mod xtext;
 
 pub use address::{Address, Domain, ForwardPath, ReversePath};
 pub use message::Summary;
+pub use notify::{Notify, Ret};
+pub use status::Status;
