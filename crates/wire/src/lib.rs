@@ -11,4 +11,5 @@ pub mod http1;
 pub mod mail;
 pub mod proxy_protocol;
 pub mod resp;
+pub mod sasl;
 pub mod smtp;
