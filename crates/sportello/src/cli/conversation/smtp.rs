@@ -130,7 +130,7 @@ impl Mail {
 
     fn chunk(&mut self, message: &[u8]) -> Result<(), Error> {
         let mut command = Vec::new();
-        write_only_chunk(message.len(), &mut command);
+        write_only_chunk(message.len() as u64, &mut command);
         self.conversation.send(&command)?;
         Ok(self.conversation.send(message)?)
     }
