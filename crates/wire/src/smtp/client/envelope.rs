@@ -190,7 +190,8 @@ mod tests {
     fn wishes_of_a_recipient_are_passed_on_and_cannot_end_the_command() {
         let check = |notify: &str, original: Option<&str>, dsn: bool, expect: &str| {
             let original = original.map(str::to_owned);
-            let recipient = Recipient { path: forward("b@y.example"), notify: notify.parse().unwrap_or_default(), original };
+            let recipient =
+                Recipient { path: forward("b@y.example"), notify: notify.parse().unwrap_or_default(), original };
             let mut out = Vec::new();
             recipient.write_rcpt(&Extensions { dsn, ..Extensions::default() }, &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), format!("RCPT TO:<b@y.example>{expect}\r\n"));

@@ -111,8 +111,18 @@ mod tests {
         check("250-host\r\n250 SIZE 0\r\n", Extensions { size: Some(None), ..Extensions::default() });
         check("250-host\r\n250 SIZE x\r\n", Extensions { size: Some(None), ..Extensions::default() });
         let mechanisms = Mechanisms { plain: true, scram_sha_256: true, ..Mechanisms::default() };
-        let all = Extensions { binary: true, starttls: true, dsn: true, require_tls: true, mechanisms, ..Extensions::default() };
-        check("250-h\r\n250-AUTH GSSAPI plain SCRAM-SHA-256\r\n250-BINARYMIME\r\n250-StartTLS\r\n250-DSN\r\n250 REQUIRETLS\r\n", all);
+        let all = Extensions {
+            binary: true,
+            starttls: true,
+            dsn: true,
+            require_tls: true,
+            mechanisms,
+            ..Extensions::default()
+        };
+        check(
+            "250-h\r\n250-AUTH GSSAPI plain SCRAM-SHA-256\r\n250-BINARYMIME\r\n250-StartTLS\r\n250-DSN\r\n250 REQUIRETLS\r\n",
+            all,
+        );
         check("250-h\r\n250 AUTH=PLAIN LOGIN\r\n", Extensions::default());
     }
 }

@@ -11,7 +11,7 @@ mod session;
 mod text;
 
 pub use command::{Announcement, Path, write_mail, write_only_chunk, write_rcpt};
-pub use envelope::{Envelope, Notify, Recipient, Ret, Unfit};
+pub use envelope::{Envelope, Recipient, Unfit};
 pub use extensions::{Extensions, Mechanisms};
 pub use reply::{Error, Limits, Reply};
 pub use session::{Awaited, Broken, Event, Outcome, Progress, Session, Step, TextFault};

@@ -11,8 +11,8 @@ mod transfer;
 
 use thiserror::Error;
 
-use self::text::Writing;
 pub use self::text::TextFault;
+use self::text::Writing;
 use self::transfer::Transfer;
 pub use self::transfer::{Outcome, Step};
 use super::envelope::{Envelope, Unfit};
@@ -169,7 +169,9 @@ impl Session {
         match &self.phase {
             Phase::Idle | Phase::Shaking | Phase::Text(_) | Phase::Closed => Awaited::Nothing,
             Phase::Greeting => Awaited::Greeting,
-            Phase::Asking if self.transfer.as_ref().is_some_and(|transfer| transfer.awaits_data()) => Awaited::TextBegin,
+            Phase::Asking if self.transfer.as_ref().is_some_and(|transfer| transfer.awaits_data()) => {
+                Awaited::TextBegin
+            }
             Phase::Ehlo | Phase::Helo | Phase::Tls | Phase::Authentication | Phase::Asking | Phase::Leaving => {
                 Awaited::Command
             }

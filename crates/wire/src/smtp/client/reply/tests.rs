@@ -61,4 +61,3 @@ fn a_reply_reads_as_one_line() {
     assert_eq!(reply.text(), "550 5.1.1 No / such user");
     assert!(!reply.is_positive() && !reply.is_intermediate() && !reply.is_transient());
 }
-
