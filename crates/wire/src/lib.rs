@@ -8,6 +8,7 @@
 pub mod date;
 pub mod fastcgi;
 pub mod http1;
+pub mod international;
 pub mod mail;
 pub mod proxy_protocol;
 pub mod resp;

@@ -8,7 +8,6 @@ pub mod fault;
 pub mod fixed;
 mod flags;
 pub mod format;
-pub mod international;
 mod lexical;
 pub mod reference;
 pub mod report;
@@ -19,6 +18,8 @@ pub mod suggest;
 pub mod table;
 pub(crate) mod usual;
 pub mod value;
+
+pub use sportello_wire::international;
 
 pub use self::checked::Checked;
 pub use self::flags::Error;

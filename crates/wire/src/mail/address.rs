@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
+use crate::international;
+
 /// A mailbox address: what is before the `@`, and what is behind it. Made only by [`Address::parse`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
@@ -90,6 +92,14 @@ impl Address {
         };
         let domain = rest.strip_prefix('@').ok_or(if rest.is_empty() { Error::NoDomain } else { Error::Local })?;
         Ok(Self { local, domain: Domain::parse(domain.as_bytes())? })
+    }
+
+    /// An address of these two parts, the first without quotes.
+    ///
+    /// # Errors
+    /// When they are none together: as [`Address::parse`] of what they would be written as.
+    pub fn of(local: &str, domain: &Domain) -> Result<Self, Error> {
+        Self::parse(Self { local: local.into(), domain: domain.clone() }.to_string().as_bytes())
     }
 
     /// What is before the `@`, its quotes taken away: `a b` for `"a b"@example.org`.
@@ -224,6 +234,15 @@ impl Domain {
         match self {
             Self::Name(name) => name.is_ascii(),
             Self::Literal(_) => true,
+        }
+    }
+
+    /// The name by which it is compared and asked for: in small letters, in A-labels (RFC 5890 §2.3.2.1), so that
+    /// `Bücher.example` and `XN--bcher-kva.example` are one. `None` for an address in brackets and for what nobody can ask for.
+    pub fn asked_for(&self) -> Option<String> {
+        match self {
+            Self::Name(name) => international::asked_for(name).ok().map(|name| name.to_ascii_lowercase()),
+            Self::Literal(_) => None,
         }
     }
 
