@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod compress;
 pub mod conversations;
 pub mod desk;
+pub mod directory;
 pub mod failure;
 pub mod fastcgi;
 pub mod figure;
