@@ -65,7 +65,10 @@ fn only_what_this_server_made_comes_home() {
     let with = |from: &str, to: &str| parsed(&good.to_string().replacen(from, to, 1));
     let local = good.local();
     let hash = &local[5..17];
-    let other = if hash.starts_with('A') { format!("B{}", &hash[1..]) } else { format!("A{}", &hash[1..]) };
+    let other = match hash.strip_prefix('A') {
+        Some(rest) => format!("B{rest}"),
+        None => format!("A{}", &hash[1..]),
+    };
     for (address, why) in [
         (with(hash, &other), NotOurs::Hash),
         (with(hash, &hash[..11]), NotOurs::Hash),
