@@ -96,6 +96,7 @@ fn give_back(terminal: &File, found: &Termios, taken: &AtomicBool) {
 mod tests {
     use std::io::Read;
 
+    use rustix::fs::{Mode, OFlags};
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
     use super::*;
@@ -106,9 +107,9 @@ mod tests {
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
-        let path = std::path::PathBuf::from(name.to_str().unwrap());
-        let slave = File::options().read(true).write(true).open(path).unwrap();
-        (master.into(), slave)
+        // It must not become that of the process, which would end with it where it leads a session.
+        let slave = rustix::fs::open(name.as_c_str(), OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        (master.into(), slave.into())
     }
 
     /// All that was written to a terminal. The kernel hands it on piece by piece: a mark behind it tells its end.

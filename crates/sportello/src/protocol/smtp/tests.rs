@@ -376,26 +376,6 @@ fn a_server_that_stops_says_so_to_those_who_idle_and_takes_what_is_under_way() {
 }
 
 #[test]
-fn a_silent_client_is_told_so() {
-    let deadlines = Deadlines {
-        idle: Duration::from_millis(200),
-        between_bytes: Duration::from_millis(200),
-        ..Deadlines::default()
-    };
-    let server = server_with(Settings::default(), deadlines);
-    for said in ["HELO c\r\n", "HELO c\r\nMAIL FROM:<a@b>\r\nRCPT", ENVELOPE] {
-        let mut client = server.client();
-        client.send(said);
-        let codes = said.matches("\r\n").count();
-        (0..codes).for_each(|_| assert!(!client.reply().starts_with('4')));
-        assert_eq!(client.reply(), "421 4.4.2 Error: timeout, closing the channel", "{said:?}");
-        client.expect_end();
-    }
-    assert_eq!(server.messages().len(), 0);
-    server.stop(());
-}
-
-#[test]
 fn another_protocol_is_sent_away_at_once() {
     let server = server();
     for first in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"*1\r\n"] {

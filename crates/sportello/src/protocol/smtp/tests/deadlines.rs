@@ -84,6 +84,27 @@ fn a_client_that_says_nothing_is_told_so_after_five_minutes() {
 }
 
 #[test]
+fn a_client_that_falls_silent_is_told_so_wherever_it_does() {
+    for first in ["HELO c\r\n", "HELO c\r\nMAIL FROM:<a@b>\r\nRCPT", &format!("{TRANSACTION}DATA\r\n"), ENVELOPE] {
+        simulate(Settings::default(), async |house| {
+            let mut client = house.client().await;
+            client.send(first).await;
+            let replies = said(&mut client);
+            assert_eq!(replies.lines().count(), first.matches("\r\n").count(), "{replies}");
+            assert!(replies.lines().all(|reply| reply.starts_with(['2', '3'])), "{replies}");
+            let mut passed = 0;
+            while !client.is_over() {
+                client.pass(seconds(10)).await;
+                passed += 10;
+                assert!(passed <= 310, "{first}");
+            }
+            assert_eq!(said(&mut client), TIMEOUT, "{first}");
+            assert_eq!(house.messages().await, 0, "{first}");
+        });
+    }
+}
+
+#[test]
 fn a_client_that_creeps_is_ended_wherever_it_creeps_and_stores_nothing() {
     let text = format!("{TRANSACTION}DATA\r\n");
     let chunk = format!("{TRANSACTION}BDAT 100000 LAST\r\n");
