@@ -34,6 +34,10 @@ pub enum Class {
     StoreFailed,
     /// The request is understood and this server does not do it.
     Unsupported,
+    /// There is another by that name.
+    Conflict,
+    /// A mailbox has as much as its account may have.
+    MailboxFull,
     /// A fault of ours.
     Internal,
 }
@@ -76,6 +80,9 @@ impl From<&StoreError> for Class {
             StoreError::Busy => Self::Busy,
             StoreError::TimedOut => Self::TimedOut,
             StoreError::TooMany { .. } => Self::TooLarge,
+            StoreError::Taken => Self::Conflict,
+            StoreError::NoMailbox | StoreError::NoAccount => Self::NotFound,
+            StoreError::OverQuota => Self::MailboxFull,
             StoreError::Spoiled | StoreError::Refused(_) | StoreError::Damaged(_) | StoreError::Io { .. } => {
                 Self::Internal
             }
@@ -93,7 +100,11 @@ impl From<StoreError> for Failure {
             StoreError::Busy => "the store is busy; try again".into(),
             StoreError::TimedOut => "the store took too long".into(),
             // Its words are ours, and its number is a bound that the manual may name.
-            StoreError::TooMany { .. } => error.to_string().into(),
+            StoreError::TooMany { .. }
+            | StoreError::Taken
+            | StoreError::NoMailbox
+            | StoreError::NoAccount
+            | StoreError::OverQuota => error.to_string().into(),
             StoreError::Spoiled | StoreError::Refused(_) | StoreError::Damaged(_) | StoreError::Io { .. } => {
                 return Self::internal(error);
             }

@@ -30,6 +30,8 @@ pub const fn said(class: Class) -> Said {
         Class::DiskFull => (507, (452, "4.3.1"), "ERR"),
         Class::StoreFailed => (503, (451, "4.3.0"), "ERR"),
         Class::Unsupported => (501, (502, "5.5.1"), "ERR"),
+        Class::Conflict => (409, (553, "5.1.3"), "ERR"),
+        Class::MailboxFull => (507, (452, "4.2.2"), "ERR"),
         Class::Internal => (500, (451, "4.3.0"), "ERR"),
     };
     Said { http, smtp, resp }

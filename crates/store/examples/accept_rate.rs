@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use sportello_store::{Accept, Envelope, Extract, Extractor, Origin, Settings, Store, Summary};
+use sportello_store::{Accept, Envelope, Extract, Extractor, Origin, Place, Settings, Store, Summary};
 
 const ROUNDS: usize = 3;
 const WAITING: [usize; 4] = [1, 16, 64, 256];
@@ -157,5 +157,5 @@ async fn accept(store: &Store, message: &[u8]) -> Result<(), sportello_store::Er
         date_unix: Some(1_790_000_000),
         message_id: "<1234567890.1@example.org>".to_owned(),
     };
-    store.accept(Accept { envelope, origin, summary, body }).await.map(drop)
+    store.accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None }).await.map(drop)
 }

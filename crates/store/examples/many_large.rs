@@ -11,7 +11,7 @@
 
 use std::path::PathBuf;
 
-use sportello_store::{Accept, Envelope, Error, Incoming, Origin, Settings, Store, Summary};
+use sportello_store::{Accept, Envelope, Error, Incoming, Origin, Place, Settings, Store, Summary};
 
 const PIECE: usize = 16 << 10;
 
@@ -63,7 +63,14 @@ async fn arrive(store: &Store, senders: usize, mebibytes: usize) -> Result<(), E
                 channel: "mail".to_owned(),
                 connection: 1,
             };
-            let accept = Accept { envelope: Envelope::default(), origin, summary: Summary::default(), body };
+            let accept = Accept {
+                envelope: Envelope::default(),
+                origin,
+                summary: Summary::default(),
+                body,
+                places: vec![Place::CAUGHT],
+                trace: None,
+            };
             if let Err(error) = store.accept(accept).await {
                 println!("{error}");
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::contract::Inner;
 use crate::error::Error;
 use crate::page::Selection;
+use crate::sqlite::apply::Within;
 use crate::sqlite::search::{Reach, Searcher};
 use crate::sqlite::writer::Request;
 use crate::tag::Tag;
@@ -24,18 +25,12 @@ const MOST_FOUND: usize = 10_000;
 pub(crate) async fn each_step(
     inner: &Inner,
     selection: Selection,
-    mut step: impl AsyncFnMut(Vec<MessageId>) -> Result<usize, Error>,
+    mut step: impl AsyncFnMut(Within, Vec<MessageId>) -> Result<usize, Error>,
 ) -> Result<u64, Error> {
     let mut done = 0;
     match selection {
-        Selection::These(ids) => {
-            if ids.len() > Selection::MOST_NAMED {
-                return Err(Error::TooMany { what: "messages named at once", most: Selection::MOST_NAMED });
-            }
-            for ids in ids.chunks(STEP) {
-                done += step(ids.to_vec()).await? as u64;
-            }
-        }
+        Selection::These(ids) => done = each_named(Within::Everywhere, &ids, step).await?,
+        Selection::In(mailbox, ids) => done = each_named(Within::Mailbox(mailbox), &ids, step).await?,
         Selection::Mailbox(mailbox) => {
             let before = end_of(inner, mailbox).await?;
             let mut after = Uid(0);
@@ -43,7 +38,7 @@ pub(crate) async fn each_step(
                 let found = inner.readers.run(move |reader| reader.uids(mailbox, after, before, STEP)).await??;
                 let Some((last, _)) = found.last() else { break };
                 after = *last;
-                done += step(found.into_iter().map(|(_, id)| id).collect()).await? as u64;
+                done += step(Within::Mailbox(mailbox), found.into_iter().map(|(_, id)| id).collect()).await? as u64;
             }
         }
         Selection::Found(mailbox, query) => {
@@ -59,7 +54,7 @@ pub(crate) async fn each_step(
                     move |searcher: &mut Searcher| searcher.ids(mailbox, &query, Reach { before, end }, MOST_FOUND);
                 let found = inner.searcher.run(find).await??;
                 for step_of in found.chunks(STEP) {
-                    done += step(step_of.iter().map(|(_, id)| *id).collect()).await? as u64;
+                    done += step(Within::Mailbox(mailbox), step_of.iter().map(|(_, id)| *id).collect()).await? as u64;
                 }
                 match found.last() {
                     Some((last, _)) if found.len() == MOST_FOUND => before = *last,
@@ -67,6 +62,21 @@ pub(crate) async fn each_step(
                 }
             }
         }
+    }
+    Ok(done)
+}
+
+async fn each_named(
+    within: Within,
+    ids: &[MessageId],
+    mut step: impl AsyncFnMut(Within, Vec<MessageId>) -> Result<usize, Error>,
+) -> Result<u64, Error> {
+    if ids.len() > Selection::MOST_NAMED {
+        return Err(Error::TooMany { what: "messages named at once", most: Selection::MOST_NAMED });
+    }
+    let mut done = 0;
+    for ids in ids.chunks(STEP) {
+        done += step(within, ids.to_vec()).await? as u64;
     }
     Ok(done)
 }
@@ -86,6 +96,6 @@ pub(crate) async fn replace_tag(inner: &Inner, from: &Tag, to: Option<&Tag>) -> 
 
 /// The UID that the next message of the mailbox gets.
 async fn end_of(inner: &Inner, mailbox: MailboxId) -> Result<Uid, Error> {
-    let mailboxes = inner.readers.run(|reader| reader.mailboxes()).await??;
-    Ok(mailboxes.iter().find(|known| known.id == mailbox).map_or(Uid(0), |known| known.uid_next))
+    let found = inner.readers.run(move |reader| reader.mailbox(mailbox)).await??;
+    Ok(found.map_or(Uid(0), |mailbox| mailbox.uid_next))
 }

@@ -3,6 +3,7 @@
 //! Each is whole: one call, one transaction, done or not done. No type of the backend appears here, so that another one
 //! can stand behind the same page; `tests/conformance` is what it would have to pass.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,14 +18,14 @@ use crate::index::indexer::Indexer;
 use crate::page::{Found, Page, Selection, Window};
 use crate::query::Query;
 use crate::retention::{Keeper, Retention};
-use crate::sqlite::apply::Row;
+use crate::sqlite::apply::{Row, Within};
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
 use crate::sqlite::writer::{Request, Writer};
 use crate::tag::{Tag, TagCount};
 use crate::threads::Pool;
 use crate::types::{
-    Accept, Accepted, Envelope, Figures, ListPage, Mailbox, MailboxId, MessageId, MessageRow, Seen, Settings,
+    Accept, Accepted, Envelope, Figures, ListPage, Mailbox, MailboxId, MessageId, MessageRow, Place, Seen, Settings,
     StoredBody, Summary, Verdict,
 };
 use crate::{bulk, open, verify};
@@ -33,7 +34,7 @@ use crate::{bulk, open, verify};
 /// any thread.
 #[derive(Clone, Debug)]
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
@@ -79,16 +80,19 @@ impl Store {
         Incoming::begin(&self.inner.bodies, id.ok_or(Error::Busy)?, declared)
     }
 
-    /// Takes a message into the Inbox; returns when it is on disk: its body synced, its rows committed.
+    /// Takes a message into its mailboxes; returns when it is on disk: its body synced, its rows committed. All of them
+    /// have it then, or, after an error, none: [`Error::NoMailbox`] and [`Error::OverQuota`] say that one of them cannot.
     ///
     /// Dropping this future before the rows are queued forgets the message; after that the message may still be stored.
     pub async fn accept(&self, accept: Accept) -> Result<Accepted, Error> {
         self.writable()?;
-        let Accept { envelope, origin, summary, body } = accept;
+        let Accept { envelope, origin, summary, body, mut places, trace } = accept;
         if !body.belongs_to(&self.inner.bodies) {
             return Err(Error::Refused("the body was begun in another store".into()));
         }
         check(&envelope)?;
+        check_places(&mut places)?;
+        at_most("bytes of a trace", trace.as_ref().map_or(0, String::len), Accept::LONGEST_TRACE)?;
         let id = body.id();
         let body = body.finish().await?;
         let recipients =
@@ -96,9 +100,7 @@ impl Store {
         let row = Box::new(Row {
             id,
             body,
-            received_ms: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX)),
+            received_ms: now_ms(),
             sender: envelope.sender,
             recipients,
             peer: origin.peer.to_string(),
@@ -110,6 +112,8 @@ impl Store {
             subject: cut(summary.subject),
             date_unix: summary.date_unix,
             message_id: cut(summary.message_id),
+            places,
+            trace,
         });
         self.inner.writer.ask(|asker| Request::Accept(row, asker)).await?;
         Ok(Accepted { id })
@@ -142,7 +146,13 @@ impl Store {
         self.inner.indexed().await
     }
 
-    /// One message without its body; `None` when it is not here (any more).
+    /// What was found out about a message and decided for it, as [`Accept::trace`] said it.
+    pub async fn trace(&self, id: MessageId) -> Result<Option<String>, Error> {
+        self.inner.readers.run(move |reader| reader.trace(id)).await?
+    }
+
+    /// One message without its body; `None` when it is in no mailbox (any more). Of several mailboxes that have it, the
+    /// oldest is meant.
     pub async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, Error> {
         self.inner.readers.run(move |reader| reader.message(id)).await?
     }
@@ -168,7 +178,7 @@ impl Store {
     /// it.
     pub async fn set_seen(&self, id: MessageId, seen: Seen) -> Result<bool, Error> {
         self.writable()?;
-        let found = self.inner.writer.ask(|asker| Request::SetSeen(vec![id], seen, asker)).await?;
+        let found = self.inner.writer.ask(|asker| Request::SetSeen(Within::Everywhere, vec![id], seen, asker)).await?;
         Ok(found > 0)
     }
 
@@ -176,8 +186,8 @@ impl Store {
     /// [`Store::STEP`]: an error, or dropping this future, may leave a part of them marked, and asking again goes on.
     pub async fn set_seen_all(&self, selection: Selection, seen: Seen) -> Result<u64, Error> {
         self.writable()?;
-        bulk::each_step(&self.inner, selection, async |ids| {
-            self.inner.writer.ask(|asker| Request::SetSeen(ids, seen, asker)).await
+        bulk::each_step(&self.inner, selection, async |within, ids| {
+            self.inner.writer.ask(|asker| Request::SetSeen(within, ids, seen, asker)).await
         })
         .await
     }
@@ -211,21 +221,18 @@ impl Store {
         bulk::replace_tag(&self.inner, tag, None).await
     }
 
-    /// Deletes messages, all in one transaction; how many of them were here. Dropping this future may still do it.
+    /// Deletes messages wherever they are, all in one transaction; how many of them were here. Dropping this future may still do it.
     pub async fn delete(&self, ids: &[MessageId]) -> Result<usize, Error> {
         self.writable()?;
         at_most("messages to delete at once", ids.len(), Self::MOST_DELETED)?;
-        self.inner.writer.ask(|asker| Request::Delete(ids.to_vec(), asker)).await
+        self.inner.writer.ask(|asker| Request::Delete(Within::Everywhere, ids.to_vec(), asker)).await
     }
 
-    /// Deletes messages; how many of them were here. Each is deleted whole, in transactions of at most [`Store::STEP`]:
+    /// Takes messages out of the mailboxes that are meant, and deletes those that are in none then; how many were there. Each is taken out whole, in transactions of at most [`Store::STEP`]:
     /// an error, or dropping this future, may leave a part of them deleted, and asking again goes on.
     pub async fn delete_all(&self, selection: Selection) -> Result<u64, Error> {
         self.writable()?;
-        bulk::each_step(&self.inner, selection, async |ids| {
-            self.inner.writer.ask(|asker| Request::Delete(ids, asker)).await
-        })
-        .await
+        self.delete_each(selection).await
     }
 
     /// What the server keeps for itself by this name: a key, a certificate, an account at a CA.
@@ -304,7 +311,14 @@ impl Store {
         bodies.folder.unlock();
     }
 
-    fn writable(&self) -> Result<(), Error> {
+    pub(crate) async fn delete_each(&self, selection: Selection) -> Result<u64, Error> {
+        bulk::each_step(&self.inner, selection, async |within, ids| {
+            self.inner.writer.ask(|asker| Request::Delete(within, ids, asker)).await
+        })
+        .await
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Error> {
         if self.inner.bodies.closed.load(Ordering::Relaxed) {
             return Err(Error::Closed);
         }
@@ -336,7 +350,24 @@ fn check(envelope: &Envelope) -> Result<(), Error> {
     Ok(())
 }
 
-fn at_most(what: &'static str, number: usize, most: usize) -> Result<(), Error> {
+/// Each mailbox once, at least one.
+fn check_places(places: &mut Vec<Place>) -> Result<(), Error> {
+    at_most("mailboxes of one message", places.len(), Accept::MOST_PLACES)?;
+    if places.is_empty() {
+        return Err(Error::Refused("a message goes somewhere".into()));
+    }
+    let mut known = HashSet::new();
+    places.retain(|place| known.insert(place.mailbox));
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
+}
+
+pub(crate) fn at_most(what: &'static str, number: usize, most: usize) -> Result<(), Error> {
     if number > most { Err(Error::TooMany { what, most }) } else { Ok(()) }
 }
 

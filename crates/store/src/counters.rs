@@ -12,6 +12,9 @@ use crate::error::Error;
 pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) bytes: AtomicU64,
+    /// Of `messages` and `bytes`, those in mailboxes that catch.
+    pub(crate) caught_messages: AtomicU64,
+    pub(crate) caught_bytes: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) spooled: AtomicU64,

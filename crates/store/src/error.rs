@@ -31,6 +31,18 @@ pub enum Error {
         /// The bound.
         most: usize,
     },
+    /// There is another by this name.
+    #[error("the name is taken")]
+    Taken,
+    /// There is no such mailbox, or its account is being deleted.
+    #[error("there is no such mailbox")]
+    NoMailbox,
+    /// There is no such account.
+    #[error("there is no such account")]
+    NoAccount,
+    /// The message would pass an account's quota.
+    #[error("the mailbox is full")]
+    OverQuota,
     /// An earlier write of this body failed or was dropped before its end: the body is not whole.
     #[error("the body is not whole")]
     Spoiled,

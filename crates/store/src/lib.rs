@@ -12,6 +12,8 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
+mod accounts;
 mod believed;
 mod blob;
 mod bulk;
@@ -32,6 +34,10 @@ mod threads;
 mod types;
 mod verify;
 
+pub use account::{
+    Account, AccountChange, AccountId, AppPassword, AppPasswordId, Credential, NewAccount, NewAppPassword, Scope,
+    Scopes, SpecialUse, Standing,
+};
 pub use blob::incoming::Incoming;
 pub use contract::Store;
 pub use error::{Error, OpenError};
@@ -42,5 +48,5 @@ pub use retention::Retention;
 pub use tag::{NotATag, Tag, TagCount};
 pub use types::{
     Accept, Accepted, Envelope, Figures, Flags, ListPage, Mailbox, MailboxId, MessageId, MessageRow, ModSeq, NotAnId,
-    Origin, Preview, Seen, Settings, StoredBody, Summary, Uid, Verdict,
+    Origin, Place, Preview, Quota, Seen, Settings, StoredBody, Summary, Uid, Verdict,
 };

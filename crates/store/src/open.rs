@@ -26,6 +26,7 @@ use crate::index::indexer::Indexer;
 use crate::migrate::{self, Found, STEPS};
 use crate::retention;
 use crate::sqlite::checkpoint::Checkpointer;
+use crate::sqlite::ledger::Ledgers;
 use crate::sqlite::prepare::prepare as prepare_log;
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
@@ -72,17 +73,18 @@ pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
 pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     let folder = Arc::new(Folder::open(&settings.folder)?);
     let connection = open_database(&folder)?;
-    let ledgers = apply::load(&connection).map_err(database("reading the mailboxes"))?;
+    let ledgers = Ledgers::load(&connection).map_err(database("reading the mailboxes"))?;
     sweep_orphans(&folder, &connection)?;
     let ids = Arc::new(lease(&connection, &folder, settings.disk_reserve)?);
     // SQLite has made its files by now; their names must last as well.
     folder.sync()?;
 
     let counters = Arc::new(Counters::default());
-    for ledger in &ledgers {
-        Counters::add(&counters.messages, ledger.messages.unsigned_abs());
-        Counters::add(&counters.bytes, ledger.bytes.unsigned_abs());
-    }
+    let (all, caught) = (ledgers.all(), ledgers.caught());
+    Counters::add(&counters.messages, all.messages());
+    Counters::add(&counters.bytes, all.bytes());
+    Counters::add(&counters.caught_messages, caught.messages());
+    Counters::add(&counters.caught_bytes, caught.bytes());
     let doors = Doors::new(folder.index(), READERS + 1);
     let readers = Arc::new(start_readers(&folder, &doors, settings.read_time)?);
     let searcher = start_searcher(&folder, &doors, settings.read_time)?;

@@ -66,11 +66,14 @@ impl Found {
 /// The messages that an operation is for.
 #[derive(Clone, Debug)]
 pub enum Selection {
-    /// These, at most [`Selection::MOST_NAMED`]; a number that is not here (any more) is passed over.
+    /// These, at most [`Selection::MOST_NAMED`], in every mailbox they are in; a number that is not here (any more) is
+    /// passed over.
     These(Vec<MessageId>),
-    /// All that are in the mailbox when the operation begins.
+    /// These, at most [`Selection::MOST_NAMED`], in this mailbox and in no other.
+    In(MailboxId, Vec<MessageId>),
+    /// All that are in the mailbox when the operation begins, in it and in no other.
     Mailbox(MailboxId),
-    /// All in the mailbox that the search finds and that are in it when the operation begins. Only once the text of
+    /// Likewise all in the mailbox that the search finds and that are in it when the operation begins. Only once the text of
     /// all of them is indexed ([`Store::indexed`](crate::Store::indexed)): none is meant for what is not known of it.
     Found(MailboxId, Query),
 }

@@ -1,4 +1,4 @@
-//! How much mail is kept: the thread `store-retention`, which deletes the oldest messages.
+//! How much caught mail is kept: the thread `store-retention`, which deletes the oldest messages. What accounts have is theirs.
 //!
 //! Off the commit path: the writer rings when a commit left more than is to be kept, and a deletion is a request among
 //! others. What is too old is looked for every [`TICK`]. Deletes in steps of [`STEP`] messages, rows and bodies alike,
@@ -151,7 +151,8 @@ impl Keeper {
 impl KeeperBell {
     /// After a commit that left so much. Never waits.
     pub(crate) fn after_commit(&self, counters: &Counters) {
-        let (messages, bytes) = (counters.messages.load(Ordering::Relaxed), counters.bytes.load(Ordering::Relaxed));
+        let (messages, bytes) = (&counters.caught_messages, &counters.caught_bytes);
+        let (messages, bytes) = (messages.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed));
         if self.rule.borrow().is_exceeded(messages, bytes) {
             self.wake();
         }
@@ -229,7 +230,7 @@ impl Work {
         let mut deleted = 0;
         while !self.closing.load(Ordering::Acquire) {
             let oldest = self.readers.run_blocking(|reader| reader.oldest(STEP))??;
-            let (messages, bytes) = (&self.counters.messages, &self.counters.bytes);
+            let (messages, bytes) = (&self.counters.caught_messages, &self.counters.caught_bytes);
             let (messages, bytes) = (messages.load(Ordering::Relaxed), bytes.load(Ordering::Relaxed));
             let (rule, now_ms) = (*self.rule.borrow(), self.clock.now_ms());
             let surplus = rule.surplus(&oldest, messages, bytes, now_ms);

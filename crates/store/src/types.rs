@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::account::{AccountId, SpecialUse};
 use crate::blob::incoming::Incoming;
 use crate::index::extract::Extractor;
 use crate::retention::Retention;
@@ -111,11 +112,39 @@ pub struct ModSeq(pub u64);
 pub struct Flags(pub(crate) u32);
 
 impl Flags {
-    pub(crate) const SEEN: u32 = 1;
+    /// No flag.
+    pub const NONE: Self = Self(0);
+    /// `\Seen`: somebody has read it.
+    pub const SEEN: Self = Self(1);
+    /// `\Answered`.
+    pub const ANSWERED: Self = Self(2);
+    /// `\Flagged`: it wants attention.
+    pub const FLAGGED: Self = Self(4);
+    /// `\Deleted`: it is to be removed.
+    pub const DELETED: Self = Self(8);
+    /// `\Draft`.
+    pub const DRAFT: Self = Self(16);
+
+    /// These and those.
+    #[must_use]
+    pub fn with(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    /// These but not those.
+    #[must_use]
+    pub fn without(self, those: Self) -> Self {
+        Self(self.0 & !those.0)
+    }
+
+    /// Whether all of those are among them.
+    pub fn has(self, those: Self) -> bool {
+        self.0 & those.0 == those.0
+    }
 
     /// Whether somebody has read it (`\Seen`).
     pub fn seen(self) -> bool {
-        self.0 & Self::SEEN != 0
+        self.has(Self::SEEN)
     }
 }
 
@@ -191,6 +220,47 @@ pub struct Accept {
     pub summary: Summary,
     /// The message.
     pub body: Incoming,
+    /// The mailboxes it goes into, at least one and at most [`Accept::MOST_PLACES`]; one that is named again counts once.
+    pub places: Vec<Place>,
+    /// What was found out about it and decided for it, as JSON of at most [`Accept::LONGEST_TRACE`] bytes.
+    pub trace: Option<String>,
+}
+
+impl Accept {
+    /// The most mailboxes of one message.
+    pub const MOST_PLACES: usize = 2000;
+    /// The most bytes of a trace.
+    pub const LONGEST_TRACE: usize = 16 << 10;
+}
+
+/// One mailbox that a message goes into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// Its flags there.
+    pub flags: Flags,
+    /// Whether the quota of the mailbox's account bounds it.
+    pub quota: Quota,
+}
+
+impl Place {
+    /// The mailbox that catches, unread.
+    pub const CAUGHT: Self = Self::new(MailboxId::INBOX);
+
+    /// Into this mailbox, unread, within the quota.
+    pub const fn new(mailbox: MailboxId) -> Self {
+        Self { mailbox, flags: Flags::NONE, quota: Quota::Kept }
+    }
+}
+
+/// Whether an account's quota bounds what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quota {
+    /// What would pass it is refused: [`Error::OverQuota`](crate::Error::OverQuota).
+    Kept,
+    /// What the server itself must not lose, such as a report of mail that did not go out, comes in spite of it.
+    Passed,
 }
 
 /// A message that is on disk.
@@ -219,6 +289,17 @@ pub struct Mailbox {
     pub unseen: u64,
     /// Bytes of their bodies.
     pub bytes: u64,
+    /// Whose it is; `None`: nobody's, it catches.
+    pub account: Option<AccountId>,
+    /// What it is for, where it is one of those that an account begins with.
+    pub special: Option<SpecialUse>,
+}
+
+impl Mailbox {
+    /// The most mailboxes of one account.
+    pub const MOST_OF_AN_ACCOUNT: usize = 1000;
+    /// The most bytes of a name.
+    pub const LONGEST_NAME: usize = 255;
 }
 
 /// One page of a mailbox, newest first.

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use sportello_store::{Error, OpenError, Settings, Store, Verdict};
+use sportello_store::{Error, MailboxId, NewAccount, OpenError, Seen, Settings, Store, Tag, Verdict};
 use support::{Place, bytes, deliver, list, read};
 
 const KIB: usize = 1 << 10;
@@ -123,8 +123,8 @@ async fn a_newer_or_foreign_database_is_refused_untouched() {
         rusqlite::Connection::open(&database).unwrap().execute_batch(sql).unwrap();
         let before = fs::read(&database).unwrap();
         match Store::open(place.settings()) {
-            Err(why @ OpenError::Newer { found: 99, known: 3, .. }) if newer => {
-                assert!(why.to_string().contains("has schema 99 and this program knows 3"), "{why}");
+            Err(why @ OpenError::Newer { found: 99, known: 4, .. }) if newer => {
+                assert!(why.to_string().contains("has schema 99 and this program knows 4"), "{why}");
             }
             Err(OpenError::Foreign { .. }) if !newer => {}
             other => panic!("{sql}: {other:?}"),
@@ -193,4 +193,66 @@ async fn a_database_that_is_a_link_is_refused() {
         }
         assert_eq!(fs::read(&elsewhere).unwrap(), b"");
     }
+}
+
+#[tokio::test]
+async fn a_store_of_schema_3_keeps_all_its_mail_when_it_is_migrated() {
+    let (new, old) = (Place::new(), Place::new());
+    let store = new.open();
+    let small = deliver(&store, b"small", "one").await.unwrap();
+    let large = deliver(&store, &bytes(200_000, 1), "two").await.unwrap();
+    let deleted = deliver(&store, b"x", "three").await.unwrap();
+    store.set_seen(small, Seen::Yes).await.unwrap();
+    store.set_tags(&[large], &[Tag::parse("kept").unwrap()]).await.unwrap();
+    store.delete(&[deleted]).await.unwrap();
+    store.keep_secret("dkim/key", b"secret".to_vec()).await.unwrap();
+    store.indexed().await.unwrap();
+    let (rows, inbox) = (list(&store, None, 10).await, store.mailboxes().await.unwrap().remove(0));
+    store.close().await;
+
+    // The same rows in the tables of schema 3.
+    fs::create_dir(old.state()).unwrap();
+    fs::set_permissions(old.state(), fs::Permissions::from_mode(0o700)).unwrap();
+    let database = rusqlite::Connection::open(old.state().join("store.db")).unwrap();
+    for step in [
+        include_str!("../src/migrate/0001_first.sql"),
+        include_str!("../src/migrate/0002_tags.sql"),
+        include_str!("../src/migrate/0003_secrets.sql"),
+    ] {
+        database.execute_batch(step).unwrap();
+    }
+    database.execute("ATTACH ?1 AS new", [new.state().join("store.db").to_str().unwrap()]).unwrap();
+    database
+        .execute_batch(
+            "DELETE FROM counter; INSERT INTO counter SELECT * FROM new.counter WHERE name = 'message';
+             DELETE FROM mailbox; INSERT INTO mailbox
+                 SELECT id, name, uid_validity, uid_next, modseq, messages, unseen, bytes FROM new.mailbox;
+             INSERT INTO message SELECT * FROM new.message; INSERT INTO body SELECT * FROM new.body;
+             INSERT INTO entry SELECT * FROM new.entry; INSERT INTO tag SELECT * FROM new.tag;
+             INSERT INTO message_tag SELECT * FROM new.message_tag; INSERT INTO secret SELECT * FROM new.secret;
+             PRAGMA application_id = 1397773388; PRAGMA user_version = 3;",
+        )
+        .unwrap();
+    drop(database);
+    fs::create_dir(old.state().join("blobs")).unwrap();
+    let body = format!("blobs/{large}");
+    fs::copy(new.state().join(&body), old.state().join(&body)).unwrap();
+
+    let store = old.open();
+    store.indexed().await.unwrap();
+    assert_eq!(list(&store, None, 10).await, rows);
+    assert_eq!(store.mailboxes().await.unwrap(), [inbox]);
+    for id in [small, large] {
+        assert_eq!(store.verify(id).await.unwrap(), Some(Verdict::Whole));
+    }
+    assert_eq!((store.figures().messages, store.figures().bytes), (2, 200_005));
+    assert_eq!(store.secret("dkim/key").await.unwrap().unwrap(), b"secret");
+    assert!(deliver(&store, b"next", "four").await.unwrap() > deleted);
+    let new = NewAccount { address: "ada@example.org".to_owned(), ..NewAccount::default() };
+    let account = store.create_account(new).await.unwrap();
+    let mailboxes = store.mailboxes_of(account).await.unwrap();
+    assert!(mailboxes.iter().all(|mailbox| mailbox.id != MailboxId::INBOX && mailbox.messages == 0));
+    store.close().await;
+    let names = fs::read_dir(old.state()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().any(|name| name.starts_with("store.db.before-")), "what was is kept beside it");
 }

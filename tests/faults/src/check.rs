@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use sportello_store::{
-    Accept, Envelope, ListPage, MailboxId, MessageId, MessageRow, Origin, Retention, Settings, Store, StoredBody,
-    Summary, Verdict,
+    Accept, Envelope, ListPage, MailboxId, MessageId, MessageRow, Origin, Place, Retention, Settings, Store,
+    StoredBody, Summary, Verdict,
 };
 
 use crate::promise::{Due, Mark, TRACE, Text};
@@ -234,7 +234,8 @@ async fn goes_on(store: &Store, last_id: u64) -> Result<(), String> {
     let envelope = Envelope { sender: String::new(), recipients: vec!["a@example.org".to_owned()] };
     let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 25));
     let origin = Origin { peer, helo: "after".to_owned(), channel: "mail".to_owned(), connection: 1 };
-    let accept = Accept { envelope, origin, summary: Summary::default(), body };
+    let accept =
+        Accept { envelope, origin, summary: Summary::default(), body, places: vec![Place::CAUGHT], trace: None };
     let id = store.accept(accept).await.map_err(say)?.id;
     if id.number() <= last_id {
         return Err(format!("the number {id} is given again; {last_id} was told before"));

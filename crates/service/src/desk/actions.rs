@@ -20,11 +20,11 @@ impl Desk {
         let sent = Sent { pairs: form::sent(request) };
         let next = match route {
             Route::Delete { id } => {
-                self.store.delete(&[id]).await?;
+                self.store.delete_all(Selection::In(MailboxId::INBOX, vec![id])).await?;
                 "/inbox".to_owned()
             }
             Route::Unread { id } => {
-                self.store.set_seen(id, Seen::No).await?;
+                self.store.set_seen_all(Selection::In(MailboxId::INBOX, vec![id]), Seen::No).await?;
                 "/inbox".to_owned()
             }
             Route::SetTags { id } => {
@@ -53,9 +53,13 @@ impl Desk {
     async fn selected(&self, sent: &Sent) -> Result<(), Failure> {
         let chosen = sent.chosen()?;
         match sent.text("do") {
-            Some("read") => self.store.set_seen_all(Selection::These(chosen), Seen::Yes).await.map(|_| ())?,
-            Some("unread") => self.store.set_seen_all(Selection::These(chosen), Seen::No).await.map(|_| ())?,
-            Some("delete") => self.store.delete_all(Selection::These(chosen)).await.map(|_| ())?,
+            Some("read") => {
+                self.store.set_seen_all(Selection::In(MailboxId::INBOX, chosen), Seen::Yes).await.map(|_| ())?
+            }
+            Some("unread") => {
+                self.store.set_seen_all(Selection::In(MailboxId::INBOX, chosen), Seen::No).await.map(|_| ())?
+            }
+            Some("delete") => self.store.delete_all(Selection::In(MailboxId::INBOX, chosen)).await.map(|_| ())?,
             Some("tag") => self.add_tags(&chosen, &sent.tags("tag")?).await?,
             _ => return Err(Failure::new(Class::BadRequest, "This form says nothing that can be done.")),
         }

@@ -198,11 +198,11 @@ impl Inner {
     }
 
     async fn mail(&self) -> MailState {
-        let mailboxes = self.store.mailboxes().await.unwrap_or_default();
-        mailboxes.iter().fold(MailState::default(), |sum, mailbox| MailState {
-            messages: sum.messages.saturating_add(mailbox.messages),
-            unread: sum.unread.saturating_add(mailbox.unseen),
-            change: sum.change.max(mailbox.highest_modseq.0),
+        let inbox = self.store.mailbox_by_id(MailboxId::INBOX).await.ok().flatten();
+        inbox.map_or_else(MailState::default, |inbox| MailState {
+            messages: inbox.messages,
+            unread: inbox.unseen,
+            change: inbox.highest_modseq.0,
         })
     }
 }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sportello_store::{Accept, Envelope, Origin, Settings, Summary};
+use sportello_store::{Accept, Envelope, Origin, Place, Settings, Summary};
 
 use super::*;
 use crate::picture::{ChannelView, ConnectionView, RequestView, ThreadView};
@@ -63,7 +63,12 @@ impl House {
             date_unix: read.date_unix.map(|seconds| seconds as i64),
             message_id: read.message_id,
         };
-        self.desk.store.accept(Accept { envelope, origin, summary, body }).await.unwrap().id
+        self.desk
+            .store
+            .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None })
+            .await
+            .unwrap()
+            .id
     }
 
     pub(super) async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Reply {

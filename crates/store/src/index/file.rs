@@ -154,6 +154,16 @@ impl IndexFile {
         self.execute("REPLACE INTO mark VALUES (?1, ?2, ?3)", params![mailbox.0, uid_validity, uid.0])
     }
 
+    /// Forgets how far a mailbox is indexed.
+    pub(crate) fn remove_mark(&self, mailbox: MailboxId) -> rusqlite::Result<()> {
+        self.execute("DELETE FROM mark WHERE mailbox = ?1", [mailbox.0])
+    }
+
+    /// Whether a message is in.
+    pub(crate) fn has(&self, id: MessageId) -> rusqlite::Result<bool> {
+        self.connection.prepare_cached("SELECT 1 FROM document WHERE id = ?1")?.exists([id.0])
+    }
+
     /// Puts a message in, unless it is there.
     pub(crate) fn put(&self, id: MessageId, words: &Words, preview: &Preview) -> rusqlite::Result<()> {
         let Preview { snippet, attachments } = preview;

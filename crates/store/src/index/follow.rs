@@ -12,6 +12,7 @@
 //! begun anew, by a wait for them. At shutdown: ends the transaction under way, then takes out
 //! what was deleted, for [`AT_END`] at most.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -375,20 +376,25 @@ fn empty_log(file: &IndexFile, patience: Duration, log: &mut Log, refused: &mut 
 /// Indexes what is new, up to the bounds of one transaction, if something is that these mailboxes held; whether there
 /// may be more of that.
 fn batch(tools: &Tools, file: &IndexFile, shared: &Shared, mailboxes: &[Mailbox]) -> Result<bool, Fault> {
-    let marks = file.marks()?;
+    let mut marks: HashMap<_, _> = file.marks()?.into_iter().map(|mark| (mark.mailbox, mark.uid)).collect();
+    let (mut bytes, mut number, mut is_begun) = (0u64, 0usize, false);
     for &Mailbox { id, uid_validity, uid_next, .. } in mailboxes {
-        let mark = marks.iter().find(|mark| mark.mailbox == id).map_or(Uid(0), |mark| mark.uid);
-        if mark.0.saturating_add(1) >= uid_next.0 {
+        let mark = marks.remove(&id).unwrap_or(Uid(0));
+        if mark.0.saturating_add(1) >= uid_next.0 || number >= BATCH || bytes >= BATCH_BYTES {
             continue;
         }
         let_the_log_begin_anew(tools, shared);
-        let new = tools.read(move |reader| reader.to_index(id, mark, BATCH, READ_BYTES))?;
+        let most = BATCH.saturating_sub(number);
+        let new = tools.read(move |reader| reader.to_index(id, mark, most, READ_BYTES))?;
         if new.first().is_none_or(|first| first.uid >= uid_next) {
             continue;
         }
-        drop(tools.disk.promise(ROOM)?);
-        file.begin()?;
-        let (mut last, mut bytes, mut number) = (None, 0u64, 0);
+        if !is_begun {
+            drop(tools.disk.promise(ROOM)?);
+            file.begin()?;
+            is_begun = true;
+        }
+        let mut last = None;
         for message in new {
             if bytes >= BATCH_BYTES || shared.phase() != Phase::Follow {
                 break;
@@ -400,11 +406,16 @@ fn batch(tools: &Tools, file: &IndexFile, shared: &Shared, mailboxes: &[Mailbox]
         if let Some(uid) = last {
             file.set_mark(Mark { mailbox: id, uid_validity, uid })?;
         }
-        file.commit()?;
-        Counters::add(&tools.counters.indexed, number);
-        return Ok(last.is_some());
     }
-    Ok(false)
+    if is_begun {
+        file.commit()?;
+        Counters::add(&tools.counters.indexed, number as u64);
+    }
+    // Their mailboxes are deleted: a mark without one would look like that of another store.
+    for (mailbox, _) in marks {
+        file.remove_mark(mailbox)?;
+    }
+    Ok(number > 0)
 }
 
 /// Waits while the log of `store.db` is long and commits go on. It ends soon: without this reader the next commits begin
@@ -423,6 +434,10 @@ fn let_the_log_begin_anew(tools: &Tools, shared: &Shared) {
 /// Indexes one message; how many bytes it has.
 fn put(tools: &Tools, file: &IndexFile, message: ToIndex) -> Result<u64, Fault> {
     let ToIndex { id, words, body, .. } = message;
+    // It came by another mailbox.
+    if file.has(id)? {
+        return Ok(0);
+    }
     let body = match body {
         Some(bytes) => bytes,
         None => match tools.readers.run_blocking(move |reader| reader.body(id))? {

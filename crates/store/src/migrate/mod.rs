@@ -13,8 +13,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::error::OpenError;
 
 /// The steps, oldest first. A step once released is never edited.
-pub(crate) const STEPS: &[&str] =
-    &[include_str!("0001_first.sql"), include_str!("0002_tags.sql"), include_str!("0003_secrets.sql")];
+pub(crate) const STEPS: &[&str] = &[
+    include_str!("0001_first.sql"),
+    include_str!("0002_tags.sql"),
+    include_str!("0003_secrets.sql"),
+    include_str!("0004_accounts.sql"),
+];
 
 /// "SPTL" in ASCII.
 const APPLICATION: i64 = 0x5350_544c;

@@ -10,8 +10,10 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
+pub(crate) mod accounts;
 pub(crate) mod apply;
 pub(crate) mod checkpoint;
+pub(crate) mod ledger;
 pub(crate) mod prepare;
 pub(crate) mod reader;
 pub(crate) mod schema;
@@ -27,7 +29,7 @@ pub(crate) mod writer;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Prepared statements kept per connection; more than there are.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// Pages that the log keeps when it is begun anew: what it grows to while no reader holds it, so that it need not grow again.
 const KEPT: i64 = checkpoint::HARD + checkpoint::SOFT;

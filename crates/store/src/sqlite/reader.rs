@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use crate::account::{AccountId, SpecialUse};
 use crate::error::Error;
 use crate::folder::Folder;
 use crate::index::door::Key;
@@ -62,6 +63,18 @@ impl Reader {
     /// All mailboxes.
     pub(crate) fn mailboxes(&self) -> Result<Vec<Mailbox>, Error> {
         self.bounded(|connection| connection.prepare_cached(schema::MAILBOXES)?.query_map((), mailbox)?.collect())
+    }
+
+    /// One mailbox.
+    pub(crate) fn mailbox(&self, id: MailboxId) -> Result<Option<Mailbox>, Error> {
+        self.bounded(|connection| connection.prepare_cached(schema::MAILBOX)?.query_row([id.0], mailbox).optional())
+    }
+
+    /// What was decided for a message.
+    pub(crate) fn trace(&self, id: MessageId) -> Result<Option<String>, Error> {
+        self.bounded(|connection| {
+            connection.prepare_cached(schema::TRACE)?.query_row([id.0], |row| row.get(0)).optional()
+        })
     }
 
     /// One page of a mailbox.
@@ -231,7 +244,7 @@ impl Reader {
         })
     }
 
-    fn bounded<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
+    pub(crate) fn bounded<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Error> {
         self.rows.read(read).map_err(|why| of_read(&why))
     }
 }
@@ -263,7 +276,8 @@ fn window_of(connection: &Connection, mailbox: MailboxId, window: Window) -> rus
     statement.query_map(params![mailbox.0, before, limit], message)?.collect()
 }
 
-fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
+/// The columns of `schema::MAILBOXES`.
+pub(crate) fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
     Ok(Mailbox {
         id: MailboxId(row.get(0)?),
         name: row.get(1)?,
@@ -273,6 +287,8 @@ fn mailbox(row: &Row<'_>) -> rusqlite::Result<Mailbox> {
         messages: row.get(5)?,
         unseen: row.get(6)?,
         bytes: row.get(7)?,
+        account: row.get::<_, Option<i64>>(8)?.map(AccountId),
+        special: row.get::<_, Option<usize>>(9)?.and_then(SpecialUse::stored),
     })
 }
 
@@ -308,7 +324,11 @@ pub(crate) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
 }
 
 /// A column whose text has a shape of its own.
-fn parsed<T, E>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Result<T, E>) -> rusqlite::Result<T>
+pub(crate) fn parsed<T, E>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> rusqlite::Result<T>
 where
     E: std::error::Error + Send + Sync + 'static,
 {

@@ -12,7 +12,12 @@ pub(crate) const INSERT_MESSAGE: &str = "INSERT INTO message (id, hash, size, fi
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 pub(crate) const INSERT_BODY: &str = "INSERT INTO body (message, bytes) VALUES (?1, ?2)";
 pub(crate) const INSERT_ENTRY: &str =
-    "INSERT INTO entry (mailbox, uid, message, modseq, flags) VALUES (?1, ?2, ?3, ?4, 0)";
+    "INSERT INTO entry (mailbox, uid, message, modseq, flags) VALUES (?1, ?2, ?3, ?4, ?5)";
+pub(crate) const INSERT_TRACE: &str = "INSERT INTO trace (message, json) VALUES (?1, ?2)";
+pub(crate) const DELETE_TRACE: &str = "DELETE FROM trace WHERE message = ?1";
+pub(crate) const TRACE: &str = "SELECT json FROM trace WHERE message = ?1";
+/// Whether anything still needs the message.
+pub(crate) const IS_NEEDED: &str = "SELECT EXISTS (SELECT 1 FROM entry WHERE message = ?1)";
 
 pub(crate) const ENTRIES_OF: &str = "SELECT mailbox, uid, flags FROM entry WHERE message = ?1";
 pub(crate) const SIZE_AND_PLACE: &str = "SELECT size, file FROM message WHERE id = ?1";
@@ -51,8 +56,63 @@ pub(crate) const DELETE_SECRET: &str = "DELETE FROM secret WHERE name = ?1";
 
 pub(crate) const UPDATE_MAILBOX: &str =
     "UPDATE mailbox SET uid_next = ?2, modseq = ?3, messages = ?4, unseen = ?5, bytes = ?6 WHERE id = ?1";
-pub(crate) const MAILBOXES: &str =
-    "SELECT id, name, uid_validity, uid_next, modseq, messages, unseen, bytes FROM mailbox ORDER BY id";
+
+/// Columns of a mailbox, in the order `reader` and `ledger` take them.
+macro_rules! mailbox_columns {
+    () => {
+        "SELECT id, name, uid_validity, uid_next, modseq, messages, unseen, bytes, account, special FROM mailbox "
+    };
+}
+pub(crate) const MAILBOXES: &str = concat!(mailbox_columns!(), "ORDER BY id");
+pub(crate) const MAILBOX: &str = concat!(mailbox_columns!(), "WHERE id = ?1");
+/// By the index on the name, as that has it.
+pub(crate) const MAILBOXES_OF: &str = concat!(mailbox_columns!(), "WHERE ifnull(account, 0) = ?1 ORDER BY id");
+pub(crate) const MAILBOX_OF: &str = concat!(mailbox_columns!(), "WHERE ifnull(account, 0) = ?1 AND name = ?2");
+pub(crate) const INSERT_MAILBOX: &str = "INSERT INTO mailbox \
+    (name, uid_validity, uid_next, modseq, messages, unseen, bytes, account, special) \
+    VALUES (?1, ?2, 1, 1, 0, 0, 0, ?3, ?4) ON CONFLICT DO NOTHING";
+pub(crate) const COUNT_MAILBOXES_OF: &str = "SELECT count(*) FROM mailbox WHERE ifnull(account, 0) = ?1";
+pub(crate) const MESSAGES_OF: &str = "SELECT ifnull(sum(messages), 0) FROM mailbox WHERE ifnull(account, 0) = ?1";
+pub(crate) const DELETE_MAILBOXES: &str = "DELETE FROM mailbox WHERE ifnull(account, 0) = ?1";
+/// All mailboxes and those that catch.
+pub(crate) const ALL_SUMS: &str = "SELECT ifnull(sum(messages), 0), ifnull(sum(bytes), 0), \
+    ifnull(sum(messages) FILTER (WHERE account IS NULL), 0), ifnull(sum(bytes) FILTER (WHERE account IS NULL), 0) \
+    FROM mailbox";
+
+/// Columns of an account, in the order `reader` takes them.
+macro_rules! account_columns {
+    () => {
+        "SELECT id, address, created_ms, standing, quota, used, group_names, credential FROM account "
+    };
+}
+pub(crate) const ACCOUNT: &str = concat!(account_columns!(), "WHERE id = ?1");
+pub(crate) const ACCOUNT_BY_ADDRESS: &str = concat!(account_columns!(), "WHERE address_key = ?1");
+pub(crate) const ACCOUNTS: &str = concat!(account_columns!(), "WHERE address_key > ?1 ORDER BY address_key LIMIT ?2");
+pub(crate) const COUNT_ACCOUNTS: &str = "SELECT count(*) FROM account";
+pub(crate) const INSERT_ACCOUNT: &str = "INSERT INTO account \
+    (address_key, address, created_ms, standing, quota, used, group_names, credential) \
+    VALUES (?1, ?2, ?3, 0, ?4, 0, ?5, ?6) ON CONFLICT (address_key) DO NOTHING";
+pub(crate) const HOLDING: &str = "SELECT used, quota, standing FROM account WHERE id = ?1";
+pub(crate) const UPDATE_USED: &str = "UPDATE account SET used = ?2 WHERE id = ?1";
+pub(crate) const UPDATE_STANDING: &str = "UPDATE account SET standing = ?2 WHERE id = ?1 AND standing <> 2";
+pub(crate) const UPDATE_QUOTA: &str = "UPDATE account SET quota = ?2 WHERE id = ?1 AND standing <> 2";
+pub(crate) const UPDATE_GROUPS: &str = "UPDATE account SET group_names = ?2 WHERE id = ?1 AND standing <> 2";
+pub(crate) const UPDATE_CREDENTIAL: &str = "UPDATE account SET credential = ?2 WHERE id = ?1 AND standing <> 2";
+pub(crate) const LEAVE: &str = "UPDATE account SET standing = 2, credential = NULL WHERE id = ?1";
+pub(crate) const DELETE_ACCOUNT: &str = "DELETE FROM account WHERE id = ?1";
+
+pub(crate) const APP_PASSWORDS: &str = "SELECT id, name, credential, scopes, created_ms, used_ms FROM app_password \
+    WHERE account = ?1 ORDER BY name";
+pub(crate) const COUNT_APP_PASSWORDS: &str = "SELECT count(*) FROM app_password WHERE account = ?1";
+pub(crate) const INSERT_APP_PASSWORD: &str = "INSERT INTO app_password \
+    (account, name, credential, scopes, created_ms) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (account, name) DO NOTHING";
+pub(crate) const DELETE_APP_PASSWORD: &str = "DELETE FROM app_password WHERE account = ?1 AND name = ?2";
+pub(crate) const DELETE_APP_PASSWORDS: &str = "DELETE FROM app_password WHERE account = ?1";
+pub(crate) const USE_APP_PASSWORD: &str = "UPDATE app_password SET used_ms = ?2 WHERE id = ?1";
+
+/// One that grows with time is never one that an earlier, lost database had.
+pub(crate) const NEXT_UID_VALIDITY: &str = "UPDATE counter \
+    SET value = max(value + 1, unixepoch() & 0xffffffff) WHERE name = 'uid_validity' RETURNING value";
 
 pub(crate) const LEASED: &str = "SELECT value FROM counter WHERE name = 'message'";
 pub(crate) const LEASE: &str = "UPDATE counter SET value = ?1 WHERE name = 'message'";

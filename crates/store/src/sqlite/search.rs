@@ -334,7 +334,7 @@ impl Statement {
                 "EXISTS (SELECT 1 FROM message_tag WHERE message_tag.message = entry.message)",
                 None,
             ),
-            Test::Read => self.and(term.sense, "entry.flags & ? <> 0", Some(i64::from(Flags::SEEN))),
+            Test::Read => self.and(term.sense, "entry.flags & ? <> 0", Some(i64::from(Flags::SEEN.0))),
             // Not known, so neither those with nor those without.
             Test::Attachment if part == Part::Latest => self.and::<i64>(Sense::Is, "FALSE", None),
             Test::Attachment => self.and::<i64>(

@@ -6,7 +6,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Error;
-use crate::sqlite::apply::{self, Ledger};
+use crate::sqlite::apply;
+use crate::sqlite::ledger::Ledgers;
 use crate::sqlite::schema;
 use crate::sqlite::trouble::Trouble;
 use crate::tag::Tag;
@@ -15,7 +16,7 @@ use crate::types::MessageId;
 /// Gives each of the messages exactly these tags; how many of them are here.
 pub(crate) fn set(
     connection: &Connection,
-    ledgers: &mut [Ledger],
+    ledgers: &mut Ledgers,
     ids: &[MessageId],
     tags: &[Tag],
 ) -> Result<usize, Trouble> {
@@ -47,7 +48,7 @@ pub(crate) fn set(
 /// Takes `from` off at most `most` messages, and hangs `to` on them in its place; how many had it.
 pub(crate) fn replace(
     connection: &Connection,
-    ledgers: &mut [Ledger],
+    ledgers: &mut Ledgers,
     from: &Tag,
     to: Option<&Tag>,
     most: usize,

@@ -24,8 +24,10 @@ use crate::error::Error;
 use crate::ids::Ids;
 use crate::index::indexer::Bell;
 use crate::retention::{KeeperBell, Retention};
-use crate::sqlite::apply::{self, Ledger, Row};
+use crate::sqlite::accounts::{self, Order, Outcome};
+use crate::sqlite::apply::{self, Removed, Row, Within};
 use crate::sqlite::checkpoint::{self, Checkpointer};
+use crate::sqlite::ledger::Ledgers;
 use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
 use crate::sqlite::{schema, secrets, tags};
@@ -42,8 +44,8 @@ pub(crate) type Asker<T> = oneshot::Sender<Result<T, Error>>;
 #[derive(Debug)]
 pub(crate) enum Request {
     Accept(Box<Row>, Asker<()>),
-    SetSeen(Vec<MessageId>, Seen, Asker<usize>),
-    Delete(Vec<MessageId>, Asker<usize>),
+    SetSeen(Within, Vec<MessageId>, Seen, Asker<usize>),
+    Delete(Within, Vec<MessageId>, Asker<usize>),
     /// Delete those of the oldest messages that still must go.
     Retire {
         oldest: Vec<Oldest>,
@@ -61,6 +63,8 @@ pub(crate) enum Request {
     },
     /// Keep these bytes by this name, or forget it.
     SetSecret(Box<str>, Option<Vec<u8>>, Asker<bool>),
+    /// Something about accounts.
+    Account(Box<Order>, Asker<Outcome>),
     /// Lease the next block of message ids.
     LeaseIds,
     Close,
@@ -79,7 +83,7 @@ pub(crate) struct Writer {
 pub(crate) struct Tools {
     pub(crate) connection: Connection,
     pub(crate) checkpointer: Checkpointer,
-    pub(crate) ledgers: Vec<Ledger>,
+    pub(crate) ledgers: Ledgers,
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) changes: watch::Sender<u64>,
@@ -156,9 +160,8 @@ impl WeakWriter {
 enum Done {
     Accepted,
     Changed(usize),
-    Deleted(usize, Vec<MessageId>),
-    /// Which of them went.
-    Retired(Vec<MessageId>, Vec<MessageId>),
+    Removed(Removed),
+    Account(Outcome),
     Leased(i64),
     /// Whether there was one by this name.
     Replaced(bool),
@@ -175,10 +178,6 @@ enum Isolation {
 
 struct Work {
     tools: Tools,
-    /// The ledgers before the present request.
-    undo: Vec<Ledger>,
-    /// The ledgers before the present transaction.
-    undo_all: Vec<Ledger>,
 }
 
 impl Work {
@@ -188,7 +187,7 @@ impl Work {
             told.store(pages.into(), Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { tools, undo: Vec::new(), undo_all: Vec::new() })
+        Ok(Self { tools })
     }
 
     fn run(mut self, mut queue: mpsc::Receiver<Request>) {
@@ -245,10 +244,9 @@ impl Work {
 
     /// One transaction: all of it is committed, or nothing.
     fn attempt(&mut self, group: &[Request], isolation: Isolation) -> Result<Vec<Result<Done, Error>>, Trouble> {
-        self.undo_all.clone_from(&self.tools.ledgers);
         let result = self.transaction(group, isolation);
         if result.is_err() {
-            self.tools.ledgers.clone_from(&self.undo_all);
+            self.tools.ledgers.roll_back();
             // SQLite has already rolled back after some errors.
             if !self.tools.connection.is_autocommit() {
                 self.execute(schema::ROLLBACK).map_err(fatal)?;
@@ -266,17 +264,17 @@ impl Work {
                 Isolation::Each => self.isolated(request)?,
             });
         }
-        apply::save(&self.tools.connection, &mut self.tools.ledgers)?;
+        self.tools.ledgers.save(&self.tools.connection)?;
         self.execute(schema::COMMIT)?;
         Ok(done)
     }
 
     /// One request in its savepoint.
     fn isolated(&mut self, request: &Request) -> Result<Result<Done, Error>, Trouble> {
-        self.undo.clone_from(&self.tools.ledgers);
         self.execute(schema::SAVEPOINT)?;
         match self.apply(request) {
             Ok(done) => {
+                self.tools.ledgers.save(&self.tools.connection)?;
                 self.execute(schema::RELEASE)?;
                 Ok(Ok(done))
             }
@@ -284,7 +282,7 @@ impl Work {
                 // These fail when SQLite has rolled back everything by itself; then the whole transaction has failed.
                 self.execute(schema::ROLLBACK_TO).map_err(fatal)?;
                 self.execute(schema::RELEASE).map_err(fatal)?;
-                self.tools.ledgers.clone_from(&self.undo);
+                self.tools.ledgers.roll_back_to_save();
                 Ok(Err(error))
             }
             Err(trouble) => Err(trouble),
@@ -295,17 +293,21 @@ impl Work {
         let Tools { connection, ledgers, ids: leases, .. } = &mut self.tools;
         match request {
             Request::Accept(row, _) => apply::accept(connection, ledgers, row).map(|()| Done::Accepted),
-            Request::SetSeen(ids, seen, _) => apply::set_seen(connection, ledgers, ids, *seen).map(Done::Changed),
+            Request::SetSeen(within, ids, seen, _) => {
+                apply::set_seen(connection, ledgers, *within, ids, *seen).map(Done::Changed)
+            }
             Request::SetTags(messages, tags, _) => tags::set(connection, ledgers, messages, tags).map(Done::Changed),
             Request::ReplaceTag { from, to, most, .. } => {
                 tags::replace(connection, ledgers, from, to.as_ref(), *most).map(Done::Changed)
             }
             Request::SetSecret(name, bytes, _) => secrets::set(connection, name, bytes.as_deref()).map(Done::Replaced),
-            Request::Delete(messages, _) => {
-                apply::delete(connection, ledgers, messages).map(|(deleted, files)| Done::Deleted(deleted, files))
+            Request::Delete(within, messages, _) => {
+                apply::delete(connection, ledgers, *within, messages).map(Done::Removed)
             }
-            Request::Retire { oldest, rule, now_ms, .. } => apply::retire(connection, ledgers, oldest, rule, *now_ms)
-                .map(|(retired, files)| Done::Retired(retired, files)),
+            Request::Retire { oldest, rule, now_ms, .. } => {
+                apply::retire(connection, ledgers, oldest, rule, *now_ms).map(Done::Removed)
+            }
+            Request::Account(order, _) => accounts::carry_out(connection, ledgers, order).map(Done::Account),
             Request::LeaseIds | Request::Close => {
                 let end = leases.wanted_end();
                 apply::lease(connection, end)?;
@@ -316,27 +318,25 @@ impl Work {
 
     /// After the commit: counts, removes the bodies of deleted messages, answers everyone.
     fn answer(&mut self, group: &mut Vec<Request>, done: Vec<Result<Done, Error>>) {
-        let changed = self.tools.ledgers != self.undo_all;
+        let changed = self.tools.ledgers.is_changed();
+        self.tools.ledgers.commit();
         // Counted before anyone is answered: who reads the figures after an answer finds itself in them.
         self.count(&done, changed);
-        self.tell(group, &done, changed);
+        self.tell(&done, changed);
         for (request, done) in group.drain(..).zip(done) {
             match (request, done) {
                 // When the client has gone, its message stays.
                 (Request::Accept(_, asker), Ok(Done::Accepted)) => drop(asker.send(Ok(()))),
                 (
-                    Request::SetSeen(_, _, asker) | Request::SetTags(_, _, asker) | Request::ReplaceTag { asker, .. },
+                    Request::SetSeen(.., asker) | Request::SetTags(_, _, asker) | Request::ReplaceTag { asker, .. },
                     Ok(Done::Changed(found)),
                 ) => drop(asker.send(Ok(found))),
                 (Request::SetSecret(_, _, asker), Ok(Done::Replaced(found))) => drop(asker.send(Ok(found))),
-                (Request::Delete(_, asker), Ok(Done::Deleted(deleted, files))) => {
-                    self.remove(files);
-                    drop(asker.send(Ok(deleted)));
+                (Request::Delete(.., asker) | Request::Retire { asker, .. }, Ok(Done::Removed(removed))) => {
+                    self.remove(removed.files);
+                    drop(asker.send(Ok(removed.number)));
                 }
-                (Request::Retire { asker, .. }, Ok(Done::Retired(retired, files))) => {
-                    self.remove(files);
-                    drop(asker.send(Ok(retired.len())));
-                }
+                (Request::Account(_, asker), Ok(Done::Account(outcome))) => drop(asker.send(Ok(outcome))),
                 (Request::LeaseIds, Ok(Done::Leased(end))) => self.tools.ids.leased(end),
                 (request, done) => {
                     let error = done.err().unwrap_or(Error::Closed);
@@ -351,13 +351,10 @@ impl Work {
     }
 
     /// Tells those who follow the mailboxes, also before anyone is answered.
-    fn tell(&self, group: &[Request], done: &[Result<Done, Error>], changed: bool) {
-        for (request, done) in group.iter().zip(done) {
-            match (request, done) {
-                (Request::Delete(ids, _), Ok(Done::Deleted(1.., _))) | (_, Ok(Done::Retired(ids, _))) => {
-                    self.tools.bell.deleted(ids);
-                }
-                _ => {}
+    fn tell(&self, done: &[Result<Done, Error>], changed: bool) {
+        for done in done {
+            if let Ok(Done::Removed(removed)) = done {
+                self.tools.bell.deleted(&removed.gone);
             }
         }
         if changed {
@@ -371,9 +368,11 @@ impl Work {
         Counters::add(&counters.accepted, accepted as u64);
         Counters::add(&counters.commits, 1);
         if changed {
-            let sum = |of: fn(&Ledger) -> i64| self.tools.ledgers.iter().map(of).sum::<i64>().unsigned_abs();
-            counters.messages.store(sum(|ledger| ledger.messages), Ordering::Relaxed);
-            counters.bytes.store(sum(|ledger| ledger.bytes), Ordering::Relaxed);
+            let (all, caught) = (self.tools.ledgers.all(), self.tools.ledgers.caught());
+            counters.messages.store(all.messages(), Ordering::Relaxed);
+            counters.bytes.store(all.bytes(), Ordering::Relaxed);
+            counters.caught_messages.store(caught.messages(), Ordering::Relaxed);
+            counters.caught_bytes.store(caught.bytes(), Ordering::Relaxed);
         }
     }
 
@@ -389,12 +388,13 @@ impl Work {
                 }
                 drop(asker.send(Err(error)));
             }
-            Request::SetSeen(_, _, asker)
+            Request::SetSeen(.., asker)
             | Request::SetTags(_, _, asker)
             | Request::ReplaceTag { asker, .. }
             | Request::Retire { asker, .. }
-            | Request::Delete(_, asker) => drop(asker.send(Err(error))),
+            | Request::Delete(.., asker) => drop(asker.send(Err(error))),
             Request::SetSecret(_, _, asker) => drop(asker.send(Err(error))),
+            Request::Account(_, asker) => drop(asker.send(Err(error))),
             Request::LeaseIds => self.tools.ids.not_leased(),
             Request::Close => {}
         }

@@ -19,7 +19,10 @@ async fn checked(name: &str, extractor: Extractor, keep: Retention, due: Due) ->
     let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 25));
     let origin = Origin { peer, helo: "h".to_owned(), channel: "mail".to_owned(), connection: 1 };
     let summary = Summary { subject: "t".to_owned(), ..Summary::default() };
-    let accepted = store.accept(Accept { envelope, origin, summary, body }).await.map_err(|why| chain(&why))?;
+    let accepted = store
+        .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None })
+        .await
+        .map_err(|why| chain(&why))?;
     store.indexed().await.map_err(|why| chain(&why))?;
     store.close().await;
     let hash = hexadecimal(&Sha256::digest(text.as_bytes()));

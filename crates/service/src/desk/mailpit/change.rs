@@ -80,7 +80,7 @@ impl Desk {
 
 /// The messages that a call names; none named means all.
 fn chosen(ids: &[String]) -> Selection {
-    if ids.is_empty() { Selection::Mailbox(MailboxId::INBOX) } else { Selection::These(numbers(ids)) }
+    if ids.is_empty() { Selection::Mailbox(MailboxId::INBOX) } else { Selection::In(MailboxId::INBOX, numbers(ids)) }
 }
 
 /// The messages of these ids. Mailpit passes over what is no message, and so does this.
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_no_id_names_no_message_and_never_all() {
-        assert!(matches!(chosen(&["x".to_owned()]), Selection::These(ids) if ids.is_empty()));
+        assert!(matches!(chosen(&["x".to_owned()]), Selection::In(MailboxId::INBOX, ids) if ids.is_empty()));
         assert!(matches!(chosen(&[]), Selection::Mailbox(MailboxId::INBOX)));
     }
 }

@@ -18,7 +18,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use sportello_store::{MailboxId, MessageRow, Page, Seen, Start, Window};
+use sportello_store::{MailboxId, MessageRow, Page, Seen, Selection, Start, Window};
 
 pub(super) use self::answer::{json, refused, sorry};
 pub(super) use self::call::Call;
@@ -120,7 +120,7 @@ impl Desk {
     /// Who is shown a message has read it; but a page of another site can have a browser load it, as a picture for instance.
     pub(super) async fn is_read(&self, request: &Request, row: &MessageRow) -> Result<(), Failure> {
         if !row.flags.seen() && request.method == "GET" && !is_cross_site(request) {
-            self.store.set_seen(row.id, Seen::Yes).await?;
+            self.store.set_seen_all(Selection::In(row.mailbox, vec![row.id]), Seen::Yes).await?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use mail_builder::headers::address::Address as Named;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
 use mail_builder::headers::text::Text;
-use sportello_store::{Accept, Envelope, Incoming, MessageId, Origin, Store, Summary};
+use sportello_store::{Accept, Envelope, Incoming, MessageId, Origin, Place, Store, Summary};
 use sportello_wire::date::mail_date;
 use sportello_wire::mail::message::Summary as Read;
 use sportello_wire::mail::{Address, ForwardPath};
@@ -38,7 +38,8 @@ pub(super) async fn store(store: &Store, request: &Request, sent: SendRequest) -
         tokio::task::spawn_blocking(move || build(&stamp, sent)).await.map_err(Failure::internal)??;
     write(&mut body, &message).await?;
     let origin = Origin { peer: request.peer, helo: String::new(), channel: "desk".to_owned(), connection: 0 };
-    Ok(store.accept(Accept { envelope, origin, summary, body }).await?.id)
+    let places = vec![Place::CAUGHT];
+    Ok(store.accept(Accept { envelope, origin, summary, body, places, trace: None }).await?.id)
 }
 
 async fn write(body: &mut Incoming, message: &Bytes) -> Result<(), Failure> {

@@ -136,12 +136,12 @@ pub(super) async fn carry_out(session: &mut Session, order: Order) -> Result<(),
         },
         // What changes something is not raced against the client: what was asked for is done.
         Order::Mark { ids, seen } => {
-            let marked = store.set_seen_all(Selection::These(ids), seen).await;
+            let marked = store.set_seen_all(Selection::In(MailboxId::INBOX, ids), seen).await;
             marked.map(|count| session.reply.count(count)).map_err(Failure::from)
         }
         Order::Delete { ids } => {
-            let deleted = store.delete(&ids).await;
-            deleted.map(|count| session.reply.count(count as u64)).map_err(Failure::from)
+            let deleted = store.delete_all(Selection::In(MailboxId::INBOX, ids)).await;
+            deleted.map(|count| session.reply.count(count)).map_err(Failure::from)
         }
     };
     if let Err(failure) = answered {
@@ -212,7 +212,7 @@ async fn read(store: &Store, id: MessageId) -> Result<String, Failure> {
         .map_err(Failure::internal)?
         .map_err(Failure::internal)?;
     // It was read, whether that can be noted or not.
-    if let Err(error) = store.set_seen(id, Seen::Yes).await {
+    if let Err(error) = store.set_seen_all(Selection::In(MailboxId::INBOX, vec![id]), Seen::Yes).await {
         tracing::debug!(%error, "a message is not marked as read");
     }
     Ok(text)

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sportello_net::Connection;
 use sportello_service::failure::Class;
 use sportello_service::status::said;
-use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Store, Summary};
+use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Place, Store, Summary};
 use sportello_wire::mail::header;
 use sportello_wire::mail::message::Gatherer;
 use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
@@ -130,7 +130,8 @@ impl Delivery {
             date_unix: summary.date_unix.and_then(|seconds| i64::try_from(seconds).ok()),
             message_id: summary.message_id,
         };
-        let accept = Accept { envelope, origin, summary, body: self.incoming };
+        let places = vec![Place::CAUGHT];
+        let accept = Accept { envelope, origin, summary, body: self.incoming, places, trace: None };
         match store.accept(accept).await {
             Ok(accepted) => Ok(accepted.id),
             Err(error) => Err(refused("accept", &error)),
@@ -170,11 +171,14 @@ fn refused(doing: &'static str, error: &Error) -> Reply {
     let class = match Class::from(error) {
         // The session's limits lie below the store's: what passes these is a fault of ours, and no mail is lost for it.
         Class::TooLarge => Class::Internal,
+        // It was there at RCPT: the next try hears there that it is not.
+        Class::NotFound => Class::TryAgain,
         class => class,
     };
     let text = match class {
         Class::DiskFull => "Error: no room on the disk, try again later",
         Class::StoreFailed => "Error: the store takes no mail, try again later",
+        Class::MailboxFull => "Error: the mailbox is full, try again later",
         Class::Busy => "Error: the store is busy, try again later",
         _ => "Error: the message was not stored, try again later",
     };
@@ -195,6 +199,8 @@ mod tests {
     fn what_the_store_refuses_is_for_now_never_for_ever() {
         for (error, expect) in [
             (Error::DiskFull, "452 4.3.1"),
+            (Error::OverQuota, "452 4.2.2"),
+            (Error::NoMailbox, "451 4.3.0"),
             (Error::Failed("sync".into()), "451 4.3.0"),
             (Error::Closed, "451 4.3.0"),
             (Error::Busy, "451 4.3.2"),

@@ -9,7 +9,7 @@ use crate::open::{Prepared, prepare};
 use crate::sqlite::reader::Reader;
 use crate::sqlite::{Role, open};
 use crate::threads::Pool;
-use crate::types::{ListPage, MailboxId, Settings, StoredBody};
+use crate::types::{ListPage, MailboxId, Place, Settings, StoredBody};
 
 /// A writer without its thread, so that a test decides what is in one group.
 struct Bench {
@@ -49,6 +49,8 @@ impl Bench {
             subject: String::new(),
             date_unix: None,
             message_id: String::new(),
+            places: vec![Place::CAUGHT],
+            trace: None,
         })
     }
 
@@ -96,7 +98,8 @@ async fn a_bad_request_spoils_no_other_in_its_group() {
     last_answer.await.unwrap().unwrap();
     assert_eq!(bench.stored().await, [(11, 2, 3), (10, 1, 2)], "no UID and no MODSEQ is lost to the bad one");
     assert_eq!(bench.blobs(), ["11"], "the body of the bad one went with its rows");
-    let ledger = bench.work().tools.ledgers[0];
+    let Tools { connection, ledgers, .. } = &mut bench.work().tools;
+    let ledger = *ledgers.mailbox(connection, MailboxId::INBOX).unwrap();
     assert_eq!((ledger.messages, ledger.unseen, ledger.bytes), (2, 2, 140_100));
     let figures = &bench.work().tools.bodies.counters;
     assert_eq!((figures.accepted.load(Ordering::Relaxed), figures.commits.load(Ordering::Relaxed)), (2, 1));
@@ -127,7 +130,7 @@ async fn a_commit_that_fails_stops_all_writes_and_no_reads() {
     bench.work().commit(&mut vec![request]);
     assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
     let (asker, answer) = oneshot::channel();
-    bench.work().commit(&mut vec![Request::Delete(vec![MessageId(20)], asker)]);
+    bench.work().commit(&mut vec![Request::Delete(Within::Everywhere, vec![MessageId(20)], asker)]);
     assert!(matches!(answer.await.unwrap(), Err(Error::Failed(_))));
 
     assert_eq!(bench.stored().await, [(20, 1, 2)]);
@@ -141,7 +144,10 @@ async fn a_commit_that_fails_stops_all_writes_and_no_reads() {
 #[tokio::test]
 async fn a_mailbox_whose_uids_are_used_up_refuses_and_keeps_what_it_has() {
     let mut bench = Bench::new("uids");
-    bench.work().tools.ledgers[0].uid_next = u32::MAX - 1;
+    let Tools { connection, ledgers, .. } = &mut bench.work().tools;
+    ledgers.mailbox(connection, MailboxId::INBOX).unwrap().uid_next = u32::MAX - 1;
+    ledgers.save(connection).unwrap();
+    ledgers.commit();
     let (last, last_answer) = bench.accept(30, 1).await;
     let (over, over_answer) = bench.accept(31, 1).await;
     bench.work().commit(&mut vec![last, over]);
@@ -255,7 +261,7 @@ async fn what_others_deleted_meanwhile_is_not_deleted_again_for_the_retention() 
     let oldest = [1, 2, 3].map(|id| Oldest { id: MessageId(id), size: 100, received_ms: 1 });
     let rule = Retention { most_messages: Some(3), ..Retention::default() };
     let (asker, user) = oneshot::channel();
-    let delete = Request::Delete(vec![MessageId(1), MessageId(5)], asker);
+    let delete = Request::Delete(Within::Everywhere, vec![MessageId(1), MessageId(5)], asker);
     let (asker, keeper) = oneshot::channel();
     let retire = Request::Retire { oldest: oldest.to_vec(), rule, now_ms: 1, asker };
     bench.work().commit(&mut vec![delete, retire]);
