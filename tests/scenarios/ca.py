@@ -8,20 +8,9 @@ import ssl
 import subprocess
 import urllib.request
 
-from sportello import _die_with_parent, check, folder, run, until, write
+from sportello import _die_with_parent, check, folder, free_ports, run, until, write
 
 KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"  # of the external account, base64url
-
-
-def free_ports(count):
-    """Ports that nobody had a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def listening(port):

@@ -6,8 +6,7 @@ import socket
 import subprocess
 import time
 
-from ca import free_ports
-from sportello import _die_with_parent, check, folder, run, until, write
+from sportello import _die_with_parent, check, folder, free_ports, run, until, write
 
 
 class NameServer:

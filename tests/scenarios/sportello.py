@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -267,6 +268,30 @@ _libc.prctl(1, signal.SIGTERM)
 
 
 # --- sockets ----------------------------------------------------------------------------------------------------------
+
+def free_ports(count):
+    """Ports that nobody has, from below those that the kernel gives to whoever asks for any: nobody gets one by chance."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    held = []
+    with contextlib.ExitStack() as sockets:
+        while len(held) < count:
+            each = sockets.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                each.bind(("127.0.0.1", random.randrange(lowest // 2, lowest)))
+                held.append(each.getsockname()[1])
+    return held
+
+
+_refusing = []
+
+
+def refusing_port():
+    """A port at which nobody listens, nor will as long as this scenario runs."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    _refusing.append(held)
+    return held.getsockname()[1]
+
 
 def connect(port, seconds=PATIENCE, address="127.0.0.1"):
     connection = socket.create_connection((address, port), timeout=seconds)

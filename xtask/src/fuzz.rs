@@ -1,6 +1,6 @@
 //! The long fuzzing: libFuzzer, by coverage, one target after the other; the corpus it leaves and the table it writes.
 //!
-//! The short run, the same each time, is the step `fuzz` of `cargo xtask test`. Bounded by: the seconds asked for each target.
+//! The short run, the same each time, is a part of the step `unit` of `cargo xtask test`. Bounded by: the seconds asked for each target.
 
 #[path = "../../fuzz/src/corpus.rs"]
 #[allow(dead_code, unreachable_pub, reason = "written for both sides")]
@@ -32,8 +32,13 @@ struct Wanted {
 pub(crate) fn short(root: &Path) -> Result<Note, String> {
     let words = ["test", "--quiet", "--locked", "--package", "sportello-fuzz"];
     let output = Child::new(tree::cargo()).arguments(&words).folder(root).run(Duration::from_secs(1200))?;
+    Ok(Note::of(format!("{} targets", targets_played(&output)?)))
+}
+
+/// How many targets this output of the short run tells of.
+pub(crate) fn targets_played(output: &str) -> Result<usize, String> {
     let targets = output.lines().filter(|line| line.contains("... ok (")).count();
-    if targets == 0 { Err(format!("no target ran\n{output}")) } else { Ok(Note::of(format!("{targets} targets"))) }
+    if targets == 0 { Err(format!("no target of the short fuzzing ran\n{output}")) } else { Ok(targets) }
 }
 
 /// `cargo xtask fuzz [TARGET…] [--seconds N]`

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use child::Child;
-use faults::Tools;
+use faults::{Beside, Tools};
 use step::{Note, Report};
 
 const HELP: &str = "\
@@ -41,8 +41,8 @@ cargo xtask bench [ARGUMENTS]            the figures: peers side by side (the be
 cargo xtask help                         this text
 
 The steps of `test`, in order:
-  install format style links licences clippy unit fuzz build documents scenarios
-`--only` also takes the name of one scenario, like 03_http, or its number.
+  install format style links licences clippy unit build documents scenarios
+`unit` plays the short fuzzing too, which is `--only fuzz` by itself. `--only` also takes the name of one scenario, like 03_http, or its number.
 With SPORTELLO=PATH that binary is driven, and none is built.";
 
 fn main() -> ExitCode {
@@ -116,14 +116,15 @@ fn test(root: &Path, only: Option<&str>) -> Result<ExitCode, String> {
     if wanted("unit") {
         report.run("unit", || unit(root));
     }
-    if wanted("fuzz") {
+    if only == Some("fuzz") {
         report.run("fuzz", || fuzz::short(root));
     }
     let mut binary = Err("not run: the server was not built".to_owned());
     if wanted("build") {
         report.run("build", || {
             let seam = scenario.map_or(only != Some("documents"), scenarios::Scenario::uses_the_seam);
-            let tools = || if seam { Tools::build(root).map(Some) } else { Ok(None) };
+            let beside = if only.is_none() { Beside::Tests } else { Beside::Nothing };
+            let tools = || if seam { Tools::build(root, beside).map(Some) } else { Ok(None) };
             binary = server(root).and_then(|binary| Ok((binary, tools()?)));
             binary.as_ref().map(|_| Note::none()).map_err(Clone::clone)
         });
@@ -152,9 +153,10 @@ fn cargo(root: &Path, words: &[&str], ceiling: Duration) -> Result<Note, String>
     Ok(Note::none())
 }
 
-/// Unit tests, transcripts and the examples in the documentation of every crate.
+/// Unit tests, transcripts, the short fuzzing and the examples in the documentation of every crate. All at once: a package asked for by
+/// itself is built with other features, and with it much that is beneath it.
 fn unit(root: &Path) -> Result<Note, String> {
-    let words = ["test", "--workspace", "--exclude", "sportello-fuzz", "--locked", "--no-fail-fast"];
+    let words = ["test", "--workspace", "--locked", "--no-fail-fast"];
     let output = Child::new(tree::cargo()).arguments(&words).folder(root).run(MINUTE * 25)?;
     let (mut passed, mut failed) = (0_u64, 0_u64);
     for line in output.lines().filter_map(|line| line.trim().strip_prefix("test result: ")) {
@@ -171,7 +173,7 @@ fn unit(root: &Path) -> Result<Note, String> {
     if passed == 0 {
         return Err(format!("no unit test ran\n{output}"));
     }
-    Ok(Note::of(format!("{passed} tests")))
+    Ok(Note::of(format!("{passed} tests, {} targets of the short fuzzing", fuzz::targets_played(&output)?)))
 }
 
 /// One scenario with its output shown; builds the server first.
@@ -183,7 +185,7 @@ fn scenario(root: &Path, name: &str, environment: &[(&str, String)]) -> Result<E
     };
     install::everything(root)?;
     let binary = server(root)?;
-    let tools = if scenario.uses_the_seam() { Some(Tools::build(root)?) } else { None };
+    let tools = if scenario.uses_the_seam() { Some(Tools::build(root, Beside::Nothing)?) } else { None };
     scenario.run_shown(root, &binary, tools.as_ref(), environment)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::child::Child;
-use crate::faults::Tools;
+use crate::faults::{Beside, Tools};
 use crate::scenarios::{self, Scenario};
 use crate::step::{Note, Report};
 use crate::{numbers, server};
@@ -56,7 +56,7 @@ pub(crate) fn soak(root: &Path, options: &[&str]) -> Result<std::process::ExitCo
         all.iter().find(|scenario| scenario.name == name).ok_or_else(|| format!("there is no scenario {name}"))
     };
     crate::install::everything(root)?;
-    let (binary, tools) = (server(root)?, Tools::build(root)?);
+    let (binary, tools) = (server(root)?, Tools::build(root, Beside::Nothing)?);
     let mut report = Report::default();
     let mut runs = Vec::new();
     let (plan, began) = (plan(length), Instant::now());

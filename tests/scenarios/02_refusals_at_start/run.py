@@ -4,20 +4,10 @@ import socket
 import subprocess
 import time
 
-from sportello import (BINARY, Server, _die_with_parent, check, children, connect, contains, finish, folder, program, same,
-                       step, until, write)
+from sportello import (BINARY, Server, _die_with_parent, check, children, connect, contains, finish, folder, free_ports,
+                       program, same, step, until, write)
 
 web = folder("sportello-web-")
-
-
-def free_ports(count):
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
 
 
 def refused(*words, code=1):

@@ -12,8 +12,8 @@ import termios
 import threading
 
 from resp import Resp
-from sportello import (BINARY, Http, Lines, Server, brief, check, connect, contains, exchange, finish, folder, program, run, same,
-                       step, until, write)
+from sportello import (BINARY, Http, Lines, Server, brief, check, connect, contains, exchange, finish, folder, program,
+                       refusing_port, run, same, step, until, write)
 
 here = folder("sportello-reload-")
 BIG = os.urandom(1 << 20) * 24
@@ -301,9 +301,7 @@ with step("a site's access log: every request once, nothing forged, put aside by
     check(reload()["ok"], "reload")
 
 with step("HTTPS and STARTTLS live on, tickets stay good, and an upstream that is left out stays so"):
-    gone = socket.create_server(("127.0.0.1", 0))
-    dead = gone.getsockname()[1]
-    gone.close()
+    dead = refusing_port()
     secure = CHANNELS + "channel tls port=0 protocol=http tls=local\nchannel mails port=0 protocol=smtp tls=starttls\n"
     proxied = site("one").replace("root", f'route "/up" {{ proxy "http://127.0.0.1:{dead}" {{ eject 1 within="30s" for="60s"; }}; }}; root')
     put(config(channels=secure, sites=proxied))

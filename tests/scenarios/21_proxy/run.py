@@ -5,8 +5,8 @@ import socket
 import subprocess
 import threading
 
-from sportello import (Http, Server, alive, check, connect, contains, finish, folder, run, same, step, until,
-                       write)
+from sportello import (Http, Server, alive, check, connect, contains, finish, folder, free_ports, refusing_port, run, same,
+                       step, until, write)
 from upstream import Upstream, body_of, field, websocket
 
 home = folder("sportello-proxy-")
@@ -72,9 +72,7 @@ liars = {
     "wordless": Upstream(says(b"HTTP/1.1 404 No\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n"
                               b'ETag: "up"\r\nContent-Length: 0\r\n\r\n')),
 }
-gone = socket.create_server(("127.0.0.1", 0))
-GONE = gone.getsockname()[1]
-gone.close()
+GONE = refusing_port()
 
 write(home / "files/index.html", "ours")
 routes = "".join(f'        route "/{name}" {{ proxy "http://127.0.0.1:{liar.port}" }}\n' for name, liar in liars.items())
@@ -257,8 +255,7 @@ if shutil.which("nginx"):
     with step("nginx is an upstream like any other"):
         nginx_home = folder("sportello-nginx-")
         write(nginx_home / "www/hello.txt", "hello from behind")
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        (port,) = free_ports(1)
         conf = write(nginx_home / "nginx.conf", f'''
 daemon off; pid {nginx_home}/pid; error_log {nginx_home}/error.log; worker_processes 1; user root;
 events {{ }}

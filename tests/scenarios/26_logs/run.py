@@ -1,13 +1,12 @@
 import base64
 import json
 import re
-import socket
 import sys
 import threading
 import urllib.request
 
 from php import Pool
-from sportello import BINARY, Http, Server, check, contains, finish, folder, run, same, step, until, write
+from sportello import BINARY, Http, Server, check, contains, finish, folder, refusing_port, run, same, step, until, write
 from upstream import Upstream, field, websocket
 
 here = folder("sportello-logs-")
@@ -31,9 +30,7 @@ def plays(connection, _, head):
 
 
 app, sockets, pool = Upstream(plays), Upstream(websocket), Pool(here)
-GONE = socket.create_server(("127.0.0.1", 0))
-gone = GONE.getsockname()[1]
-GONE.close()
+gone = refusing_port()
 
 server = Server(config=write(here / "sportello.kdl", f"""
 state "state"

@@ -1,8 +1,7 @@
 """Another server decides who may go on."""
 
-import socket
 
-from sportello import Http, Server, check, contains, finish, folder, same, step, write
+from sportello import Http, Server, check, contains, finish, folder, refusing_port, same, step, write
 from upstream import Upstream, body_of, field
 
 here = folder("sportello-ask-")
@@ -32,9 +31,7 @@ def behind(connection, file, head):
 
 
 gate, app = Upstream(decides), Upstream(behind)
-closed = socket.create_server(("127.0.0.1", 0))
-GONE = closed.getsockname()[1]
-closed.close()
+GONE = refusing_port()
 
 server = Server(config=write(here / "sportello.kdl", f"""
 state "state"
