@@ -139,6 +139,10 @@ impl Generation {
         (encryption, logs): (&Encryption, &AccessLogs),
         before: Option<&Self>,
     ) -> Result<Self, StartError> {
+        // Until the session of SMTP asks the directory, mail to accounts would be refused as if they did not exist.
+        if let Some((domain, _)) = settings.mail.with_accounts().next() {
+            return Err(StartError::Accounts(domain.to_owned()));
+        }
         let planned = |door: &Door| {
             let index = door.channel.index;
             let before = before.and_then(|before| before.planned(index));

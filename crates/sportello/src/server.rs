@@ -58,6 +58,9 @@ pub enum StartError {
     /// A site's access log cannot be opened.
     #[error("cannot write the access log {0}")]
     AccessLog(PathBuf, #[source] io::Error),
+    /// A domain has accounts, which the mail channels do not know yet.
+    #[error("mail to the accounts of {0} is not taken yet: write capture in the mail {{ … }} of that domain")]
+    Accounts(String),
     /// The machine refuses something.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),

@@ -140,6 +140,11 @@ impl MailDomains {
         self.named.get(name)
     }
 
+    /// That for every other one.
+    pub fn others(&self) -> Option<&MailDomain> {
+        self.others.as_ref()
+    }
+
     /// All of them, by name, that for every other one last.
     pub fn iter(&self) -> impl Iterator<Item = &MailDomain> {
         self.named.values().chain(&self.others)

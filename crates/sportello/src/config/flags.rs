@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sportello_net::Channel;
 use sportello_service::certificates::Wanted;
+use sportello_service::directory::MailDomains;
 use sportello_service::run::Program;
 use sportello_service::site::{Description, Folder};
 use thiserror::Error;
@@ -88,7 +89,7 @@ impl Settings {
             }],
             certificates: Wanted::default(),
             acme: None,
-            mail: vec!["*".to_owned()],
+            mail: Arc::new(MailDomains::captured()),
             most_connections,
             most_per_source: usual::per_source(most_connections),
             grace: usual::GRACE,

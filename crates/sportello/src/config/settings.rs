@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sportello_net::{Channel, tls};
 use sportello_service::certificates::{Pair, Signer, Wanted};
+use sportello_service::directory::MailDomains;
 use sportello_service::run::Program;
 use sportello_service::site::{Description, HTTPS};
 use sportello_service::spool::Bounds;
@@ -40,9 +41,8 @@ pub struct Settings {
     pub certificates: Wanted,
     /// The CA that is asked for those of them that no file is for.
     pub acme: Option<crate::acme::Settings>,
-    /// The domains whose mail is kept: names in lower case, or `*` for every other one. The same stands in each mail channel's
-    /// own settings.
-    pub mail: Vec<String>,
+    /// The domains and what becomes of their mail. Which of them are captured stands in each mail channel's own settings too.
+    pub mail: Arc<MailDomains>,
     /// Connections in all.
     pub most_connections: usize,
     /// Connections from one client that is not on this machine.

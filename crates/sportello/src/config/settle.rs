@@ -11,13 +11,16 @@ mod commands;
 mod domains;
 mod encrypted;
 mod files;
+mod mail;
 mod routes;
 pub(super) mod state;
 
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
+use sportello_service::directory::{Handling, MailDomain, MailDomains};
 use sportello_service::run::Program;
 use sportello_service::spool::Bounds;
 use sportello_service::web::{BadNetwork, Network};
@@ -39,12 +42,12 @@ impl Settings {
         let address = one(written.first("address")).and_then(Value::address).unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (most_connections, most_per_source) = connections(written, faults);
         let store = store(written, faults);
-        let (sites, mail, no_mail) = domains::settle(written, faults);
+        let (sites, mail) = domains::settle(written, faults);
         if let Some(store) = &store {
             state::apart(written, &store.folder, faults);
         }
         let mut channels = channels::settle(written, (address, most_connections), faults);
-        take_mail(&mut channels, &mail, &no_mail);
+        take_mail(&mut channels, &mail);
         let programs = commands::settle(written, faults);
         // What seems to be missing may be what was mistyped and told already.
         if is_sound {
@@ -65,7 +68,7 @@ impl Settings {
             sites,
             certificates,
             acme,
-            mail,
+            mail: Arc::new(mail),
             most_connections,
             most_per_source,
             grace: one(written.first("grace")).and_then(Value::time).unwrap_or(usual::GRACE),
@@ -77,11 +80,17 @@ impl Settings {
 }
 
 /// Tells each mail channel whose mail it takes: `*` stands for every domain that is not named.
-fn take_mail(channels: &mut [Door], mail: &[String], no_mail: &[String]) {
-    let domains = match (mail.iter().any(|name| name == "*"), no_mail) {
-        (false, _) => smtp::Domains::These(mail.into()),
-        (true, []) => smtp::Domains::All,
-        (true, named) => smtp::Domains::AllBut(named.into()),
+fn take_mail(channels: &mut [Door], mail: &MailDomains) {
+    let names = |captured: bool| -> Arc<[String]> {
+        let is_captured = |domain: &&MailDomain| matches!(domain.handling, Handling::Captured { .. });
+        let named = mail.iter().filter(|domain| domain.name.as_ref() != "*");
+        named.filter(|domain| is_captured(domain) == captured).map(|domain| domain.name.to_string()).collect()
+    };
+    let others = mail.others().is_some_and(|domain| matches!(domain.handling, Handling::Captured { .. }));
+    let domains = match (others, names(false)) {
+        (false, _) => smtp::Domains::These(names(true)),
+        (true, left) if left.is_empty() => smtp::Domains::All,
+        (true, left) => smtp::Domains::AllBut(left),
     };
     for door in channels {
         if let Role::Smtp(settings) = &mut door.role {
@@ -190,7 +199,7 @@ fn slow_log(written: &Written) -> command::SlowLogSettings {
 struct Parts<'a> {
     channels: &'a [Door],
     sites: &'a [Site],
-    mail: &'a [String],
+    mail: &'a MailDomains,
     programs: &'a [Program],
 }
 
@@ -222,7 +231,7 @@ impl Parts<'_> {
             ));
         }
         if let (Some(channel), true, None) =
-            (channel(&|door| door.role.protocol() == "smtp"), self.mail.is_empty(), domain("mail"))
+            (channel(&|door| door.role.protocol() == "smtp"), self.mail.own().is_none(), domain("mail"))
         {
             let fault =
                 Fault::error(channel.name, "no domain takes mail from this smtp channel").label("it would refuse all");

@@ -1,5 +1,6 @@
 //! What would become of mail to an address.
 
+use sportello_service::directory::{Handling, MailDomain};
 use sportello_wire::mail::{Address, Domain};
 
 use super::{Basis, Told};
@@ -17,12 +18,13 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
     };
     let mut told = Told::new();
     let settings = &basis.settings;
-    let kept = |wanted: &str| settings.mail.iter().find(|name| *name == wanted).cloned();
+    let captured = |found: &MailDomain| matches!(found.handling, Handling::Captured { .. });
     let refused = settings.channels.iter().any(|door| match &door.role {
         Role::Smtp(mail) => !mail.domains.take_of(address.domain()),
         _ => false,
     });
-    let Some(name) = kept(&domain).or_else(|| kept("*")).filter(|_| !refused) else {
+    let found = settings.mail.of(address.domain()).filter(|found| captured(found) && !refused);
+    let Some(name) = found.map(|found| found.name.as_ref()) else {
         told.say(format!(
             "mail to {} is refused at RCPT (550): no domain {domain} keeps mail here, and none is sent on",
             visible(written)
@@ -30,7 +32,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
         told.heads.extend(basis.directives("domain"));
         return Ok((told, 1));
     };
-    if let Some(directive) = basis.named("domain", &name) {
+    if let Some(directive) = basis.named("domain", name) {
         told.heads.push(directive);
         told.whole.extend(directive.first("mail"));
     }

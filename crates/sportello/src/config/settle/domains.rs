@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use super::{access, encrypted, one, routes};
+use sportello_service::directory::MailDomains;
+
+use super::{access, encrypted, mail, one, routes};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::settings::{Hosts, Others, Site};
 use crate::config::source::Span;
 use crate::protocol::http;
 
-/// All sites, the domains whose mail is kept, and those that are named and keep none.
-pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, Vec<String>, Vec<String>) {
-    let (mut sites, mut mail, mut no_mail) = (Vec::new(), Vec::new(), Vec::new());
+/// All sites, and what becomes of the mail of all domains.
+pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, MailDomains) {
+    let mut sites = Vec::new();
     let mut domains: Vec<(&str, Span)> = Vec::new();
     let mut hosts: Vec<(&str, Span)> = Vec::new();
     routes::check_trust(written, faults);
@@ -27,13 +29,8 @@ pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> (Vec<Site>, 
             }
             sites.extend(one_site(written, site, faults));
         }
-        if directive.first("mail").is_some_and(|mail| mail.first("capture").is_some()) {
-            mail.push(name.to_owned());
-        } else {
-            no_mail.push(name.to_owned());
-        }
     }
-    (sites, mail, no_mail)
+    (sites, mail::settle(written, faults))
 }
 
 /// Two of one name cannot both have it.

@@ -8,6 +8,7 @@ mod command;
 mod domain;
 mod fastcgi;
 mod files;
+mod mail;
 mod plain;
 mod proxy;
 mod route;
@@ -75,6 +76,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         ask::ROWS,
         files::ROWS,
         access::ROWS,
+        mail::ROWS,
         command::ROWS,
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! The domains: websites and mail.
+//! The domains and their websites.
 
 use super::super::{Kind, Row, Times};
 use super::{PLAIN, one, some};
@@ -26,23 +26,6 @@ pub(super) static ROWS: &[Row] = &[
         doc: "A website: what the http channels answer to those who ask for one of these hosts. Steps and routes are gone through in the order they are written; then what answers, one directive: root, respond or redirect.",
         default: "",
         example: "domain example.org {\n    site www.example.org example.org {\n        root \"/srv\"\n    }\n}",
-        ..PLAIN
-    },
-    Row {
-        name: "mail",
-        within: "domain",
-        doc: "What becomes of mail to the domain's addresses.",
-        default: "it is refused",
-        example: "domain example.org {\n    mail {\n        capture\n    }\n}",
-        ..PLAIN
-    },
-    Row {
-        name: "capture",
-        within: "domain/mail",
-        times: Times::ExactlyOnce,
-        doc: "Mail to any address of the domain is kept in the one inbox, to be read at the desk; none is sent on.",
-        default: "",
-        example: "domain \"*\" {\n    mail {\n        capture\n    }\n}",
         ..PLAIN
     },
 ];
