@@ -44,7 +44,9 @@ impl Reader<'_> {
             }
             None => Outgoing::Sent,
         };
-        if self.name == "*" {
+        // What is not captured may be what was mistyped and told already.
+        let is_inside = |fault: &Fault| mail.span.start <= fault.span.start && fault.span.end <= mail.span.end;
+        if self.name == "*" && !self.faults.iter().any(is_inside) {
             let fault = Fault::error(mail.name, "accounts are of a domain with a name").label("whose accounts?");
             let help = "write mail { capture } here, or name the domain: domain example.org { mail { … } }";
             self.faults.push(fault.help(help));
@@ -94,7 +96,9 @@ impl Reader<'_> {
     fn alias_name(&mut self, name: &str, at: Span) -> Option<String> {
         let domain = Domain::parse(self.name.as_bytes()).ok()?;
         match Address::of(name, &domain) {
-            Ok(address) if !name.contains('@') => folded(&address).rsplit_once('@').map(|(local, _)| local.to_owned()),
+            Ok(address) if !name.is_empty() && !name.contains('@') => {
+                folded(&address).rsplit_once('@').map(|(local, _)| local.to_owned())
+            }
             _ => {
                 let fault = Fault::error(at, "this cannot stand before the @ of an address").label("no alias");
                 let help = match name.split_once('@') {

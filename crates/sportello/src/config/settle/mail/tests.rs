@@ -64,7 +64,7 @@ fn what_is_wrong_is_told() {
         ("postmaster \"\"", "nobody is named here"),
         ("alias a to=b\nalias b to=A", "mail would go round: a@example.org → b@example.org → a@example.org"),
         ("capture outgoing\ncapture", "written twice"),
-        ("capture incoming", "expected"),
+        ("capture incoming", "must be outgoing"),
     ] {
         let faults = checked(mail).faults;
         assert!(faults.iter().any(|fault| format!("{fault:?}").contains(expect)), "{mail}: {faults:?}");
