@@ -8,6 +8,7 @@ pub mod encoded_word;
 pub mod header;
 pub mod message;
 pub mod notify;
+pub mod spf;
 pub mod srs;
 pub mod status;
 pub mod xtext;
