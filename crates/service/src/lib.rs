@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 pub mod certificates;
 pub mod compress;
 pub mod conversations;

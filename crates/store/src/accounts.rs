@@ -31,6 +31,18 @@ impl Store {
         self.inner.readers.run(move |reader| reader.account_by_address(&address)).await?
     }
 
+    /// What is needed to let somebody in: the account of an address with its passwords for programs, of one moment.
+    pub async fn login(&self, address: &str) -> Result<Option<(Account, Vec<AppPassword>)>, Error> {
+        let address = address.to_owned();
+        self.inner.readers.run(move |reader| reader.login(&address)).await?
+    }
+
+    /// The oldest account of a domain that is not being deleted.
+    pub async fn first_account(&self, domain: &str) -> Result<Option<Account>, Error> {
+        let domain = domain.to_owned();
+        self.inner.readers.run(move |reader| reader.first_account(&domain)).await?
+    }
+
     /// An account by its number.
     pub async fn account_by_id(&self, id: AccountId) -> Result<Option<Account>, Error> {
         self.inner.readers.run(move |reader| reader.account(id)).await?

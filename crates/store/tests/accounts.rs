@@ -67,6 +67,10 @@ async fn an_account_comes_back_as_it_was_made_with_its_mailboxes() {
     assert_eq!(listed.iter().map(|account| account.id).collect::<Vec<_>>(), [id, other]);
     assert_eq!(store.accounts(Some("ADA@example.org"), 10).await.unwrap(), listed[1..]);
     assert_eq!(store.accounts(None, 1).await.unwrap(), listed[..1]);
+    assert_eq!(store.first_account("EXAMPLE.org").await.unwrap().unwrap().id, id, "the oldest");
+    assert_eq!(store.first_account("example.net").await.unwrap(), None);
+    assert_eq!(store.login("ada@EXAMPLE.org").await.unwrap(), Some((ada.clone(), vec![])));
+    assert_eq!(store.login("eve@example.org").await.unwrap(), None);
     store.close().await;
 }
 

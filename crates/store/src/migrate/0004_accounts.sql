@@ -2,13 +2,14 @@
 
 -- No number below is given twice (AUTOINCREMENT): the search index and caches know mailboxes and passwords by it.
 
--- Who has mailboxes here. `address_key` is the address in small letters; `standing`: 0 active, 1 disabled, 2 being deleted;
+-- Who has mailboxes here. `address_key` is the address in small letters, `domain` what stands behind its last @; `standing`: 0 active, 1 disabled, 2 being deleted;
 -- `quota` and `used` are bytes, `used` kept as messages come and go; `group_names` is a JSON array of texts; `credential`
 -- is what the service made of the password, NULL where there is none.
 CREATE TABLE account (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
     address_key TEXT    NOT NULL UNIQUE,
     address     TEXT    NOT NULL,
+    domain      TEXT    NOT NULL,
     created_ms  INTEGER NOT NULL,
     standing    INTEGER NOT NULL,
     quota       INTEGER,
@@ -16,6 +17,9 @@ CREATE TABLE account (
     group_names TEXT    NOT NULL,
     credential  BLOB
 ) STRICT;
+
+-- For the oldest account of a domain, which answers for its postmaster.
+CREATE INDEX account_by_domain ON account (domain, id);
 
 -- Passwords for one program each. `scopes`: 1 smtp, 2 imap, 4 http, 8 command.
 CREATE TABLE app_password (

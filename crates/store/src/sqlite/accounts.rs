@@ -87,9 +87,12 @@ fn create(connection: &Connection, new: &NewAccount, groups: &str, now_ms: i64) 
     if accounts >= Account::MOST {
         return Err(Trouble::Request(Error::TooMany { what: "accounts", most: Account::MOST }));
     }
+    let key = key(&new.address);
+    let domain = key.rsplit_once('@').map_or("", |(_, domain)| domain);
     let made = connection.prepare_cached(schema::INSERT_ACCOUNT)?.execute(params![
-        key(&new.address),
+        key,
         new.address,
+        domain,
         now_ms,
         bytes_of(new.quota),
         groups,
@@ -201,6 +204,26 @@ impl Reader {
         self.bounded(|connection| {
             let mut statement = connection.prepare_cached(schema::ACCOUNT_BY_ADDRESS)?;
             statement.query_row([key(address)], account).optional()
+        })
+    }
+
+    /// What is needed to let somebody in: the account of an address and its passwords for programs, of one moment.
+    pub(crate) fn login(&self, address: &str) -> Result<Option<(Account, Vec<AppPassword>)>, Error> {
+        self.bounded(|connection| {
+            let moment = connection.unchecked_transaction()?;
+            let mut statement = moment.prepare_cached(schema::ACCOUNT_BY_ADDRESS)?;
+            let Some(account) = statement.query_row([key(address)], account).optional()? else { return Ok(None) };
+            let mut statement = moment.prepare_cached(schema::APP_PASSWORDS)?;
+            let passwords = statement.query_map([account.id.0], app_password)?.collect::<Result<_, _>>()?;
+            Ok(Some((account, passwords)))
+        })
+    }
+
+    /// The oldest account of a domain.
+    pub(crate) fn first_account(&self, domain: &str) -> Result<Option<Account>, Error> {
+        self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::FIRST_ACCOUNT)?;
+            statement.query_row([key(domain)], account).optional()
         })
     }
 

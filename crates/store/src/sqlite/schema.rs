@@ -88,10 +88,12 @@ macro_rules! account_columns {
 pub(crate) const ACCOUNT: &str = concat!(account_columns!(), "WHERE id = ?1");
 pub(crate) const ACCOUNT_BY_ADDRESS: &str = concat!(account_columns!(), "WHERE address_key = ?1");
 pub(crate) const ACCOUNTS: &str = concat!(account_columns!(), "WHERE address_key > ?1 ORDER BY address_key LIMIT ?2");
+pub(crate) const FIRST_ACCOUNT: &str =
+    concat!(account_columns!(), "WHERE domain = ?1 AND standing <> 2 ORDER BY id LIMIT 1");
 pub(crate) const COUNT_ACCOUNTS: &str = "SELECT count(*) FROM account";
 pub(crate) const INSERT_ACCOUNT: &str = "INSERT INTO account \
-    (address_key, address, created_ms, standing, quota, used, group_names, credential) \
-    VALUES (?1, ?2, ?3, 0, ?4, 0, ?5, ?6) ON CONFLICT (address_key) DO NOTHING";
+    (address_key, address, domain, created_ms, standing, quota, used, group_names, credential) \
+    VALUES (?1, ?2, ?3, ?4, 0, ?5, 0, ?6, ?7) ON CONFLICT (address_key) DO NOTHING";
 pub(crate) const HOLDING: &str = "SELECT used, quota, standing FROM account WHERE id = ?1";
 pub(crate) const UPDATE_USED: &str = "UPDATE account SET used = ?2 WHERE id = ?1";
 pub(crate) const UPDATE_STANDING: &str = "UPDATE account SET standing = ?2 WHERE id = ?1 AND standing <> 2";

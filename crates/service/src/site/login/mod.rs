@@ -1,8 +1,8 @@
 //! `login`: who is there, by name and password (RFC 7617).
 //!
-//! Hashes are compared on blocking threads, [`AT_ONCE`] at a time in the whole process, and a name that is not there takes as long as one
+//! Hashes are compared on blocking threads, two at a time in the whole process ([`Hashing`]), and a name that is not there takes as long as one
 //! that is. What was right is known again for [`KNOWN_FOR`], by a keyed hash, until the file changes. Each source may try [`TRIES`] times in
-//! a minute; what is known again is no try. Bounded by: [`KNOWN_MOST`], [`WAITING_MOST`], and the accounts of the file.
+//! a minute; what is known again is no try. Bounded by: [`KNOWN_MOST`], those who wait for a hash, and the accounts of the file.
 
 mod accounts;
 
@@ -10,31 +10,24 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::crypto::aws_lc_rs;
 use sha2::{Digest, Sha256};
 use sportello_net::rate::{Often, Rate};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::limit::too_often;
 use super::ours::Ours;
 use super::walk::Known;
-use crate::failure::{Class, Failure};
+use crate::accounts::Hashing;
+use crate::failure::Failure;
 use crate::web::Request;
 
 use accounts::Accounts;
 pub use accounts::BadAccounts;
 
-/// Hashes that are compared at once, whatever many files of accounts there are: fewer than a worker has threads for its files, so that
-/// these are served while somebody guesses passwords.
-const AT_ONCE: usize = 2;
-static PERMITS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(AT_ONCE)));
-/// Requests that wait for one.
-const WAITING_MOST: usize = 64;
 /// How long a password that was right need not be compared again.
 const KNOWN_FOR: Duration = Duration::from_secs(300);
 /// Passwords that are known again.
@@ -52,7 +45,7 @@ pub struct Login {
     realm: Box<str>,
     key: [u8; 32],
     tries: Rate,
-    waiting: AtomicUsize,
+    hashing: Hashing,
     state: Mutex<State>,
 }
 
@@ -82,7 +75,7 @@ impl Login {
             realm: realm.into(),
             key,
             tries: Rate::new(Often::per_minute(TRIES)),
-            waiting: AtomicUsize::new(0),
+            hashing: Hashing::default(),
             state: Mutex::new(State {
                 accounts: Arc::new(accounts),
                 stamp,
@@ -149,15 +142,8 @@ impl Login {
     }
 
     async fn compare(&self, found: Credentials, accounts: Arc<Accounts>) -> Result<bool, Ours> {
-        let busy = || Failure::new(Class::Busy, "too many log in at once, try later");
-        let _waiting = Waiting::among(&self.waiting).ok_or_else(busy)?;
-        let permit = Arc::clone(&PERMITS).acquire_owned().await.map_err(Failure::internal)?;
-        // It is compared to the end whoever leaves meanwhile: the place is free only then.
-        let compare = move || {
-            let _permit = permit;
-            accounts.has(&found.name, &found.password)
-        };
-        tokio::task::spawn_blocking(compare).await.map_err(|error| Failure::internal(error).into())
+        // The same places as all other slow hashes have.
+        Ok(self.hashing.run(move || accounts.has(&found.name, &found.password)).await?)
     }
 
     fn token(&self, found: &Credentials) -> [u8; 32] {
@@ -201,23 +187,6 @@ impl fmt::Debug for Login {
 impl fmt::Display for Login {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "asks for an account of {}", self.file.display())
-    }
-}
-
-/// One that waits, counted as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn among(count: &'a AtomicUsize) -> Option<Self> {
-        let before = count.fetch_add(1, Ordering::Relaxed);
-        let waiting = Self(count);
-        (before < WAITING_MOST).then_some(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
