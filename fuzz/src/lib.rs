@@ -14,6 +14,7 @@ mod fastcgi;
 mod http;
 mod http_client;
 mod mail;
+mod mail_files;
 pub mod mutation;
 mod pieces;
 mod proxy_protocol;
@@ -57,6 +58,8 @@ pub const TARGETS: &[Target] = &[
     target("mail_header", mail::header, 4096),
     target("mail_words", mail::words, 1024),
     target("mail_date", mail::date, 256),
+    target("mail_mbox", mail_files::mbox, 4096),
+    target("mail_names", mail_files::names, 512),
     target("mailbox", mail::mailbox, 4096),
     target("proxy_protocol", proxy_protocol::header, 512),
     target("resp_request", resp::request, 4096),

@@ -121,6 +121,22 @@ pub fn mail_date(seconds: u64) -> String {
     )
 }
 
+/// As `asctime` has it, in UTC: `Sun Nov  6 08:49:37 1994` (RFC 4155, RFC 9110 §5.6.7).
+pub fn asctime(seconds: u64) -> String {
+    let civil = Civil::from_unix(seconds);
+    let name = |bytes: &'static [u8; 3]| std::str::from_utf8(bytes).unwrap_or_default();
+    format!(
+        "{} {} {:>2} {:02}:{:02}:{:02} {}",
+        name(civil.weekday_name()),
+        name(civil.month_name()),
+        civil.day,
+        civil.hour,
+        civil.minute,
+        civil.second,
+        civil.year
+    )
+}
+
 /// RFC 3339 in UTC with milliseconds, 24 bytes: `1994-11-06T08:49:37.250Z`.
 pub fn rfc3339(seconds: u64, milliseconds: u16) -> [u8; 24] {
     let civil = Civil::from_unix(seconds);

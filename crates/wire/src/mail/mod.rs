@@ -5,7 +5,12 @@
 pub mod address;
 pub mod date;
 pub mod encoded_word;
+pub mod folder;
 pub mod header;
+pub mod line_ends;
+pub mod maildir;
+pub mod marks;
+pub mod mbox;
 pub mod message;
 pub mod notify;
 pub mod spf;
@@ -14,6 +19,7 @@ pub mod status;
 pub mod xtext;
 
 pub use address::{Address, Domain, ForwardPath, ReversePath};
+pub use marks::Marks;
 pub use message::Summary;
 pub use notify::{Notify, Ret};
 pub use status::Status;
