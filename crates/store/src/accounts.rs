@@ -73,6 +73,7 @@ impl Store {
         for mailbox in self.mailboxes_of(id).await? {
             self.delete_each(Selection::Mailbox(mailbox.id)).await?;
         }
+        while self.found(Order::ForgetImported(id)).await? {}
         // Nothing came into them meanwhile.
         if self.found(Order::Finish(id)).await? { Ok(true) } else { Err(Error::Busy) }
     }

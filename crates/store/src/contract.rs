@@ -18,7 +18,7 @@ use crate::index::indexer::Indexer;
 use crate::page::{Found, Page, Selection, Window};
 use crate::query::Query;
 use crate::retention::{Keeper, Retention};
-use crate::sqlite::apply::{Row, Within};
+use crate::sqlite::apply::{Row, Taken, Within};
 use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
 use crate::sqlite::writer::{Request, Writer};
@@ -85,6 +85,10 @@ impl Store {
     ///
     /// Dropping this future before the rows are queued forgets the message; after that the message may still be stored.
     pub async fn accept(&self, accept: Accept) -> Result<Accepted, Error> {
+        self.take(accept, now_ms(), None).await
+    }
+
+    pub(crate) async fn take(&self, accept: Accept, received_ms: i64, taken: Option<Taken>) -> Result<Accepted, Error> {
         self.writable()?;
         let Accept { envelope, origin, summary, body, mut places, trace } = accept;
         if !body.belongs_to(&self.inner.bodies) {
@@ -100,7 +104,7 @@ impl Store {
         let row = Box::new(Row {
             id,
             body,
-            received_ms: now_ms(),
+            received_ms,
             sender: envelope.sender,
             recipients,
             peer: origin.peer.to_string(),
@@ -114,6 +118,7 @@ impl Store {
             message_id: cut(summary.message_id),
             places,
             trace,
+            taken,
         });
         self.inner.writer.ask(|asker| Request::Accept(row, asker)).await?;
         Ok(Accepted { id })

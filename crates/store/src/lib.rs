@@ -22,6 +22,7 @@ mod counters;
 mod error;
 mod folder;
 mod ids;
+mod import;
 mod index;
 mod migrate;
 mod open;
@@ -41,6 +42,7 @@ pub use account::{
 pub use blob::incoming::Incoming;
 pub use contract::Store;
 pub use error::{Error, OpenError};
+pub use import::{Import, Imported, Repeat};
 pub use index::extract::{Extract, Extractor};
 pub use page::{Found, Page, Selection, Start, Window};
 pub use query::{NotAQuery, Query};

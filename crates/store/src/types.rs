@@ -97,6 +97,16 @@ pub struct MailboxId(pub(crate) i64);
 impl MailboxId {
     /// The mailbox in which every message is caught; it always exists.
     pub const INBOX: Self = Self(1);
+
+    /// The number itself, 1 or more.
+    pub fn number(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+
+    /// The mailbox of this number, which may not be there.
+    pub fn numbered(number: u64) -> Self {
+        Self(i64::try_from(number).unwrap_or(i64::MAX))
+    }
 }
 
 /// A message's number in one mailbox, strictly ascending, never given twice (RFC 9051 §2.3.1.1).

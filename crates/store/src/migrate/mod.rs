@@ -18,6 +18,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("0002_tags.sql"),
     include_str!("0003_secrets.sql"),
     include_str!("0004_accounts.sql"),
+    include_str!("0005_imported.sql"),
 ];
 
 /// "SPTL" in ASCII.

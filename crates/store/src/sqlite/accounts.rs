@@ -27,6 +27,8 @@ pub(crate) enum Order {
     Change(AccountId, AccountChange),
     /// Its deletion begins: nothing comes into it any more, nobody logs in with it.
     Leave(AccountId),
+    /// What was taken from files into its mailboxes is forgotten, so many rows at most.
+    ForgetImported(AccountId),
     /// Its deletion ends, if its mailboxes are empty.
     Finish(AccountId),
     AddAppPassword {
@@ -38,6 +40,9 @@ pub(crate) enum Order {
     UseAppPassword(AppPasswordId, i64),
     MakeMailbox(AccountId, String),
 }
+
+/// Rows of `imported` that one step deletes.
+const FORGOTTEN: i64 = 10_000;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,10 @@ pub(crate) fn carry_out(connection: &Connection, ledgers: &mut Ledgers, order: &
             connection.prepare_cached(schema::DELETE_APP_PASSWORDS)?.execute([id.0])?;
             let found = connection.prepare_cached(schema::LEAVE)?.execute([id.0])?;
             Ok(Outcome::Found(found > 0))
+        }
+        Order::ForgetImported(id) => {
+            let rows = connection.prepare_cached(schema::FORGET_IMPORTED)?.execute(params![id.0, FORGOTTEN])?;
+            Ok(Outcome::Found(rows > 0))
         }
         Order::Finish(id) => {
             ledgers.save_and_forget(connection)?;

@@ -5,6 +5,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::blob::incoming::Body;
+use crate::error::Error;
+use crate::import::Repeat;
 use crate::retention::Retention;
 use crate::sqlite::ledger::{Ledgers, overflow};
 use crate::sqlite::reader::Oldest;
@@ -33,6 +35,15 @@ pub(crate) struct Row {
     /// Each mailbox once.
     pub(crate) places: Vec<Place>,
     pub(crate) trace: Option<String>,
+    /// For what comes from a file.
+    pub(crate) taken: Option<Taken>,
+}
+
+/// Which of equal messages from files this is, and whether it may come again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taken {
+    pub(crate) ordinal: u32,
+    pub(crate) repeat: Repeat,
 }
 
 /// Where something is done to a message.
@@ -132,6 +143,13 @@ pub(crate) fn accept(connection: &Connection, ledgers: &mut Ledgers, row: &Row) 
     for Place { mailbox, flags, quota } in &row.places {
         let (uid, modseq) = ledgers.add(connection, *mailbox, *flags, size, *quota)?;
         connection.prepare_cached(schema::INSERT_ENTRY)?.execute(params![mailbox.0, uid, row.id.0, modseq, flags.0])?;
+        if let Some(Taken { ordinal, repeat }) = row.taken {
+            let noted =
+                connection.prepare_cached(schema::INSERT_IMPORTED)?.execute(params![mailbox.0, hash, ordinal])?;
+            if noted == 0 && repeat == Repeat::Refused {
+                return Err(Trouble::Request(Error::Taken));
+            }
+        }
     }
     Ok(())
 }

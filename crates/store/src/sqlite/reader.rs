@@ -86,6 +86,16 @@ impl Reader {
         Ok(rows)
     }
 
+    /// The messages with a UID above `after`, oldest first.
+    pub(crate) fn list_after(&self, mailbox: MailboxId, after: Uid, limit: usize) -> Result<Vec<MessageRow>, Error> {
+        let mut rows: Vec<MessageRow> = self.bounded(|connection| {
+            let mut statement = connection.prepare_cached(schema::LIST_AFTER)?;
+            statement.query_map(params![mailbox.0, after.0, limit as i64], message)?.collect()
+        })?;
+        self.add_previews(&mut rows);
+        Ok(rows)
+    }
+
     /// One page of a mailbox with its sums, both of one moment.
     pub(crate) fn page(&self, mailbox: MailboxId, window: Window) -> Result<Page, Error> {
         let mut page = self.bounded(|connection| {

@@ -13,6 +13,17 @@ pub(crate) const INSERT_MESSAGE: &str = "INSERT INTO message (id, hash, size, fi
 pub(crate) const INSERT_BODY: &str = "INSERT INTO body (message, bytes) VALUES (?1, ?2)";
 pub(crate) const INSERT_ENTRY: &str =
     "INSERT INTO entry (mailbox, uid, message, modseq, flags) VALUES (?1, ?2, ?3, ?4, ?5)";
+/// Says whether it was new.
+pub(crate) const INSERT_IMPORTED: &str =
+    "INSERT INTO imported (mailbox, hash, ordinal) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+pub(crate) const IMPORTED: &str = "SELECT hash, ordinal FROM imported \
+    WHERE mailbox = ?1 AND (hash, ordinal) > (?2, ?3) ORDER BY hash, ordinal LIMIT ?4";
+pub(crate) const HASHES: &str = "SELECT uid, hash FROM entry JOIN message ON message.id = entry.message \
+    WHERE entry.mailbox = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3";
+/// Of the mailboxes of an account.
+pub(crate) const FORGET_IMPORTED: &str = "DELETE FROM imported WHERE (mailbox, hash, ordinal) IN \
+    (SELECT imported.mailbox, hash, ordinal FROM mailbox JOIN imported ON imported.mailbox = mailbox.id \
+     WHERE ifnull(mailbox.account, 0) = ?1 LIMIT ?2)";
 pub(crate) const INSERT_TRACE: &str = "INSERT INTO trace (message, json) VALUES (?1, ?2)";
 pub(crate) const DELETE_TRACE: &str = "DELETE FROM trace WHERE message = ?1";
 pub(crate) const TRACE: &str = "SELECT json FROM trace WHERE message = ?1";
@@ -135,6 +146,12 @@ pub(crate) const LIST: &str = concat!(
     columns!(),
     " FROM entry JOIN message ON message.id = entry.message \
       WHERE entry.mailbox = ?1 AND entry.uid < ?2 ORDER BY entry.uid DESC LIMIT ?3"
+);
+pub(crate) const LIST_AFTER: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM entry JOIN message ON message.id = entry.message \
+      WHERE entry.mailbox = ?1 AND entry.uid > ?2 ORDER BY entry.uid LIMIT ?3"
 );
 /// The inner query passes over `?3` rows of `entry` alone, so that no message is read for nothing.
 pub(crate) const LIST_AT: &str = concat!(

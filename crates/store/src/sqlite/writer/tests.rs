@@ -51,6 +51,7 @@ impl Bench {
             message_id: String::new(),
             places: vec![Place::CAUGHT],
             trace: None,
+            taken: None,
         })
     }
 
