@@ -7,6 +7,8 @@
 
 pub mod accounts;
 pub mod certificates;
+pub mod chance;
+pub mod clock;
 pub mod compress;
 pub mod conversations;
 pub mod desk;

@@ -5,13 +5,13 @@ use std::time::Duration;
 use instant_acme::CertificateIdentifier;
 use rustls::pki_types::Der;
 
-use super::clock::Seconds;
 use super::engine::Engine;
 use super::house::House;
 use super::plan::{self, Window};
 use super::record;
 use super::site::Site;
 use crate::certificates::Credential;
+use crate::clock::Seconds;
 
 impl<H: House> Engine<H> {
     /// Asks the CA when it would renew (RFC 9773 §4). Whatever goes wrong, our own plan holds.

@@ -18,7 +18,6 @@ use tokio::time::sleep;
 use super::account::{self, Client};
 use super::ari::identifier;
 use super::challenge::Way;
-use super::clock::Seconds;
 use super::handle::{Asked, Asks, RenewError};
 use super::house::{House, HouseError, News};
 use super::order::Wish;
@@ -28,6 +27,7 @@ use super::record::{Record, Rows, Said, Signed};
 use super::site::Site;
 use super::trouble::{Heeding, Trouble, Whose};
 use crate::certificates::Credential;
+use crate::clock::Seconds;
 
 /// Certificates at once.
 pub const MOST_SITES: usize = 5_000;
@@ -171,8 +171,8 @@ impl<H: House> Engine<H> {
         for site in self.sites.iter_mut().filter(|site| site.is_called(name)) {
             let held = pace::believed(self.pace.not_before.max(site.record.told_not_before), now);
             result = match self.pace.admits(&site.names, now) {
-                at if at > now => Err(RenewError::TooOften(super::clock::moment(at))),
-                _ if held > now => Err(RenewError::Resting(super::clock::moment(held))),
+                at if at > now => Err(RenewError::TooOften(crate::clock::moment(at))),
+                _ if held > now => Err(RenewError::Resting(crate::clock::moment(held))),
                 _ => {
                     site.hurry();
                     Ok(())

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use thiserror::Error;
 
 use super::challenge::Proof;
-use super::chance::Chance;
-use super::clock::Clock;
 use crate::certificates::Credential;
+use crate::chance::Chance;
+use crate::clock::Clock;
 
 /// What the house cannot do now.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

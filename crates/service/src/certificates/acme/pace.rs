@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::chance::Chance;
-use super::clock::Seconds;
 use super::record::Said;
+use crate::chance::Chance;
+use crate::clock::Seconds;
 
 /// Orders in an hour. Let's Encrypt allows a hundred.
 pub(super) const ORDERS_AN_HOUR: usize = 60;

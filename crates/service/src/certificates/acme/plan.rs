@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::chance::Chance;
-use super::clock::{Seconds, seconds};
 use crate::certificates::Credential;
+use crate::chance::Chance;
+use crate::clock::{Seconds, seconds};
 
 /// What the plan needs to know of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use sportello_store::Store;
 
 use super::challenge::{Proof, Way};
-use super::clock::Clock;
 use super::house::{House, HouseError, News};
 use crate::certificates::Keyring;
+use crate::clock::Clock;
 use crate::run::{Exit, Invocation, Program, Runner};
 
 /// What the server's engine works with.

@@ -7,10 +7,10 @@ use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::clock::Seconds;
 use super::plan::Window;
 use crate::certificates::Credential;
 use crate::certificates::credential::CredentialError;
+use crate::clock::Seconds;
 
 /// A row.
 #[derive(Clone, Default, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 //! A set of names that wants one certificate, and how it stands with it.
 
-use super::clock::{Seconds, moment};
 use super::house::News;
 use super::pace;
 use super::plan::Life;
 use super::record::Record;
 use crate::certificates::Credential;
+use crate::clock::{Seconds, moment};
 
 /// A set of names.
 pub(super) struct Site {

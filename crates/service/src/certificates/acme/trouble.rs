@@ -14,7 +14,7 @@ use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use sportello_wire::date::parse_http_date;
 use thiserror::Error;
 
-use super::clock::Clock;
+use crate::clock::Clock;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

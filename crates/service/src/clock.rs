@@ -1,4 +1,4 @@
-//! The wall clock, as the engine reads it: another one in tests.
+//! The wall clock, as a service reads it: another one in tests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Clock(Arc<dyn Fn() -> SystemTime + Send + Sync>);
 
 /// Seconds since 1970, as they are kept.
-pub(super) type Seconds = u64;
+pub(crate) type Seconds = u64;
 
 impl Clock {
     /// The machine's.
@@ -27,18 +27,18 @@ impl Clock {
         (self.0)()
     }
 
-    pub(super) fn seconds(&self) -> Seconds {
+    pub(crate) fn seconds(&self) -> Seconds {
         seconds(self.now())
     }
 }
 
 /// As it is kept; a moment before 1970 is its beginning.
-pub(super) fn seconds(moment: SystemTime) -> Seconds {
+pub(crate) fn seconds(moment: SystemTime) -> Seconds {
     moment.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// As it is told to people.
-pub(super) fn moment(seconds: Seconds) -> SystemTime {
+pub(crate) fn moment(seconds: Seconds) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH)
 }
 

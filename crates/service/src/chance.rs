@@ -13,7 +13,7 @@ impl Chance {
     pub const MOST: Self = Self(u32::MAX);
     /// As good as half.
     #[cfg(test)]
-    pub(super) const HALF: Self = Self(u32::MAX / 2 + 1);
+    pub(crate) const HALF: Self = Self(u32::MAX / 2 + 1);
 
     /// One that nobody can know before.
     pub fn random() -> Self {
@@ -26,7 +26,7 @@ impl Chance {
     }
 
     /// Its part of a whole.
-    pub(super) fn part_of(self, whole: u64) -> u64 {
+    pub(crate) fn part_of(self, whole: u64) -> u64 {
         let part = u128::from(whole).saturating_mul(u128::from(self.0)) / u128::from(u32::MAX);
         // A part is not more than its whole.
         u64::try_from(part).unwrap_or(whole)
