@@ -157,5 +157,8 @@ async fn accept(store: &Store, message: &[u8]) -> Result<(), sportello_store::Er
         date_unix: Some(1_790_000_000),
         message_id: "<1234567890.1@example.org>".to_owned(),
     };
-    store.accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None }).await.map(drop)
+    store
+        .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], queue: Vec::new(), trace: None })
+        .await
+        .map(drop)
 }

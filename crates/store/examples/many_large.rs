@@ -69,6 +69,7 @@ async fn arrive(store: &Store, senders: usize, mebibytes: usize) -> Result<(), E
                 summary: Summary::default(),
                 body,
                 places: vec![Place::CAUGHT],
+                queue: Vec::new(),
                 trace: None,
             };
             if let Err(error) = store.accept(accept).await {

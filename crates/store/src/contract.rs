@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -17,6 +17,8 @@ use crate::ids::{Ids, Supply};
 use crate::index::indexer::Indexer;
 use crate::page::{Found, Page, Selection, Window};
 use crate::query::Query;
+use crate::queue::Outgoing;
+use crate::queue::operations::check_outgoing;
 use crate::retention::{Keeper, Retention};
 use crate::sqlite::apply::{Row, Taken, Within};
 use crate::sqlite::reader::Reader;
@@ -47,6 +49,9 @@ pub(crate) struct Inner {
     pub(crate) indexer: Indexer,
     pub(crate) keeper: Keeper,
     pub(crate) changes: watch::Receiver<u64>,
+    pub(crate) queue_changes: watch::Receiver<u64>,
+    /// Milliseconds.
+    pub(crate) queue_attention: AtomicU64,
 }
 
 impl Store {
@@ -90,18 +95,27 @@ impl Store {
 
     pub(crate) async fn take(&self, accept: Accept, received_ms: i64, taken: Option<Taken>) -> Result<Accepted, Error> {
         self.writable()?;
-        let Accept { envelope, origin, summary, body, mut places, trace } = accept;
+        let row = self.row(accept, received_ms, taken).await?;
+        let id = row.id;
+        self.inner.writer.ask(|asker| Request::Accept(row, asker)).await?;
+        Ok(Accepted { id })
+    }
+
+    /// A message whose body is safe, as it is bound to the statements.
+    pub(crate) async fn row(&self, accept: Accept, received_ms: i64, taken: Option<Taken>) -> Result<Box<Row>, Error> {
+        let Accept { envelope, origin, summary, body, mut places, queue, trace } = accept;
         if !body.belongs_to(&self.inner.bodies) {
             return Err(Error::Refused("the body was begun in another store".into()));
         }
         check(&envelope)?;
-        check_places(&mut places)?;
+        check_places(&mut places, &queue)?;
         at_most("bytes of a trace", trace.as_ref().map_or(0, String::len), Accept::LONGEST_TRACE)?;
         let id = body.id();
         let body = body.finish().await?;
         let recipients =
             serde_json::to_string(&envelope.recipients).map_err(|why| Error::Refused(why.to_string().into()))?;
-        let row = Box::new(Row {
+        let attention = i64::try_from(self.inner.queue_attention.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        Ok(Box::new(Row {
             id,
             body,
             received_ms,
@@ -119,9 +133,9 @@ impl Store {
             places,
             trace,
             taken,
-        });
-        self.inner.writer.ask(|asker| Request::Accept(row, asker)).await?;
-        Ok(Accepted { id })
+            outgoing: queue,
+            attention_ms: received_ms.saturating_add(attention),
+        }))
     }
 
     /// All mailboxes with their counters.
@@ -355,10 +369,11 @@ fn check(envelope: &Envelope) -> Result<(), Error> {
     Ok(())
 }
 
-/// Each mailbox once, at least one.
-fn check_places(places: &mut Vec<Place>) -> Result<(), Error> {
+/// Each mailbox once; somewhere it goes.
+fn check_places(places: &mut Vec<Place>, queue: &[Outgoing]) -> Result<(), Error> {
     at_most("mailboxes of one message", places.len(), Accept::MOST_PLACES)?;
-    if places.is_empty() {
+    check_outgoing(queue)?;
+    if places.is_empty() && queue.is_empty() {
         return Err(Error::Refused("a message goes somewhere".into()));
     }
     let mut known = HashSet::new();

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::error::Error;
+use crate::sqlite::queue::Counts;
 
 /// The counts, and the first failure.
 #[derive(Debug, Default)]
@@ -20,6 +21,10 @@ pub(crate) struct Counters {
     pub(crate) spooled: AtomicU64,
     pub(crate) indexed: AtomicU64,
     pub(crate) retired: AtomicU64,
+    pub(crate) queue_waiting: AtomicU64,
+    pub(crate) queue_leased: AtomicU64,
+    pub(crate) queue_held: AtomicU64,
+    pub(crate) queue_interrupted: AtomicU64,
     failed: OnceLock<Arc<str>>,
 }
 
@@ -39,6 +44,13 @@ impl Counters {
     /// Why writes are refused, if they are.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failed.get().map(|reason| reason.to_string())
+    }
+
+    /// What the entries of the queue do.
+    pub(crate) fn queue(&self, counts: Counts) {
+        self.queue_waiting.store(counts.waiting.unsigned_abs(), Ordering::Relaxed);
+        self.queue_leased.store(counts.leased.unsigned_abs(), Ordering::Relaxed);
+        self.queue_held.store(counts.held.unsigned_abs(), Ordering::Relaxed);
     }
 
     /// Adds to one of the counts.

@@ -61,7 +61,7 @@ impl Store {
     pub async fn import(&self, import: Import) -> Result<Accepted, Error> {
         let Import { envelope, origin, summary, body, place, received_ms, ordinal, repeat } = import;
         let received_ms = i64::try_from(received_ms).unwrap_or(i64::MAX).min(now_ms());
-        let accept = Accept { envelope, origin, summary, body, places: vec![place], trace: None };
+        let accept = Accept { envelope, origin, summary, body, places: vec![place], queue: Vec::new(), trace: None };
         self.take(accept, received_ms, Some(Taken { ordinal, repeat })).await
     }
 

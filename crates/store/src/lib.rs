@@ -28,6 +28,7 @@ mod migrate;
 mod open;
 mod page;
 mod query;
+pub mod queue;
 mod retention;
 mod sqlite;
 mod tag;

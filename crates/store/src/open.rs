@@ -4,7 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -32,7 +32,7 @@ use crate::sqlite::reader::Reader;
 use crate::sqlite::search::Searcher;
 use crate::sqlite::settle::settle;
 use crate::sqlite::writer::{Tools, Writer};
-use crate::sqlite::{Role, apply, open as connect, schema, use_wal};
+use crate::sqlite::{Role, apply, open as connect, queue, schema, use_wal};
 use crate::threads::Pool;
 use crate::types::{MessageId, Settings};
 
@@ -40,6 +40,8 @@ use crate::types::{MessageId, Settings};
 const BLOCKING: usize = 4;
 /// Threads that read rows.
 const READERS: usize = 2;
+/// When somebody looks at an entry of the queue, as long as nobody says otherwise: four hours after it came.
+const DEFAULT_ATTENTION_MS: u64 = 4 * 3_600 * 1_000;
 /// Jobs that may wait for either of them.
 const QUEUE: usize = 1024;
 
@@ -51,12 +53,13 @@ pub(crate) struct Prepared {
     pub(crate) indexer: Indexer,
     pub(crate) retention: retention::Preparation,
     pub(crate) changed: watch::Receiver<u64>,
+    pub(crate) queue_changed: watch::Receiver<u64>,
 }
 
 /// Opens everything.
 pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
     let queue = settings.queue.max(1);
-    let Prepared { tools, readers, searcher, indexer, retention, changed } = prepare(settings)?;
+    let Prepared { tools, readers, searcher, indexer, retention, changed, queue_changed } = prepare(settings)?;
     let (bodies, ids) = (Arc::clone(&tools.bodies), Arc::clone(&tools.ids));
     let writer = Writer::start(tools, queue)
         .map_err(database("preparing the writer"))?
@@ -66,21 +69,36 @@ pub(crate) fn open(settings: Settings) -> Result<Inner, OpenError> {
         .start(Arc::clone(&readers), writer.weak(), Arc::clone(&bodies.counters), clock)
         .map_err(thread("starting the retention of", &bodies.folder))?;
     tracing::debug!(messages = bodies.counters.messages.load(Ordering::Relaxed), "the store is open");
-    Ok(Inner { bodies, ids, writer, readers, searcher, indexer, keeper, changes: changed })
+    let queue_attention = AtomicU64::new(DEFAULT_ATTENTION_MS);
+    Ok(Inner {
+        bodies,
+        ids,
+        writer,
+        readers,
+        searcher,
+        indexer,
+        keeper,
+        changes: changed,
+        queue_changes: queue_changed,
+        queue_attention,
+    })
 }
 
 /// Opens everything but does not start the writer.
 pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     let folder = Arc::new(Folder::open(&settings.folder)?);
     let connection = open_database(&folder)?;
-    let ledgers = Ledgers::load(&connection).map_err(database("reading the mailboxes"))?;
     sweep_orphans(&folder, &connection)?;
-    let ids = Arc::new(lease(&connection, &folder, settings.disk_reserve)?);
+    let (ids, start) = lease(&connection, &folder, settings.disk_reserve)?;
+    let ids = Arc::new(ids);
+    let ledgers = Ledgers::load(&connection).map_err(database("reading the mailboxes"))?;
     // SQLite has made its files by now; their names must last as well.
     folder.sync()?;
 
     let counters = Arc::new(Counters::default());
     let (all, caught) = (ledgers.all(), ledgers.caught());
+    counters.queue(ledgers.queue());
+    Counters::add(&counters.queue_interrupted, start.interrupted);
     Counters::add(&counters.messages, all.messages());
     Counters::add(&counters.bytes, all.bytes());
     Counters::add(&counters.caught_messages, caught.messages());
@@ -103,6 +121,7 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
         closed: AtomicBool::new(false),
     });
     let (changes, changed) = watch::channel(0);
+    let (queue_changes, queue_changed) = watch::channel(0);
     let retention = retention::Preparation::new(settings.retention);
     let log = Arc::new(AtomicI64::new(0));
     let last_run = IndexFile::begin_run(&bodies.folder.index());
@@ -119,8 +138,10 @@ pub(crate) fn prepare(settings: Settings) -> Result<Prepared, OpenError> {
     })
     .map_err(thread("starting the indexer of", &bodies.folder))?;
     let (bell, keeper) = (indexer.bell(), retention.bell.clone());
-    let tools = Tools { connection, checkpointer, ledgers, bodies, ids, changes, log, bell, keeper };
-    Ok(Prepared { tools, readers, searcher, indexer, retention, changed })
+    let generation = start.generation;
+    let tools =
+        Tools { connection, checkpointer, ledgers, bodies, ids, changes, queue_changes, generation, log, bell, keeper };
+    Ok(Prepared { tools, readers, searcher, indexer, retention, changed, queue_changed })
 }
 
 fn start_readers(folder: &Arc<Folder>, doors: &Arc<Doors>, time: Duration) -> Result<Pool<Reader>, OpenError> {
@@ -169,7 +190,7 @@ fn sweep_orphans(folder: &Folder, connection: &Connection) -> Result<(), OpenErr
 
 /// Leases the first block of ids: in the database, synced, before the first is given. The same commit carries the log's
 /// preparation to the disk; nobody else writes to the log while the transaction holds SQLite's lock.
-fn lease(connection: &Connection, folder: &Folder, reserve: u64) -> Result<Ids, OpenError> {
+fn lease(connection: &Connection, folder: &Folder, reserve: u64) -> Result<(Ids, queue::Start), OpenError> {
     let leasing = || database("leasing ids");
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate).map_err(leasing())?;
     if let Err(why) = prepare_log(&folder.log(), reserve) {
@@ -179,8 +200,9 @@ fn lease(connection: &Connection, folder: &Folder, reserve: u64) -> Result<Ids, 
         transaction.query_row(schema::LEASED, (), |row| row.get(0)).map_err(database("reading the leased ids"))?;
     let end = first.saturating_add(BLOCK);
     apply::lease(&transaction, end).map_err(leasing())?;
+    let start = queue::begin(&transaction).map_err(database("taking back what was being sent"))?;
     transaction.commit().map_err(leasing())?;
-    Ok(Ids::new(first, end))
+    Ok((Ids::new(first, end), start))
 }
 
 fn database(doing: &'static str) -> impl FnOnce(rusqlite::Error) -> OpenError {

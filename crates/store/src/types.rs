@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::account::{AccountId, SpecialUse};
 use crate::blob::incoming::Incoming;
 use crate::index::extract::Extractor;
+use crate::queue::Outgoing;
 use crate::retention::Retention;
 use crate::tag::Tag;
 
@@ -230,8 +231,11 @@ pub struct Accept {
     pub summary: Summary,
     /// The message.
     pub body: Incoming,
-    /// The mailboxes it goes into, at least one and at most [`Accept::MOST_PLACES`]; one that is named again counts once.
+    /// The mailboxes it goes into, at most [`Accept::MOST_PLACES`]; one that is named again counts once. At least one, or
+    /// something in `queue`.
     pub places: Vec<Place>,
+    /// The other servers it goes to: one for each sender, at most [`Outgoing::MOST`].
+    pub queue: Vec<Outgoing>,
     /// What was found out about it and decided for it, as JSON of at most [`Accept::LONGEST_TRACE`] bytes.
     pub trace: Option<String>,
 }

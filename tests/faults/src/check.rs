@@ -234,8 +234,15 @@ async fn goes_on(store: &Store, last_id: u64) -> Result<(), String> {
     let envelope = Envelope { sender: String::new(), recipients: vec!["a@example.org".to_owned()] };
     let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 25));
     let origin = Origin { peer, helo: "after".to_owned(), channel: "mail".to_owned(), connection: 1 };
-    let accept =
-        Accept { envelope, origin, summary: Summary::default(), body, places: vec![Place::CAUGHT], trace: None };
+    let accept = Accept {
+        envelope,
+        origin,
+        summary: Summary::default(),
+        body,
+        places: vec![Place::CAUGHT],
+        queue: Vec::new(),
+        trace: None,
+    };
     let id = store.accept(accept).await.map_err(say)?.id;
     if id.number() <= last_id {
         return Err(format!("the number {id} is given again; {last_id} was told before"));

@@ -65,7 +65,15 @@ impl House {
         };
         self.desk
             .store
-            .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None })
+            .accept(Accept {
+                envelope,
+                origin,
+                summary,
+                body,
+                places: vec![Place::CAUGHT],
+                queue: Vec::new(),
+                trace: None,
+            })
             .await
             .unwrap()
             .id

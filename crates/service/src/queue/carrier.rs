@@ -3,12 +3,11 @@
 //! The dispatcher knows no DNS, no TLS and no SMTP; a carrier knows no schedule, no lease and no store. Bounded by: the
 //! dispatcher hands over at most [`Batch::MOST_RECIPIENTS`]; a carrier bounds its own time.
 
-use std::fmt;
 use std::future::Future;
 
 use sportello_store::StoredBody;
-use sportello_wire::mail::{Notify, Ret, Status};
-use sportello_wire::smtp::server::BodyType;
+use sportello_store::queue::Outgoing;
+pub use sportello_store::queue::{Answer, Destination, Options, Recipient, Script, Speaker, TlsNeed};
 
 /// Carries mail to other servers.
 pub trait Carrier {
@@ -26,29 +25,6 @@ pub trait Carrier {
     fn part(&self, kept: Self::Kept) -> impl Future<Output = ()>;
 }
 
-/// Where mail goes: the domain of its recipients, in lower case and in A-labels, or an address literal with its brackets.
-/// By which servers that is reached (MX, a relay) is the carrier's affair.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Destination(Box<str>);
-
-impl Destination {
-    /// As it is written in the queue.
-    pub fn new(name: &str) -> Self {
-        Self(name.to_ascii_lowercase().into())
-    }
-
-    /// As it is written in the queue.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
 /// One message for recipients of one destination: one transaction, or several where the other server takes fewer.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -58,7 +34,9 @@ pub struct Batch {
     pub message: u64,
     /// Where it goes.
     pub destination: Destination,
-    /// The message as it was accepted. Signatures come before it.
+    /// Fields that are sent before the message, such as its signatures; whole lines with their CR LF, or nothing.
+    pub prefix: Vec<u8>,
+    /// The message as it was accepted.
     pub body: StoredBody,
     /// The reverse-path without its angle brackets; empty for the null one.
     pub sender: String,
@@ -69,60 +47,14 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The most recipients of one batch: what RFC 5321 §4.5.3.1.8 says every server takes.
-    pub const MOST_RECIPIENTS: usize = 100;
-}
-
-/// One recipient.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipient {
-    /// The forward-path without its angle brackets.
-    pub address: String,
-    /// What is to be reported of it.
-    pub notify: Notify,
-    /// What ORCPT said, decoded: `rfc822;Bob@example.org`.
-    pub original: Option<String>,
-}
-
-/// What was said at MAIL, to be passed on where the other server knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// What ENVID said, decoded.
-    pub envelope_id: Option<String>,
-    /// What RET said.
-    pub ret: Option<Ret>,
-    /// Whether REQUIRETLS was said (RFC 8689).
-    pub tls: TlsNeed,
-    /// Whether SMTPUTF8 was said (RFC 6531).
-    pub script: Script,
-    /// What BODY said.
-    pub body: BodyType,
-}
-
-/// Whether a message may go without TLS.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsNeed {
-    /// As the destination's policy has it.
-    #[default]
-    Policy,
-    /// Never (REQUIRETLS).
-    Required,
-}
-
-/// In which letters addresses and header are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Script {
-    /// ASCII.
-    #[default]
-    Ascii,
-    /// UTF-8: the other server must know SMTPUTF8.
-    Utf8,
+    /// The most recipients of one batch.
+    pub const MOST_RECIPIENTS: usize = Outgoing::MOST_TOGETHER;
 }
 
 /// What came of a batch.
 #[derive(Debug)]
 pub struct Carried<K> {
-    /// One for each recipient, in their order.
+    /// One for each recipient, in their order. What is missing counts as deferred.
     pub fates: Vec<Fate>,
     /// How far it came.
     pub reach: Reach,
@@ -164,24 +96,4 @@ pub enum Fate {
     Deferred(Answer),
     /// Not at all.
     Failed(Answer),
-}
-
-/// Why, for people and for reports.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Who says it.
-    pub by: Speaker,
-    /// Its status (RFC 3463); its class agrees with the fate.
-    pub status: Status,
-    /// The reply in one line with its code, such as `550 5.1.1 no such user`, or our own words.
-    pub text: String,
-}
-
-/// Who says why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
-    /// The other server, in a reply.
-    Server,
-    /// We, without one.
-    Ourselves,
 }

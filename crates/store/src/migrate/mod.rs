@@ -19,6 +19,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("0003_secrets.sql"),
     include_str!("0004_accounts.sql"),
     include_str!("0005_imported.sql"),
+    include_str!("0006_queue.sql"),
 ];
 
 /// "SPTL" in ASCII.

@@ -7,11 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::blob::incoming::Body;
 use crate::error::Error;
 use crate::import::Repeat;
+use crate::queue::Outgoing;
 use crate::retention::Retention;
 use crate::sqlite::ledger::{Ledgers, overflow};
 use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
-use crate::sqlite::{schema, tags};
+use crate::sqlite::{queue, schema, tags};
 use crate::types::{Flags, MailboxId, MessageId, Place, Seen};
 
 /// A message as it is bound to the statements, made on the caller's thread.
@@ -37,6 +38,10 @@ pub(crate) struct Row {
     pub(crate) trace: Option<String>,
     /// For what comes from a file.
     pub(crate) taken: Option<Taken>,
+    /// The other servers it goes to.
+    pub(crate) outgoing: Vec<Outgoing>,
+    /// When somebody should look at what of it is in the queue.
+    pub(crate) attention_ms: i64,
 }
 
 /// Which of equal messages from files this is, and whether it may come again.
@@ -109,7 +114,7 @@ pub(crate) fn touch(connection: &Connection, ledgers: &mut Ledgers, id: MessageI
     Ok(())
 }
 
-/// Takes a message into its mailboxes.
+/// Takes a message into its mailboxes and into the queue.
 pub(crate) fn accept(connection: &Connection, ledgers: &mut Ledgers, row: &Row) -> Result<(), Trouble> {
     let (size, hash, file) = match &row.body {
         Body::Memory { bytes, hash, .. } => (bytes.len() as u64, hash, 0),
@@ -151,7 +156,7 @@ pub(crate) fn accept(connection: &Connection, ledgers: &mut Ledgers, row: &Row) 
             }
         }
     }
-    Ok(())
+    queue::enqueue(connection, ledgers, row)
 }
 
 /// Takes messages out of where they are; what is nowhere any more goes.
@@ -178,17 +183,35 @@ pub(crate) fn delete(
             connection.prepare_cached(schema::DELETE_ENTRY)?.execute(params![entry.mailbox.0, entry.uid])?;
         }
         removed.number += 1;
-        let is_needed: bool = connection.prepare_cached(schema::IS_NEEDED)?.query_row([id.0], |row| row.get(0))?;
-        if !is_needed {
-            untagged += remove_rows(connection, *id, file)?;
-            removed.files.extend((file == 1).then_some(*id));
-            removed.gone.push(*id);
-        }
+        untagged += remove_unneeded(connection, *id, file, &mut removed)?;
     }
     if untagged > 0 {
         tags::prune(connection)?;
     }
     Ok(removed)
+}
+
+/// An entry of the queue is over: its message goes when nothing else needs it.
+pub(crate) fn sent(connection: &Connection, id: MessageId, removed: &mut Removed) -> Result<(), Trouble> {
+    let mut statement = connection.prepare_cached(schema::SIZE_AND_PLACE)?;
+    let file = statement.query_row([id.0], |row| row.get(1)).optional()?;
+    if let Some(file) = file
+        && remove_unneeded(connection, id, file, removed)? > 0
+    {
+        tags::prune(connection)?;
+    }
+    Ok(())
+}
+
+/// Removes a message if nothing needs it any more; how many tags it had then.
+fn remove_unneeded(connection: &Connection, id: MessageId, file: i64, removed: &mut Removed) -> Result<usize, Trouble> {
+    let is_needed: bool = connection.prepare_cached(schema::IS_NEEDED)?.query_row([id.0], |row| row.get(0))?;
+    if is_needed {
+        return Ok(0);
+    }
+    removed.files.extend((file == 1).then_some(id));
+    removed.gone.push(id);
+    remove_rows(connection, id, file)
 }
 
 /// Removes a message that nothing needs any more; how many tags it had.

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::account::AccountId;
 use crate::error::Error;
+use crate::sqlite::queue::{self, Counts};
 use crate::sqlite::schema;
 use crate::sqlite::trouble::Trouble;
 use crate::types::{Flags, MailboxId, Quota};
@@ -39,8 +40,11 @@ pub(crate) struct Ledgers {
 struct State {
     all: Sums,
     caught: Sums,
+    queue: Counts,
     /// Whether this transaction changed a mailbox.
     is_changed: bool,
+    /// Whether it changed the queue.
+    is_queue_changed: bool,
 }
 
 /// Messages and their bytes.
@@ -87,8 +91,9 @@ impl Ledgers {
         let state = connection.query_row(schema::ALL_SUMS, (), |row| {
             let all = Sums { messages: row.get(0)?, bytes: row.get(1)? };
             let caught = Sums { messages: row.get(2)?, bytes: row.get(3)? };
-            Ok(State { all, caught, is_changed: false })
+            Ok(State { all, caught, ..State::default() })
         })?;
+        let state = State { queue: queue::read::totals(connection)?, ..state };
         Ok(Self {
             mailboxes: HashMap::new(),
             accounts: HashMap::new(),
@@ -108,6 +113,25 @@ impl Ledgers {
     /// In those that belong to nobody.
     pub(crate) fn caught(&self) -> Sums {
         self.now.caught
+    }
+
+    /// What the entries of the queue do.
+    pub(crate) fn queue(&self) -> Counts {
+        self.now.queue
+    }
+
+    /// Entries of the queue do something else now, or wait for another time.
+    pub(crate) fn queue_changes(&mut self, more: Counts) {
+        let Counts { waiting, leased, held } = &mut self.now.queue;
+        *waiting += more.waiting;
+        *leased += more.leased;
+        *held += more.held;
+        self.now.is_queue_changed = true;
+    }
+
+    /// Whether this transaction changed the queue.
+    pub(crate) fn is_queue_changed(&self) -> bool {
+        self.now.is_queue_changed
     }
 
     /// Whether this transaction changed a mailbox.
@@ -223,7 +247,7 @@ impl Ledgers {
 
     /// The transaction is committed.
     pub(crate) fn commit(&mut self) {
-        self.now.is_changed = false;
+        (self.now.is_changed, self.now.is_queue_changed) = (false, false);
         (self.saved, self.committed) = (self.now, self.now);
         if self.mailboxes.len().max(self.accounts.len()) > MOST_KNOWN {
             self.forget();

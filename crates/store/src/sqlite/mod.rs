@@ -15,6 +15,7 @@ pub(crate) mod apply;
 pub(crate) mod checkpoint;
 pub(crate) mod ledger;
 pub(crate) mod prepare;
+pub(crate) mod queue;
 pub(crate) mod reader;
 pub(crate) mod schema;
 pub(crate) mod search;

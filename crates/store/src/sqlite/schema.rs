@@ -28,7 +28,8 @@ pub(crate) const INSERT_TRACE: &str = "INSERT INTO trace (message, json) VALUES 
 pub(crate) const DELETE_TRACE: &str = "DELETE FROM trace WHERE message = ?1";
 pub(crate) const TRACE: &str = "SELECT json FROM trace WHERE message = ?1";
 /// Whether anything still needs the message.
-pub(crate) const IS_NEEDED: &str = "SELECT EXISTS (SELECT 1 FROM entry WHERE message = ?1)";
+pub(crate) const IS_NEEDED: &str = "SELECT EXISTS (SELECT 1 FROM entry WHERE message = ?1) \
+    OR EXISTS (SELECT 1 FROM queue_entry WHERE message = ?1)";
 
 pub(crate) const ENTRIES_OF: &str = "SELECT mailbox, uid, flags FROM entry WHERE message = ?1";
 pub(crate) const SIZE_AND_PLACE: &str = "SELECT size, file FROM message WHERE id = ?1";

@@ -23,6 +23,7 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::ids::Ids;
 use crate::index::indexer::Bell;
+use crate::queue::Generation;
 use crate::retention::{KeeperBell, Retention};
 use crate::sqlite::accounts::{self, Order, Outcome};
 use crate::sqlite::apply::{self, Removed, Row, Within};
@@ -30,7 +31,7 @@ use crate::sqlite::checkpoint::{self, Checkpointer};
 use crate::sqlite::ledger::Ledgers;
 use crate::sqlite::reader::Oldest;
 use crate::sqlite::trouble::Trouble;
-use crate::sqlite::{schema, secrets, tags};
+use crate::sqlite::{queue, schema, secrets, tags};
 use crate::tag::Tag;
 use crate::types::{MessageId, Seen};
 
@@ -65,6 +66,8 @@ pub(crate) enum Request {
     SetSecret(Box<str>, Option<Vec<u8>>, Asker<bool>),
     /// Something about accounts.
     Account(Box<Order>, Asker<Outcome>),
+    /// Something about the queue.
+    Queue(Box<queue::Order>, Asker<queue::Outcome>),
     /// Lease the next block of message ids.
     LeaseIds,
     Close,
@@ -87,6 +90,9 @@ pub(crate) struct Tools {
     pub(crate) bodies: Arc<Bodies>,
     pub(crate) ids: Arc<Ids>,
     pub(crate) changes: watch::Sender<u64>,
+    /// The same for the queue.
+    pub(crate) queue_changes: watch::Sender<u64>,
+    pub(crate) generation: Generation,
     /// Pages in the write-ahead log after the last commit.
     pub(crate) log: Arc<AtomicI64>,
     pub(crate) bell: Bell,
@@ -162,6 +168,7 @@ enum Done {
     Changed(usize),
     Removed(Removed),
     Account(Outcome),
+    Queue(queue::Outcome),
     Leased(i64),
     /// Whether there was one by this name.
     Replaced(bool),
@@ -290,7 +297,7 @@ impl Work {
     }
 
     fn apply(&mut self, request: &Request) -> Result<Done, Trouble> {
-        let Tools { connection, ledgers, ids: leases, .. } = &mut self.tools;
+        let Tools { connection, ledgers, ids: leases, generation, .. } = &mut self.tools;
         match request {
             Request::Accept(row, _) => apply::accept(connection, ledgers, row).map(|()| Done::Accepted),
             Request::SetSeen(within, ids, seen, _) => {
@@ -308,6 +315,7 @@ impl Work {
                 apply::retire(connection, ledgers, oldest, rule, *now_ms).map(Done::Removed)
             }
             Request::Account(order, _) => accounts::carry_out(connection, ledgers, order).map(Done::Account),
+            Request::Queue(order, _) => queue::obey(connection, ledgers, *generation, order).map(Done::Queue),
             Request::LeaseIds | Request::Close => {
                 let end = leases.wanted_end();
                 apply::lease(connection, end)?;
@@ -318,11 +326,14 @@ impl Work {
 
     /// After the commit: counts, removes the bodies of deleted messages, answers everyone.
     fn answer(&mut self, group: &mut Vec<Request>, done: Vec<Result<Done, Error>>) {
-        let changed = self.tools.ledgers.is_changed();
+        let (changed, queue_changed) = (self.tools.ledgers.is_changed(), self.tools.ledgers.is_queue_changed());
         self.tools.ledgers.commit();
         // Counted before anyone is answered: who reads the figures after an answer finds itself in them.
         self.count(&done, changed);
         self.tell(&done, changed);
+        if queue_changed {
+            self.tools.queue_changes.send_modify(|number| *number = number.wrapping_add(1));
+        }
         for (request, done) in group.drain(..).zip(done) {
             match (request, done) {
                 // When the client has gone, its message stays.
@@ -337,6 +348,14 @@ impl Work {
                     drop(asker.send(Ok(removed.number)));
                 }
                 (Request::Account(_, asker), Ok(Done::Account(outcome))) => drop(asker.send(Ok(outcome))),
+                (Request::Queue(mut order, asker), Ok(Done::Queue(mut outcome))) => {
+                    if let (Some(report), queue::Outcome::Stale) = (order.report(), &outcome) {
+                        remove_body(report, &Error::Closed);
+                    }
+                    drop(order);
+                    self.remove(outcome.take_files());
+                    drop(asker.send(Ok(outcome)));
+                }
                 (Request::LeaseIds, Ok(Done::Leased(end))) => self.tools.ids.leased(end),
                 (request, done) => {
                     let error = done.err().unwrap_or(Error::Closed);
@@ -353,8 +372,10 @@ impl Work {
     /// Tells those who follow the mailboxes, also before anyone is answered.
     fn tell(&self, done: &[Result<Done, Error>], changed: bool) {
         for done in done {
-            if let Ok(Done::Removed(removed)) = done {
-                self.tools.bell.deleted(&removed.gone);
+            match done {
+                Ok(Done::Removed(removed)) => self.tools.bell.deleted(&removed.gone),
+                Ok(Done::Queue(outcome)) => self.tools.bell.deleted(outcome.gone()),
+                _ => {}
             }
         }
         if changed {
@@ -367,6 +388,7 @@ impl Work {
         let accepted = done.iter().filter(|done| matches!(done, Ok(Done::Accepted))).count();
         Counters::add(&counters.accepted, accepted as u64);
         Counters::add(&counters.commits, 1);
+        counters.queue(self.tools.ledgers.queue());
         if changed {
             let (all, caught) = (self.tools.ledgers.all(), self.tools.ledgers.caught());
             counters.messages.store(all.messages(), Ordering::Relaxed);
@@ -383,8 +405,12 @@ impl Work {
         let error = error.clone();
         match request {
             Request::Accept(mut row, asker) => {
-                if let (Body::File(placed), false) = (&mut row.body, matches!(error, Error::Failed(_))) {
-                    placed.remove();
+                remove_body(&mut row, &error);
+                drop(asker.send(Err(error)));
+            }
+            Request::Queue(mut order, asker) => {
+                if let Some(report) = order.report() {
+                    remove_body(report, &error);
                 }
                 drop(asker.send(Err(error)));
             }
@@ -436,10 +462,19 @@ fn fatal(why: rusqlite::Error) -> Trouble {
 }
 
 fn keep_body(request: &mut Request) {
-    if let Request::Accept(row, _) = request
-        && let Body::File(placed) = &mut row.body
-    {
+    let row = match request {
+        Request::Accept(row, _) => Some(row),
+        Request::Queue(order, _) => order.report(),
+        _ => None,
+    };
+    if let Some(Body::File(placed)) = row.map(|row| &mut row.body) {
         placed.keep();
+    }
+}
+
+fn remove_body(row: &mut Row, error: &Error) {
+    if let (Body::File(placed), false) = (&mut row.body, matches!(error, Error::Failed(_))) {
+        placed.remove();
     }
 }
 

@@ -86,7 +86,15 @@ pub fn accept_of(body: Incoming, subject: &str) -> Accept {
         date_unix: Some(-1),
         message_id: "<1@example.org>".to_owned(),
     };
-    Accept { envelope, origin: origin(), summary, body, places: vec![sportello_store::Place::CAUGHT], trace: None }
+    Accept {
+        envelope,
+        origin: origin(),
+        summary,
+        body,
+        places: vec![sportello_store::Place::CAUGHT],
+        queue: Vec::new(),
+        trace: None,
+    }
 }
 
 /// A body written in pieces of 16 KiB, as a session writes it.

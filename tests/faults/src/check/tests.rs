@@ -20,7 +20,7 @@ async fn checked(name: &str, extractor: Extractor, keep: Retention, due: Due) ->
     let origin = Origin { peer, helo: "h".to_owned(), channel: "mail".to_owned(), connection: 1 };
     let summary = Summary { subject: "t".to_owned(), ..Summary::default() };
     let accepted = store
-        .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], trace: None })
+        .accept(Accept { envelope, origin, summary, body, places: vec![Place::CAUGHT], queue: Vec::new(), trace: None })
         .await
         .map_err(|why| chain(&why))?;
     store.indexed().await.map_err(|why| chain(&why))?;

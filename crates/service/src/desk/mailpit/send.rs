@@ -39,7 +39,7 @@ pub(super) async fn store(store: &Store, request: &Request, sent: SendRequest) -
     write(&mut body, &message).await?;
     let origin = Origin { peer: request.peer, helo: String::new(), channel: "desk".to_owned(), connection: 0 };
     let places = vec![Place::CAUGHT];
-    Ok(store.accept(Accept { envelope, origin, summary, body, places, trace: None }).await?.id)
+    Ok(store.accept(Accept { envelope, origin, summary, body, places, queue: Vec::new(), trace: None }).await?.id)
 }
 
 async fn write(body: &mut Incoming, message: &Bytes) -> Result<(), Failure> {

@@ -131,7 +131,7 @@ impl Delivery {
             message_id: summary.message_id,
         };
         let places = vec![Place::CAUGHT];
-        let accept = Accept { envelope, origin, summary, body: self.incoming, places, trace: None };
+        let accept = Accept { envelope, origin, summary, body: self.incoming, places, queue: Vec::new(), trace: None };
         match store.accept(accept).await {
             Ok(accepted) => Ok(accepted.id),
             Err(error) => Err(refused("accept", &error)),

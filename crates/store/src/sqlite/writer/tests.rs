@@ -52,6 +52,8 @@ impl Bench {
             places: vec![Place::CAUGHT],
             trace: None,
             taken: None,
+            outgoing: Vec::new(),
+            attention_ms: 0,
         })
     }
 
