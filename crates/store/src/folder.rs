@@ -98,9 +98,9 @@ impl Folder {
         rustix::fs::fsync(&self.state).map_err(failed("syncing", &self.path))
     }
 
-    /// A new file in `spool/`, mode 0600.
+    /// A new file in `spool/`, mode 0600, to be written and read.
     pub(crate) fn create_spool(&self, id: MessageId) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         Ok(rustix::fs::openat(&self.spool, id.to_string(), flags, Mode::from_raw_mode(0o600))?.into())
     }
 

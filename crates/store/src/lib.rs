@@ -40,7 +40,7 @@ pub use account::{
     Account, AccountChange, AccountId, AppPassword, AppPasswordId, Credential, NewAccount, NewAppPassword, Scope,
     Scopes, SpecialUse, Standing,
 };
-pub use blob::incoming::Incoming;
+pub use blob::incoming::{Content, Incoming};
 pub use contract::Store;
 pub use error::{Error, OpenError};
 pub use import::{Import, Imported, Repeat};

@@ -18,7 +18,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use sportello_store::{MailboxId, MessageId, Query, Settings, Start, Store, Verdict, Window};
-use support::{Place, bytes, deliver, list, read};
+use support::{Place, bytes, deliver_behind, list, read};
 
 /// Set for the child: the state folder.
 const FOLDER: &str = "SPORTELLO_STORE_CRASH_FOLDER";
@@ -131,7 +131,9 @@ async fn write_until_killed(folder: &Path, first_seed: u64) {
             for seed in (first_seed + lane..).step_by(AT_ONCE as usize) {
                 // One in eight is a file, so that kills meet the steps between spool, blobs and rows.
                 let length = if seed % 8 == 0 { 140_000 + seed as usize % 50_000 } else { seed as usize % 9_000 };
-                let id = deliver(&store, &bytes(length, seed), &seed.to_string()).await.unwrap();
+                // One in three begins with what was put in front of it, so that kills meet a body that is written once more.
+                let front = if seed % 3 == 0 { length.min(700) } else { 0 };
+                let id = deliver_behind(&store, &bytes(length, seed), front, &seed.to_string()).await.unwrap();
                 let mut output = std::io::stdout().lock();
                 writeln!(output, "{id} {length} {seed}").unwrap();
                 output.flush().unwrap();

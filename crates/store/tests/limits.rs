@@ -166,6 +166,26 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test]
+async fn without_room_for_a_second_copy_nothing_is_put_in_front() {
+    let Some(disk) = SmallDisk::mount() else {
+        eprintln!("no right to mount: the promises alone are tested above");
+        return;
+    };
+    let store = Store::open(Settings { disk_reserve: 0, ..disk.0.settings() }).unwrap();
+    let message = bytes(2000 * KIB, 1);
+    let mut body = write(&store, &message).await.unwrap();
+    assert!(matches!(body.prepend(b"X: y\r\n").await, Err(Error::DiskFull)));
+    assert!(matches!(body.write(b"more").await, Err(Error::Spoiled)), "the body is lost");
+    drop(body);
+    let mut body = write(&store, &message[..1000 * KIB]).await.unwrap();
+    body.prepend(b"X: y\r\n").await.unwrap();
+    let id = store.accept(accept_of(body, "half as long")).await.unwrap().id;
+    assert!(read(&store, id).await == [b"X: y\r\n", &message[..1000 * KIB]].concat());
+    store.close().await;
+    assert_eq!(disk.0.names("spool"), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_and_all_goes_on_once_there_is_room() {
     let Some(disk) = SmallDisk::mount() else {
         eprintln!("no right to mount: the promises alone are tested above");

@@ -99,6 +99,11 @@ impl Promise {
         Ok(())
     }
 
+    /// Another one of the same disk.
+    pub(crate) fn another(&self, bytes: u64) -> Result<Self, Error> {
+        self.disk.promise(bytes)
+    }
+
     /// See [`Disk::look_again`].
     pub(crate) fn disk(&self) -> &Disk {
         &self.disk

@@ -4,6 +4,7 @@
 //! the disk's promises in the spool; one write under way at a time, so that the socket is not read faster than the disk
 //! takes.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,6 +14,7 @@ use crate::blob::Bodies;
 use crate::blob::budget::Grant;
 use crate::blob::disk::Promise;
 use crate::blob::spool::{Placed, SpoolFile};
+use crate::counters::Counters;
 use crate::error::Error;
 use crate::types::MessageId;
 
@@ -24,6 +26,21 @@ pub struct Incoming {
     declared: Option<u64>,
     length: u64,
     held: Held,
+}
+
+/// The whole body so far.
+#[derive(Debug)]
+pub enum Content<'a> {
+    /// In memory.
+    Memory(&'a [u8]),
+    /// In a file that is to be read at offsets, its first `length` bytes. It stays readable whatever becomes of the body, and is no
+    /// longer the body once something was put in front of that.
+    File {
+        /// The file.
+        file: Arc<File>,
+        /// Its bytes.
+        length: u64,
+    },
 }
 
 /// Bytes a spooling body gathers before they are worth a trip to another thread.
@@ -70,6 +87,9 @@ pub(crate) enum Body {
 }
 
 impl Incoming {
+    /// The most bytes that are put in front of a message at once.
+    pub const MOST_IN_FRONT: usize = 64 << 10;
+
     /// A body of `declared` bytes, as the client says, or of nobody knows how many.
     pub(crate) fn begin(bodies: &Arc<Bodies>, id: MessageId, declared: Option<u64>) -> Result<Self, Error> {
         let promised = declared.unwrap_or(bodies.memory_body as u64).saturating_add(FIELD);
@@ -106,6 +126,48 @@ impl Incoming {
             self.spool(bytes).await?;
         }
         self.length = self.length.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// All that was taken so far, to be read before the message is accepted. Writes to the disk what still waits for that; after an
+    /// error, or when this future is dropped before its end, the body is lost as with [`Incoming::write`].
+    pub async fn content(&mut self) -> Result<Content<'_>, Error> {
+        if let Held::Spool(spooling) = &self.held
+            && !spooling.pending.is_empty()
+        {
+            self.away(|mut spooling| spooling.write().map(|()| spooling)).await?;
+        }
+        match &self.held {
+            Held::Memory { bytes, .. } => Ok(Content::Memory(bytes)),
+            Held::Spool(spooling) => Ok(match spooling.file.content() {
+                Some((file, length)) => Content::File { file, length },
+                None => Content::Memory(&[]),
+            }),
+            Held::Away => Err(Error::Spoiled),
+        }
+    }
+
+    /// Puts bytes before all that was taken so far: fields that could only be written when the whole message was known. At most
+    /// [`Incoming::MOST_IN_FRONT`]. A body in a file is written once more for each call, so it is better to put all there at once.
+    ///
+    /// After an error, or when this future is dropped before its end, the body is lost as with [`Incoming::write`].
+    pub async fn prepend(&mut self, front: &[u8]) -> Result<(), Error> {
+        if front.len() > Self::MOST_IN_FRONT {
+            return Err(Error::TooMany { what: "bytes in front of a message", most: Self::MOST_IN_FRONT });
+        }
+        if self.bodies.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
+        if self.keep_in_memory(front) {
+            if let Held::Memory { bytes, .. } = &mut self.held {
+                bytes.rotate_right(front.len());
+            }
+        } else {
+            self.spill();
+            let front = front.to_vec();
+            self.away(move |spooling| spooling.prepend(&front)).await?;
+        }
+        self.length = self.length.saturating_add(front.len() as u64);
         Ok(())
     }
 
@@ -152,6 +214,7 @@ impl Incoming {
     fn spill(&mut self) {
         self.held = match std::mem::replace(&mut self.held, Held::Away) {
             Held::Memory { bytes, grant, promise } => {
+                Counters::add(&self.bodies.counters.spooled, 1);
                 let file = SpoolFile::new(&self.bodies.folder, &self.bodies.counters, self.id, promise);
                 Held::Spool(Box::new(Spooling { file, pending: bytes, grant }))
             }
@@ -166,13 +229,19 @@ impl Incoming {
             if bytes.is_empty() && spooling.may_wait() {
                 return Ok(());
             }
-            let Held::Spool(mut spooling) = std::mem::replace(&mut self.held, Held::Away) else {
-                return Err(Error::Spoiled);
-            };
-            // The job owns the file: when it fails, or when nobody waits for it any more, the file goes on that thread.
-            let write = move |(): &mut ()| spooling.write().map(|()| spooling);
-            self.held = Held::Spool(self.bodies.blocking.run(write).await??);
+            self.away(|mut spooling| spooling.write().map(|()| spooling)).await?;
         }
+    }
+
+    /// Gives the file to a thread that may block. The job owns it: when it fails, or when nobody waits for it any more, the file goes
+    /// on that thread.
+    async fn away(
+        &mut self,
+        work: impl FnOnce(Box<Spooling>) -> Result<Box<Spooling>, Error> + Send + 'static,
+    ) -> Result<(), Error> {
+        let Held::Spool(spooling) = std::mem::replace(&mut self.held, Held::Away) else { return Err(Error::Spoiled) };
+        self.held = Held::Spool(self.bodies.blocking.run(move |()| work(spooling)).await??);
+        Ok(())
     }
 }
 
@@ -209,6 +278,20 @@ impl Spooling {
         }
         self.grant.shrink_to(CHUNK as u64);
         Ok(())
+    }
+
+    fn prepend(mut self: Box<Self>, front: &[u8]) -> Result<Box<Self>, Error> {
+        if self.file.content().is_none() {
+            // It has just left memory, and goes to the disk with what is before it.
+            self.pending.splice(..0, front.iter().copied());
+            self.write()?;
+            return Ok(self);
+        }
+        if !self.pending.is_empty() {
+            self.write()?;
+        }
+        let Self { file, pending, grant } = *self;
+        Ok(Box::new(Self { file: file.behind(front)?, pending, grant }))
     }
 
     fn place(mut self: Box<Self>) -> Result<Placed, Error> {

@@ -6,6 +6,9 @@
 //! id>`, its folder synced, and only then may its row commit. So at every moment a row has its body; a body without a
 //! row is an orphan, which [`sweep`] removes at the next start.
 //!
+//! Before it is accepted a body can be read, and fields put in front of it: in memory by moving it, in a file by writing it once more
+//! in `spool/`, before it is synced and placed.
+//!
 //! Knows nothing of rows. Files are written, synced and removed on the `blocking-*` threads only.
 
 use std::sync::Arc;

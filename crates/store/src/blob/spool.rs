@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustix::fs::FallocateFlags;
@@ -20,6 +21,9 @@ use crate::types::MessageId;
 /// Disk is taken in steps of this many bytes, once the promise made at MAIL is used up.
 pub(crate) const STEP: u64 = 1 << 20;
 
+/// Bytes that are copied at once.
+const COPY: usize = 128 << 10;
+
 /// A body that is still arriving. Dropped, it is forgotten, and its file removed.
 #[derive(Debug)]
 pub(crate) struct SpoolFile {
@@ -27,7 +31,7 @@ pub(crate) struct SpoolFile {
     counters: Arc<Counters>,
     id: MessageId,
     /// Made with the first bytes, so that it is made on a thread that may block.
-    file: Option<File>,
+    file: Option<Arc<File>>,
     /// Whether its name is in `spool/`.
     named: Named,
     hasher: Sha256,
@@ -72,13 +76,12 @@ impl SpoolFile {
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         if self.file.is_none() {
             let file = self.folder.create_spool(self.id).map_err(|why| Error::io("making a spool file", why))?;
-            self.file = Some(file);
+            self.file = Some(Arc::new(file));
             self.named = Named::Yes;
-            Counters::add(&self.counters.spooled, 1);
         }
         let more = bytes.len() as u64;
         self.make_room(more)?;
-        let Some(mut file) = self.file.as_ref() else { return Err(Error::Spoiled) };
+        let Some(mut file) = self.file.as_deref() else { return Err(Error::Spoiled) };
         file.write_all(bytes).map_err(|why| Error::io("writing a spool file", why))?;
         self.hasher.update(bytes);
         self.length = self.length.saturating_add(more);
@@ -87,6 +90,33 @@ impl SpoolFile {
             self.promise.shrink_by(more);
         }
         Ok(())
+    }
+
+    /// What was written so far, to be read at any offset; `None` while nothing was.
+    pub(crate) fn content(&self) -> Option<(Arc<File>, u64)> {
+        self.file.as_ref().map(|file| (Arc::clone(file), self.length))
+    }
+
+    /// The same body behind `front`: written once more, into a file that takes this one's place. For that long the disk holds it
+    /// twice. What is in `spool/` is never looked for after a crash, so no moment of this needs more care than any other write.
+    pub(crate) fn behind(mut self, front: &[u8]) -> Result<Self, Error> {
+        let promise = self.promise.another(self.length.saturating_add(front.len() as u64))?;
+        let mut whole = Self::new(&self.folder, &self.counters, self.id, promise);
+        if self.named == Named::Yes {
+            self.folder.remove_spool(self.id);
+            self.named = Named::No;
+        }
+        whole.write(front)?;
+        let mut chunk = vec![0; COPY];
+        let mut offset = 0;
+        while let Some(file) = self.file.as_deref().filter(|_| offset < self.length) {
+            let read =
+                retry(|| file.read_at(&mut chunk, offset)).map_err(|why| Error::io("reading a spool file", why))?;
+            let read = chunk.get(..read).filter(|read| !read.is_empty()).ok_or(Error::Spoiled)?;
+            whole.write(read)?;
+            offset = offset.saturating_add(read.len() as u64);
+        }
+        Ok(whole)
     }
 
     /// Syncs the file, moves it to `blobs/` and syncs that folder: from here on the body lasts, and its row may commit.
@@ -139,7 +169,7 @@ impl SpoolFile {
             self.promise.grow_by(wanted - step)?;
             step = wanted;
         }
-        let Some(file) = self.file.as_ref() else { return Err(Error::Spoiled) };
+        let Some(file) = self.file.as_deref() else { return Err(Error::Spoiled) };
         if self.ahead == Ahead::Can {
             let flags = FallocateFlags::KEEP_SIZE;
             match retry_on_intr(|| rustix::fs::fallocate(file, flags, self.taken, step)) {
@@ -153,6 +183,16 @@ impl SpoolFile {
         }
         self.taken = self.taken.saturating_add(step);
         Ok(())
+    }
+}
+
+/// Again, for as long as a signal came first.
+fn retry<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match work() {
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 

@@ -106,6 +106,16 @@ pub async fn write(store: &Store, message: &[u8]) -> Result<Incoming, Error> {
     Ok(body)
 }
 
+/// The same message, of which the first `front` bytes are put in front of the others once they are there.
+pub async fn deliver_behind(store: &Store, message: &[u8], front: usize, subject: &str) -> Result<MessageId, Error> {
+    let (front, rest) = message.split_at(front);
+    let mut body = write(store, rest).await?;
+    if !front.is_empty() {
+        body.prepend(front).await?;
+    }
+    Ok(store.accept(accept_of(body, subject)).await?.id)
+}
+
 pub async fn deliver(store: &Store, message: &[u8], subject: &str) -> Result<MessageId, Error> {
     let body = write(store, message).await?;
     Ok(store.accept(accept_of(body, subject)).await?.id)
