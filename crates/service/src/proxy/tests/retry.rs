@@ -2,17 +2,10 @@
 
 use std::rc::Rc;
 
-use tokio::net::TcpListener;
-
-use super::stage::{get, live, on_stage, proxy, read, ready, request, settle, upstream};
+use super::stage::{get, live, nobody, on_stage, proxy, read, ready, request, settle, upstream};
 use super::{OK, part};
 use crate::proxy::Role;
 use crate::web::{Incoming, Request};
-
-/// An address where nobody listens.
-async fn nobody() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
 
 #[test]
 fn a_connection_that_was_closed_meanwhile_costs_nobody_an_answer() {
@@ -54,7 +47,7 @@ fn a_connection_that_is_known_to_be_closed_is_not_used() {
 fn an_upstream_that_cannot_be_reached_is_passed_over_whatever_is_asked() {
     on_stage(async {
         let (up, told) = upstream(vec![part(&[OK, OK, OK])]).await;
-        let down = nobody().await;
+        let down = nobody();
         let proxy = proxy(&[down, up], |_| {});
         let (sender, unknown) = live();
         drop(sender);
@@ -94,7 +87,7 @@ fn tries_are_bounded() {
     on_stage(async {
         for (tries, expect) in [(2, 502), (3, 200)] {
             let (up, _) = upstream(vec![part(&[OK])]).await;
-            let addresses = [nobody().await, nobody().await, up];
+            let addresses = [nobody(), nobody(), up];
             let proxy = proxy(&addresses, |settings| settings.tries = tries);
             assert_eq!(proxy.pass(get("/")).await.status, expect);
         }
@@ -112,7 +105,7 @@ fn a_backup_is_asked_when_no_other_one_is_there() {
             assert_eq!(Rc::clone(&all).pass(get("/")).await.status, 200);
         }
         assert!(told.borrow().is_empty());
-        let proxy = proxy(&[backup, nobody().await], change);
+        let proxy = proxy(&[backup, nobody()], change);
         assert_eq!(proxy.pass(get("/")).await.status, 200);
         assert_eq!(told.borrow().len(), 1);
     });

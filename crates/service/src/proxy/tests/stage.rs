@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sportello_wire::http1::body::Decoder;
 use sportello_wire::http1::head::{self, parse};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -17,6 +17,15 @@ use crate::web::{Answer, Body, Broken, Client, Fields, Incoming, Live, Path, Pie
 
 /// What one connection says after each request that it has heard whole; then it closes. [`STAY`] instead of an answer keeps it open.
 pub(super) type Part = Vec<Vec<u8>>;
+
+/// An address where nobody listens, nor will: it is taken, and given up only at the end of the process.
+pub(super) fn nobody() -> SocketAddr {
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let address = taken.local_addr().unwrap();
+    std::mem::forget(taken);
+    address
+}
 
 /// Says nothing and stays.
 pub(super) const STAY: &[u8] = b"(stays)";

@@ -9,7 +9,7 @@ use h2::server::Builder;
 use http::Response;
 use tokio::task::spawn_local;
 
-use super::super::stage::{get, next, on_stage, read, request, settle};
+use super::super::stage::{get, next, nobody, on_stage, read, request, settle};
 use super::servers::{h2c, ok, part, proxy, upstream};
 use crate::proxy::Fault;
 use crate::proxy::http2::LINES_MOST;
@@ -78,8 +78,7 @@ fn one_connection_is_made_for_all_who_come_at_once_and_it_ends_when_it_is_old() 
 #[test]
 fn who_cannot_connect_tells_all_who_wait_with_it() {
     on_stage(async {
-        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let proxy = proxy(&[h2c(closed)], |_| {});
+        let proxy = proxy(&[h2c(nobody())], |_| {});
         let answers: Vec<_> = (0..5).map(|_| spawn_local(Rc::clone(&proxy).pass(get("/")))).collect();
         for answer in answers {
             assert_eq!(answer.await.unwrap().status, 502);
