@@ -3,6 +3,8 @@
 //! As on its first page each is whole; only the deletion of an account is a chain of steps, any of which may be the last
 //! one that a crash lets through, and which then goes on when it is asked for again.
 
+use std::sync::atomic::Ordering;
+
 use crate::account::{
     Account, AccountChange, AccountId, AppPassword, AppPasswordId, NewAccount, NewAppPassword, SpecialUse,
 };
@@ -53,6 +55,12 @@ impl Store {
     pub async fn accounts(&self, after: Option<&str>, limit: usize) -> Result<Vec<Account>, Error> {
         let (after, most) = (after.map(str::to_owned), limit.min(Account::MOST_OF_A_PAGE));
         self.inner.readers.run(move |reader| reader.accounts(after.as_deref(), most)).await?
+    }
+
+    /// A number that has grown when whoever changed an account is told so. What was read of accounts at the same number is
+    /// still so, but for the bytes of their messages.
+    pub fn account_changes(&self) -> u64 {
+        self.inner.bodies.counters.account_changes.load(Ordering::Relaxed)
     }
 
     /// Changes an account; `false` when it is not here or is being deleted. Dropping this future may still do it.

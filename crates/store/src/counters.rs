@@ -25,6 +25,8 @@ pub(crate) struct Counters {
     pub(crate) queue_leased: AtomicU64,
     pub(crate) queue_held: AtomicU64,
     pub(crate) queue_interrupted: AtomicU64,
+    /// Changes of accounts.
+    pub(crate) account_changes: AtomicU64,
     failed: OnceLock<Arc<str>>,
 }
 

@@ -391,3 +391,23 @@ async fn places_have_a_bound_and_must_be_there() {
     assert!(matches!(put(&store, 1, &[]).await, Err(Error::Refused(_))));
     store.close().await;
 }
+
+#[tokio::test]
+async fn the_oldest_account_of_a_domain_is_found_and_changes_are_numbered() {
+    let place = Folder::new();
+    let store = place.open();
+    assert_eq!(store.first_account("example.org").await.unwrap(), None);
+    let before = store.account_changes();
+    let zoe = make(&store, "zoe@Example.org").await;
+    assert!(store.account_changes() > before);
+    make(&store, "ada@example.org").await;
+    let other = make(&store, "ada@sub.example.org").await;
+    let first = async |domain: &str| store.first_account(domain).await.unwrap().map(|account| account.id);
+    assert_eq!(first("example.org").await, Some(zoe));
+    assert_eq!(first("sub.example.org").await, Some(other));
+    assert_eq!(first("xample.org").await, None);
+    let before = store.account_changes();
+    store.delete_account(zoe).await.unwrap();
+    assert!(store.account_changes() > before);
+    assert_ne!(first("example.org").await, Some(zoe));
+}

@@ -347,7 +347,11 @@ impl Work {
                     self.remove(removed.files);
                     drop(asker.send(Ok(removed.number)));
                 }
-                (Request::Account(_, asker), Ok(Done::Account(outcome))) => drop(asker.send(Ok(outcome))),
+                (Request::Account(_, asker), Ok(Done::Account(outcome))) => {
+                    // Before the answer: who changed an account is not told afterwards what it was.
+                    Counters::add(&self.tools.bodies.counters.account_changes, 1);
+                    drop(asker.send(Ok(outcome)));
+                }
                 (Request::Queue(mut order, asker), Ok(Done::Queue(mut outcome))) => {
                     if let (Some(report), queue::Outcome::Stale) = (order.report(), &outcome) {
                         remove_body(report, &Error::Closed);
