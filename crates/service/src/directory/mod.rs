@@ -5,6 +5,7 @@
 //! of how accounts are kept. Bounded by [`MailDomains::MOST_MEMBERS`] addresses and [`MailDomains::DEEPEST`] aliases of aliases for
 //! each recipient, and [`Resolution::MOST_STEPS`] steps told.
 
+mod addresses;
 mod domains;
 mod resolve;
 mod walk;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use sportello_wire::mail::srs::Srs;
 use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
 
+pub use self::addresses::{Addresses, OpenError};
 pub use self::domains::{Alias, Book, Handling, MailDomain, MailDomains, Member, Outgoing, PlusTags, Tangle, folded};
 
 /// Answers what addresses mean. Clones are cheap and the same.

@@ -1,0 +1,158 @@
+//! The directory with the store's accounts behind it: what sessions ask at each recipient.
+//!
+//! What is known of accounts is remembered as long as no account has changed, so that mail to a few busy addresses costs no look-up;
+//! an account with a quota is looked up each time, since mail changes what it holds. What is nobody's is not remembered: those who try
+//! names fill nothing. Bounded by [`Addresses::MOST_REMEMBERED`] accounts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustls::crypto::aws_lc_rs;
+use sportello_store::{self as store, Account, AccountId, Store};
+use sportello_wire::mail::srs::Srs;
+use sportello_wire::mail::{Address, ForwardPath, ReversePath};
+use thiserror::Error;
+
+use super::{Asked, Directory, Holder, MailDomains, Resolution, Standing, Wanted};
+
+/// Answers what addresses mean, with the accounts of a store. Clones share what is remembered.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    directory: Directory,
+    store: Store,
+    remembered: Arc<Mutex<Remembered>>,
+}
+
+/// Why it cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The store refuses.
+    #[error("the key for rewritten senders cannot be kept")]
+    Store(#[from] store::Error),
+    /// There is no randomness for a key.
+    #[error("this machine gives no randomness")]
+    Random,
+}
+
+/// What is known of accounts, while none has changed.
+#[derive(Debug, Default)]
+struct Remembered {
+    /// The number of the last change that is in it.
+    change: u64,
+    accounts: HashMap<Box<str>, Holder<AccountId>>,
+}
+
+impl Addresses {
+    /// The most accounts that are remembered; then all are forgotten.
+    pub const MOST_REMEMBERED: usize = 4096;
+    /// By which name the store keeps the key for rewritten senders.
+    pub const KEY: &str = "srs/key";
+
+    /// Of these domains and the accounts of this store, where the key for rewritten senders is, or is put.
+    ///
+    /// # Errors
+    /// When there is no key and none can be made.
+    pub async fn open(domains: Arc<MailDomains>, store: Store) -> Result<Self, OpenError> {
+        let kept = store.secret(Self::KEY).await?.and_then(|bytes| <[u8; Srs::KEY]>::try_from(bytes).ok());
+        let key = match kept {
+            Some(key) => key,
+            None => {
+                let mut key = [0; Srs::KEY];
+                aws_lc_rs::default_provider().secure_random.fill(&mut key).map_err(|_| OpenError::Random)?;
+                store.keep_secret(Self::KEY, key.to_vec()).await?;
+                key
+            }
+        };
+        Ok(Self { directory: Directory::new(domains, Srs::new(key)), store, remembered: Arc::default() })
+    }
+
+    /// With other domains: what a reload makes of it.
+    #[must_use]
+    pub fn with(&self, domains: Arc<MailDomains>) -> Self {
+        let directory = Directory::new(domains, self.directory.srs.clone());
+        Self { directory, ..self.clone() }
+    }
+
+    /// What the configuration says.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// What becomes of mail from `sender` to `recipient`, today.
+    ///
+    /// # Errors
+    /// When the store cannot say; then nothing is known, and the client is to come again.
+    pub async fn resolve(
+        &self,
+        recipient: &ForwardPath,
+        sender: &ReversePath,
+    ) -> Result<Resolution<AccountId>, store::Error> {
+        let asked = Asked { recipient, sender, today: today() };
+        self.directory.resolve(asked, async |wanted: Wanted<'_>| self.look_up(wanted).await).await
+    }
+
+    /// Whether an account may send as an address.
+    ///
+    /// # Errors
+    /// When the store cannot say.
+    pub async fn may_send_as(&self, account: AccountId, address: &Address) -> Result<bool, store::Error> {
+        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted).await;
+        self.directory.may_send_as(&account, address, accounts).await
+    }
+
+    async fn look_up(&self, wanted: Wanted<'_>) -> Result<Option<Holder<AccountId>>, store::Error> {
+        let address = match wanted {
+            Wanted::First(domain) => return Ok(self.store.first_account(domain).await?.and_then(holder)),
+            Wanted::Account(address) => address,
+        };
+        let change = self.store.account_changes();
+        if let Some(known) = self.known(change, |accounts| accounts.get(address).cloned()) {
+            return Ok(Some(known));
+        }
+        let Some(account) = self.store.account(address).await? else { return Ok(None) };
+        let may_be_remembered = account.quota.is_none();
+        let found = holder(account);
+        if let (Some(found), true) = (&found, may_be_remembered && self.store.account_changes() == change) {
+            self.known(change, |accounts| {
+                if accounts.len() >= Self::MOST_REMEMBERED {
+                    accounts.clear();
+                }
+                accounts.insert(address.into(), found.clone())
+            });
+        }
+        Ok(found)
+    }
+
+    /// Does something with what is known as of this change; with nothing, where something newer is.
+    fn known<T>(
+        &self,
+        change: u64,
+        of: impl FnOnce(&mut HashMap<Box<str>, Holder<AccountId>>) -> Option<T>,
+    ) -> Option<T> {
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.change < change {
+            *remembered = Remembered { change, ..Remembered::default() };
+        }
+        if remembered.change == change { of(&mut remembered.accounts) } else { None }
+    }
+}
+
+/// The account, unless it is on its way out.
+fn holder(account: Account) -> Option<Holder<AccountId>> {
+    let standing = match account.standing {
+        store::Standing::Leaving => return None,
+        store::Standing::Disabled => Standing::Disabled,
+        store::Standing::Active if account.has_room_for(1) => Standing::Open,
+        store::Standing::Active => Standing::OverQuota,
+    };
+    Some(Holder { id: account.id, address: account.address.into(), standing })
+}
+
+fn today() -> u64 {
+    const DAY: u64 = 86_400;
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / DAY)
+}
+
+#[cfg(test)]
+mod tests;
