@@ -12,27 +12,17 @@ use rustls::crypto::aws_lc_rs;
 use sportello_store::{self as store, Account, AccountId, Store};
 use sportello_wire::mail::srs::Srs;
 use sportello_wire::mail::{Address, ForwardPath, ReversePath};
-use thiserror::Error;
+use tokio::sync::OnceCell;
 
 use super::{Asked, Directory, Holder, MailDomains, Resolution, Standing, Wanted};
 
 /// Answers what addresses mean, with the accounts of a store. Clones share what is remembered.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    directory: Directory,
+    domains: Arc<MailDomains>,
     store: Store,
+    srs: Arc<OnceCell<Srs>>,
     remembered: Arc<Mutex<Remembered>>,
-}
-
-/// Why it cannot be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The store refuses.
-    #[error("the key for rewritten senders cannot be kept")]
-    Store(#[from] store::Error),
-    /// There is no randomness for a key.
-    #[error("this machine gives no randomness")]
-    Random,
 }
 
 /// What is known of accounts, while none has changed.
@@ -49,34 +39,20 @@ impl Addresses {
     /// By which name the store keeps the key for rewritten senders.
     pub const KEY: &str = "srs/key";
 
-    /// Of these domains and the accounts of this store, where the key for rewritten senders is, or is put.
-    ///
-    /// # Errors
-    /// When there is no key and none can be made.
-    pub async fn open(domains: Arc<MailDomains>, store: Store) -> Result<Self, OpenError> {
-        let kept = store.secret(Self::KEY).await?.and_then(|bytes| <[u8; Srs::KEY]>::try_from(bytes).ok());
-        let key = match kept {
-            Some(key) => key,
-            None => {
-                let mut key = [0; Srs::KEY];
-                aws_lc_rs::default_provider().secure_random.fill(&mut key).map_err(|_| OpenError::Random)?;
-                store.keep_secret(Self::KEY, key.to_vec()).await?;
-                key
-            }
-        };
-        Ok(Self { directory: Directory::new(domains, Srs::new(key)), store, remembered: Arc::default() })
+    /// Of these domains and the accounts of this store, where the key for rewritten senders is, or is put when it is first needed.
+    pub fn new(domains: Arc<MailDomains>, store: Store) -> Self {
+        Self { domains, store, srs: Arc::default(), remembered: Arc::default() }
     }
 
     /// With other domains: what a reload makes of it.
     #[must_use]
     pub fn with(&self, domains: Arc<MailDomains>) -> Self {
-        let directory = Directory::new(domains, self.directory.srs.clone());
-        Self { directory, ..self.clone() }
+        Self { domains, ..self.clone() }
     }
 
-    /// What the configuration says.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
+    /// The domains.
+    pub fn domains(&self) -> &Arc<MailDomains> {
+        &self.domains
     }
 
     /// What becomes of mail from `sender` to `recipient`, today.
@@ -89,7 +65,8 @@ impl Addresses {
         sender: &ReversePath,
     ) -> Result<Resolution<AccountId>, store::Error> {
         let asked = Asked { recipient, sender, today: today() };
-        self.directory.resolve(asked, async |wanted: Wanted<'_>| self.look_up(wanted).await).await
+        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted).await;
+        self.directory().await?.resolve(asked, accounts).await
     }
 
     /// Whether an account may send as an address.
@@ -98,7 +75,29 @@ impl Addresses {
     /// When the store cannot say.
     pub async fn may_send_as(&self, account: AccountId, address: &Address) -> Result<bool, store::Error> {
         let accounts = async |wanted: Wanted<'_>| self.look_up(wanted).await;
-        self.directory.may_send_as(&account, address, accounts).await
+        self.directory().await?.may_send_as(&account, address, accounts).await
+    }
+
+    async fn directory(&self) -> Result<Directory, store::Error> {
+        // Where no domain has aliases nothing is forwarded, and no key is made.
+        let srs = match self.domains.only_capture() {
+            true => Srs::new([0; Srs::KEY]),
+            false => self.srs.get_or_try_init(|| self.key()).await?.clone(),
+        };
+        Ok(Directory::new(Arc::clone(&self.domains), srs))
+    }
+
+    /// The key for rewritten senders: that which is kept, or a new one.
+    async fn key(&self) -> Result<Srs, store::Error> {
+        let kept = self.store.secret(Self::KEY).await?.and_then(|bytes| <[u8; Srs::KEY]>::try_from(bytes).ok());
+        if let Some(key) = kept {
+            return Ok(Srs::new(key));
+        }
+        let mut key = [0; Srs::KEY];
+        let random = aws_lc_rs::default_provider().secure_random.fill(&mut key);
+        random.map_err(|_| store::Error::Refused("this machine gives no randomness for a key".into()))?;
+        self.store.keep_secret(Self::KEY, key.to_vec()).await?;
+        Ok(Srs::new(key))
     }
 
     async fn look_up(&self, wanted: Wanted<'_>) -> Result<Option<Holder<AccountId>>, store::Error> {
