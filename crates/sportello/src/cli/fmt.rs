@@ -62,7 +62,7 @@ fn refused(source: Source, faults: Vec<crate::config::fault::Fault>) -> u8 {
 }
 
 /// Puts `text` in the place of a file: who reads it finds the old one or the new one. A link stays a link.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let path = fs::canonicalize(path)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));

@@ -4,6 +4,7 @@
 //! everything else to [`run`]. The clients are blocking `std::net` programs with a deadline on every wait. They know the
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
+mod alias;
 mod call;
 pub mod certificates;
 mod check;
@@ -72,6 +73,8 @@ pub enum Command {
     Ca(certificates::Ca),
     /// List, read, search and save the caught mail
     Mail(mail::Mail),
+    /// Show and change what addresses stand for others; comments in the configuration stay
+    Alias(alias::Alias),
 }
 
 const ABOUT: &str = "One server for a domain: web, mail and commands on one address";
@@ -113,6 +116,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Certificates(certificates) => certificates::run(certificates),
         Command::Ca(ca) => certificates::run_ca(ca),
         Command::Mail(mail) => mail::run(mail),
+        Command::Alias(alias) => alias::run(alias),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };
     match outcome {

@@ -2,6 +2,7 @@
 //!
 //! Knows what the server can be told, and nothing of how it does it. Every error is a clear sentence with the way out.
 
+pub mod aliases;
 pub mod as_written;
 mod checked;
 pub mod fault;
