@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     target("smtp_commands", smtp::commands, 4096),
     target("smtp_text", smtp::text, 4096),
     target("smtp_wire", smtp::wire, 4096),
+    target("smtp_submission", smtp::submission, 4096),
     target("smtp_client", smtp::client, 4096),
     target("mail_address", mail::address, 512),
     target("mail_header", mail::header, 4096),

@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use sportello_wire::sasl::scram::Keys;
+use sportello_wire::sasl::server::{Asked, OffersBinding};
 use sportello_wire::smtp::client::{Limits as ReplyLimits, Path, Reply as Answer, Stuffing, canonical_lines};
-use sportello_wire::smtp::server::{Event, Limits, Progress, Reply, Session};
+use sportello_wire::smtp::server::{Event, Limits, Progress, Reply, Role, Session};
 
 use crate::pieces::{Cut, cuts, pieces};
 
@@ -30,8 +32,13 @@ fn limits() -> Limits {
 }
 
 /// Drives a session as the server does, but for the store.
-fn converse(data: &[u8], cut: Cut) -> Dialogue {
+fn converse(data: &[u8], cut: Cut, role: Role) -> Dialogue {
     let mut session = Session::new("mx.example.org", limits());
+    session.serve_as(role);
+    if role == Role::Submission {
+        session.secured();
+        session.offer_binding(OffersBinding::Yes);
+    }
     let (mut out, mut held, mut text) = (Vec::new(), Vec::new(), Vec::new());
     let mut dialogue = Dialogue::default();
     session.greeting(&mut out);
@@ -43,7 +50,9 @@ fn converse(data: &[u8], cut: Cut) -> Dialogue {
             let mut more = true;
             match event {
                 Event::NeedMore => more = false,
-                Event::Answered | Event::StartTls => {}
+                Event::Answered | Event::NotAuthenticated(_) => {}
+                Event::StartTls => session.secured(),
+                Event::Authenticate => authenticate(&mut session, &mut out),
                 Event::Hello | Event::Reset => text.clear(),
                 Event::Mail if session.envelope().unwrap().mail.size == Some(452) => {
                     session.refuse(Reply::new(452, "4.3.1", "No room"), &mut out);
@@ -74,10 +83,25 @@ fn converse(data: &[u8], cut: Cut) -> Dialogue {
                 break;
             }
         }
-        assert!(session.is_in_text() || held.len() <= limits().command_line, "{} bytes are held", held.len());
+        let most = if role == Role::Submission { Limits::AUTH_LINE } else { limits().command_line };
+        assert!(session.is_in_text() || held.len() <= most, "{} bytes are held", held.len());
     }
     dialogue.said = String::from_utf8(out).unwrap();
     dialogue
+}
+
+/// Whoever says `secret` is let in; keys are those of nobody.
+fn authenticate(session: &mut Session, out: &mut Vec<u8>) {
+    match session.asked_credentials() {
+        Some(Asked::Password(name, password)) if !name.is_empty() && password.reveal() == "secret" => {
+            session.accept(out)
+        }
+        Some(Asked::Keys(_)) => {
+            let keys = Keys { salt: b"salt".to_vec(), iterations: 4_096, pairs: Vec::new() };
+            session.challenge(keys, &[7; 18], Some(&[7; 32]), out);
+        }
+        _ => session.refuse(Reply::new(535, "5.7.8", "No"), out),
+    }
 }
 
 /// RFC 5321 §4.2: every line a code and a text, every reply of one code, as many acceptances as messages.
@@ -102,12 +126,23 @@ fn replies(dialogue: &Dialogue) {
 }
 
 fn check(data: &[u8]) -> Dialogue {
-    let whole = converse(data, Cut::Whole);
+    check_as(data, Role::Capture)
+}
+
+fn check_as(data: &[u8], role: Role) -> Dialogue {
+    let whole = converse(data, Cut::Whole, role);
     replies(&whole);
     for cut in cuts(data) {
-        assert_eq!(converse(data, cut), whole);
+        assert_eq!(converse(data, cut, role), whole);
     }
     whole
+}
+
+/// A session of submission: nothing is stored before somebody was let in.
+pub(crate) fn submission(data: &[u8]) {
+    let dialogue = check_as(data, Role::Submission);
+    assert!(dialogue.stored.is_empty() || dialogue.said.contains("235 2.7.0 "));
+    check_as(data, Role::Exchange);
 }
 
 /// A whole session.

@@ -371,8 +371,21 @@ impl Verb {
 
 /// AUTH and its mechanism, where it is one: a password may stand in its place.
 fn auth(line: &[u8]) -> String {
-    const MECHANISMS: &[&str] =
-        &["PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "NTLM", "GSSAPI", "EXTERNAL", "XOAUTH2", "OAUTHBEARER"];
+    const MECHANISMS: &[&str] = &[
+        "PLAIN",
+        "LOGIN",
+        "CRAM-MD5",
+        "DIGEST-MD5",
+        "NTLM",
+        "GSSAPI",
+        "EXTERNAL",
+        "XOAUTH2",
+        "OAUTHBEARER",
+        "SCRAM-SHA-1",
+        "SCRAM-SHA-1-PLUS",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-256-PLUS",
+    ];
     let is_mechanism = |word: &[u8]| MECHANISMS.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()));
     let mut words = words(line).peekable();
     let mut text = printable(words.next().unwrap_or_default());

@@ -111,7 +111,7 @@ impl Delivery {
     ) -> Result<MessageId, Reply> {
         let envelope = session.envelope().map_or_else(Envelope::default, |envelope| Envelope {
             sender: envelope.mail.sender.to_string(),
-            recipients: envelope.recipients.iter().map(ToString::to_string).collect(),
+            recipients: envelope.recipients.iter().map(|recipient| recipient.path.to_string()).collect(),
         });
         let origin = Origin {
             peer: connection.peer(),
@@ -158,7 +158,7 @@ impl Label {
         self.who = format!("<{}>", envelope.mail.sender);
         // Writing to a String does not fail.
         if let Some(first) = envelope.recipients.first() {
-            let _ = write!(self.who, " → <{first}>");
+            let _ = write!(self.who, " → <{}>", first.path);
         }
         if let more @ 1.. = envelope.recipients.len().saturating_sub(1) {
             let _ = write!(self.who, " +{more}");

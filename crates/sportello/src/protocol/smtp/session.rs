@@ -183,7 +183,9 @@ impl Conversation {
                 self.buffer.consume(consumed);
                 return self.fill().await;
             }
-            Event::Answered => {}
+            Event::Answered | Event::NotAuthenticated(_) => {}
+            // It is not offered.
+            Event::Authenticate => self.session.refuse(Reply::new(454, "4.7.0", "Error: not now"), &mut self.out),
             Event::Hello => {
                 self.forget();
                 let name = self.session.hello().map_or("", Hello::name);
@@ -245,8 +247,8 @@ impl Conversation {
     }
 
     fn recipient(&mut self) {
-        let asked = self.session.asked_recipient();
-        let refused = asked.and_then(|recipient| self.service.policy.refused(recipient));
+        let asked = self.session.recipient();
+        let refused = asked.and_then(|recipient| self.service.policy.refused(&recipient.path));
         match refused.or_else(|| self.count(Counted::Recipients)) {
             Some(reply) => self.session.refuse(reply, &mut self.out),
             None => self.session.accept(&mut self.out),

@@ -3,11 +3,18 @@
 //! Knows nothing of what is allowed when: that is the session's. Nothing is repaired, except what real clients write and no
 //! one reads in two ways: spaces behind a command (§4.1.1 asks for that) and one behind `FROM:` and `TO:`.
 
+mod parameters;
+
+use std::fmt;
+
 use thiserror::Error;
 
+pub use self::parameters::{BodyType, Mail, Recipient};
 use super::reply::Reply;
+use super::role::{Auth, Offered};
 use crate::mail::address;
-use crate::mail::{ForwardPath, ReversePath};
+use crate::sasl::Mechanism;
+use crate::sasl::server::OffersBinding;
 
 /// A command with its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,28 +22,16 @@ pub(super) enum Command {
     Ehlo(Box<str>),
     Helo(Box<str>),
     Mail(Mail),
-    Rcpt(ForwardPath),
+    Rcpt(Recipient),
     Data,
     Bdat(Chunk),
     Rset,
     StartTls,
+    Auth(Mechanism, Option<Initial>),
     Noop,
     Vrfy,
     Help,
     Quit,
-}
-
-/// What MAIL says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// Where reports of failure go.
-    pub sender: ReversePath,
-    /// The size the client declared (RFC 1870), octets; `None` where it declared none, or zero.
-    pub size: Option<u64>,
-    /// The body's type (RFC 6152).
-    pub body: BodyType,
-    /// Whether it said SMTPUTF8 (RFC 6531): addresses and header may be UTF-8.
-    pub utf8: bool,
 }
 
 /// A chunk of a message, as BDAT announces it (RFC 3030 §2).
@@ -48,16 +43,14 @@ pub(super) struct Chunk {
     pub(super) last: bool,
 }
 
-/// The BODY parameter of RFC 6152 and RFC 3030 §3.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyType {
-    /// `7BIT`, or nothing said.
-    #[default]
-    SevenBit,
-    /// `8BITMIME`. A declaration: bytes are taken as they come.
-    EightBitMime,
-    /// `BINARYMIME`: the body is not made of lines, so it can come by BDAT only.
-    BinaryMime,
+/// The response that AUTH may bring along, still in base64: a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Initial(pub(super) Box<[u8]>);
+
+impl fmt::Debug for Initial {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Initial(…)")
+    }
 }
 
 /// Why a line is no command of ours.
@@ -81,6 +74,12 @@ pub enum Error {
     /// A command of an RFC, not built here.
     #[error("command not implemented")]
     NotBuilt,
+    /// AUTH before TLS (RFC 4954 §4: not over a channel that others read).
+    #[error("say STARTTLS first: no password is taken unencrypted")]
+    Unencrypted,
+    /// AUTH by a mechanism that is not offered.
+    #[error("no such mechanism here")]
+    Mechanism,
     /// A BDAT whose length is not known, so that its data would be read as commands.
     #[error("syntax: BDAT octets [LAST]")]
     Bdat,
@@ -117,6 +116,8 @@ impl Error {
             Self::Foreign => (554, "5.5.1"),
             Self::Unknown => (500, "5.5.1"),
             Self::NotBuilt => (502, "5.5.1"),
+            Self::Unencrypted => (538, "5.7.11"),
+            Self::Mechanism => (504, "5.5.4"),
             Self::Syntax(_) | Self::Bdat => (501, "5.5.4"),
             Self::Parameter => (555, "5.5.4"),
             Self::NonAscii => (553, "5.6.7"),
@@ -135,7 +136,7 @@ pub(super) fn is_foreign(first: u8) -> bool {
 
 impl Command {
     /// Reads a line that has lost its CR LF.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(line: &[u8], offered: Offered) -> Result<Self, Error> {
         if line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(if line.contains(&b'\r') { Error::LineEnd } else { Error::Control });
         }
@@ -144,8 +145,9 @@ impl Command {
         let (verb, arguments) = line.split_at(end);
         let is = |known: &[&str]| known.iter().any(|known| verb.eq_ignore_ascii_case(known.as_bytes()));
         match () {
-            () if is(&["MAIL"]) => return Self::mail(arguments),
-            () if is(&["RCPT"]) => return Self::rcpt(arguments),
+            () if is(&["MAIL"]) => return parameters::mail(arguments, offered).map(Self::Mail),
+            () if is(&["RCPT"]) => return parameters::rcpt(arguments, offered).map(Self::Rcpt),
+            () if is(&["AUTH"]) => return auth(arguments, offered.auth),
             // A web page can make a browser post to any port: the connection must not live to the request's body.
             () if is(&HTTP_METHODS) => return Err(Error::Foreign),
             () if is(&["BDAT"]) => return bdat(arguments).ok_or(Error::Bdat),
@@ -176,50 +178,12 @@ impl Command {
             () => Err(Error::Unknown),
         }
     }
-
-    fn mail(arguments: &[u8]) -> Result<Self, Error> {
-        let path = path(arguments, "FROM:").ok_or(Error::Syntax("MAIL FROM:<address>"))?;
-        let (sender, parameters) = ReversePath::parse(path).map_err(Error::Sender)?;
-        let mut mail = Mail { sender, size: None, body: BodyType::SevenBit, utf8: false };
-        let mut seen = [false; 3];
-        for parameter in Parameters::new(parameters)? {
-            let (keyword, value) = parameter?;
-            let known = ["SIZE", "BODY", "SMTPUTF8"].map(|known| keyword.eq_ignore_ascii_case(known.as_bytes()));
-            let Some(seen) = seen.iter_mut().zip(known).find_map(|(seen, known)| known.then_some(seen)) else {
-                return Err(Error::Parameter);
-            };
-            if std::mem::replace(seen, true) {
-                return Err(Error::Syntax("a parameter is given once"));
-            }
-            match known {
-                [true, ..] => mail.size = size(value.unwrap_or_default())?,
-                [_, true, _] => mail.body = body_type(value.unwrap_or_default())?,
-                // RFC 6531 §3.4: the parameter has no value.
-                _ if value.is_some() => return Err(Error::Syntax("SMTPUTF8 has no value")),
-                _ => mail.utf8 = true,
-            }
-        }
-        if !mail.utf8 && !mail.sender.is_ascii() {
-            return Err(Error::NonAscii);
-        }
-        Ok(Self::Mail(mail))
-    }
-
-    fn rcpt(arguments: &[u8]) -> Result<Self, Error> {
-        let path = path(arguments, "TO:").ok_or(Error::Syntax("RCPT TO:<address>"))?;
-        let (recipient, parameters) = ForwardPath::parse(path).map_err(Error::Recipient)?;
-        match Parameters::new(parameters)?.next() {
-            None => Ok(Self::Rcpt(recipient)),
-            Some(parameter) => Err(parameter.map_or_else(|error| error, |_| Error::Parameter)),
-        }
-    }
 }
 
 const HTTP_METHODS: [&str; 10] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
 
-const NOT_BUILT: [&str; 11] =
-    ["AUTH", "EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL"];
+const NOT_BUILT: [&str; 10] = ["EXPN", "TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "XCLIENT", "XFORWARD", "BURL"];
 
 /// A name as clients give it: one word of printable ASCII. That it is a domain is not asked: too many are not, and RFC 5321
 /// §4.1.4 forbids to refuse mail for it.
@@ -230,42 +194,20 @@ fn hello_name(arguments: &[u8]) -> Option<Box<str>> {
     if is_good { Some(String::from_utf8_lossy(arguments).into()) } else { None }
 }
 
-/// What stands behind ` FROM:` or ` TO:`.
-fn path<'a>(arguments: &'a [u8], keyword: &str) -> Option<&'a [u8]> {
-    let (written, path) = arguments.strip_prefix(b" ")?.split_at_checked(keyword.len())?;
-    if !written.eq_ignore_ascii_case(keyword.as_bytes()) {
-        return None;
-    }
-    Some(path.strip_prefix(b" ").unwrap_or(path))
-}
-
-/// The parameters behind a path: ` KEYWORD` or ` KEYWORD=value`, with single spaces (RFC 5321 §4.1.2).
-struct Parameters<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Parameters<'a> {
-    fn new(rest: &'a [u8]) -> Result<Self, Error> {
-        if rest.is_empty() || rest.starts_with(b" ") { Ok(Self { rest }) } else { Err(MALFORMED) }
-    }
-}
-
-const MALFORMED: Error = Error::Syntax("<address> KEYWORD=value");
-
-impl<'a> Iterator for Parameters<'a> {
-    type Item = Result<(&'a [u8], Option<&'a [u8]>), Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.strip_prefix(b" ")?;
-        let end = memchr::memchr(b' ', rest).unwrap_or(rest.len());
-        let (parameter, rest) = rest.split_at(end);
-        self.rest = rest;
-        let equals = memchr::memchr(b'=', parameter).unwrap_or(parameter.len());
-        let (keyword, value) = parameter.split_at(equals);
-        let is_keyword = keyword.first().is_some_and(u8::is_ascii_alphanumeric)
-            && keyword.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
-        Some(if is_keyword { Ok((keyword, value.strip_prefix(b"="))) } else { Err(MALFORMED) })
-    }
+/// RFC 4954 §4: ` mechanism` or ` mechanism initial-response`.
+fn auth(arguments: &[u8], offered: Auth) -> Result<Command, Error> {
+    let binding = match offered {
+        Auth::None => return Err(Error::NotBuilt),
+        Auth::OnceEncrypted => return Err(Error::Unencrypted),
+        Auth::Offered(binding) => binding,
+    };
+    let mut words = arguments.split(|byte| *byte == b' ');
+    let (Some(b""), Some(name), initial, None) = (words.next(), words.next(), words.next(), words.next()) else {
+        return Err(Error::Syntax("AUTH mechanism [initial-response]"));
+    };
+    let is_offered = |mechanism: &Mechanism| !mechanism.binds() || binding == OffersBinding::Yes;
+    let mechanism = Mechanism::of(name).filter(is_offered).ok_or(Error::Mechanism)?;
+    Ok(Command::Auth(mechanism, initial.map(|initial| Initial(initial.into()))))
 }
 
 /// RFC 3030 §2: ` octets` or ` octets LAST`. A number beyond 64 bits is as good as the largest.
@@ -287,24 +229,6 @@ fn number(digits: &[u8]) -> Option<u64> {
         return None;
     }
     Some(std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX))
-}
-
-/// RFC 1870 §4: 1 to 20 digits. A number beyond 64 bits is as good as the largest. Zero says nothing.
-fn size(value: &[u8]) -> Result<Option<u64>, Error> {
-    let size = number(value).ok_or(Error::Syntax("SIZE=octets"))?;
-    Ok(Some(size).filter(|&size| size != 0))
-}
-
-fn body_type(value: &[u8]) -> Result<BodyType, Error> {
-    if value.eq_ignore_ascii_case(b"7BIT") {
-        Ok(BodyType::SevenBit)
-    } else if value.eq_ignore_ascii_case(b"8BITMIME") {
-        Ok(BodyType::EightBitMime)
-    } else if value.eq_ignore_ascii_case(b"BINARYMIME") {
-        Ok(BodyType::BinaryMime)
-    } else {
-        Err(Error::Syntax("BODY=7BIT, BODY=8BITMIME or BODY=BINARYMIME"))
-    }
 }
 
 #[cfg(test)]

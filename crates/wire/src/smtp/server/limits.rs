@@ -24,6 +24,8 @@ pub struct Limits {
     /// chunk of at least [`Limits::SMALL_CHUNK`] octets; a RCPT that was refused counts, and so does
     /// what comes behind a MAIL that was put off.
     pub idle_commands: u32,
+    /// Failed logins in one session.
+    pub failed_logins: u32,
     /// Received fields in the header of a message before it counts as running in a circle; RFC 5321 §6.3 asks for 100.
     pub received: u32,
 }
@@ -31,6 +33,9 @@ pub struct Limits {
 impl Limits {
     /// A chunk with fewer octets counts as an idle command: else a message could come octet by octet, each one answered.
     pub const SMALL_CHUNK: u64 = 1_024;
+
+    /// Octets of AUTH and of a response to its challenges, with CR LF (RFC 4954 §4).
+    pub const AUTH_LINE: usize = 12_288;
 
     /// Octets beyond [`Limits::message`] that are read past behind a refusal: a message that may be sent may also be ended, with
     /// the dots that it doubles.
@@ -54,6 +59,7 @@ impl Default for Limits {
             message: 100 * 1024 * 1024,
             errors: 20,
             idle_commands: 1_000,
+            failed_logins: 5,
             received: 100,
         }
     }

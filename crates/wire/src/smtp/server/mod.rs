@@ -9,12 +9,14 @@ mod command;
 mod data;
 mod limits;
 mod reply;
+mod role;
 mod session;
 mod trace;
 
-pub use command::{BodyType, Error as CommandError, Mail};
+pub use command::{BodyType, Error as CommandError, Mail, Recipient};
 pub use data::Fault;
 pub use limits::Limits;
 pub use reply::Reply;
+pub use role::Role;
 pub use session::{Envelope, Event, Hello, Progress, Session};
 pub use trace::Trace;

@@ -2,19 +2,24 @@
 //!
 //! Knows no socket, store or clock; decides nothing about senders and recipients, but asks. See the module above.
 
+mod authentication;
 mod chunks;
 mod discard;
 mod encrypted;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
 
+use self::authentication::{Access, Login};
 use self::encrypted::Tls;
-use super::command::{self, BodyType, Chunk, Command, Mail};
-use super::data::{Fault, Framing, Step, Text};
+use self::transaction::{NO_RECIPIENTS, put_off};
+use super::command::{self, Chunk, Command, Mail, Recipient};
+use super::data::{Fault, Step, Text};
 use super::limits::Limits;
 use super::reply::Reply;
-use crate::mail::ForwardPath;
+use super::role::{Offered, Role};
+use crate::sasl::server::Error as LoginError;
 
 /// One session, from the greeting to its end.
 #[derive(Debug)]
@@ -34,6 +39,9 @@ pub struct Session {
     /// The last MAIL was refused for now: what a client had sent behind it is told this. In a box, as that is seldom.
     put_off: Option<Box<Reply>>,
     tls: Tls,
+    role: Role,
+    /// Where clients say who they are. In a box, as most sessions have none.
+    access: Option<Box<Access>>,
 }
 
 /// How the client greeted us; the name is one word of printable ASCII, and whatever it likes.
@@ -60,7 +68,7 @@ pub struct Envelope {
     /// What MAIL said.
     pub mail: Mail,
     /// The recipients that were accepted, in their order, at most [`Limits::recipients`].
-    pub recipients: Vec<ForwardPath>,
+    pub recipients: Vec<Recipient>,
 }
 
 /// Where the session is. The envelope is boxed, so that a session that waits for mail is small.
@@ -73,7 +81,9 @@ enum Phase {
     /// MAIL is accepted; recipients may follow.
     Recipients(Box<Envelope>),
     /// RCPT has come and waits for the driver's word.
-    RecipientAsked(Box<Envelope>, ForwardPath),
+    RecipientAsked(Box<Envelope>, Recipient),
+    /// AUTH: a response is awaited, or the driver's word.
+    Login(Box<Login>),
     /// The text is coming.
     Text(Box<Envelope>, Text),
     /// The text is coming, and is thrown away; this will be said at its end.
@@ -122,6 +132,10 @@ pub enum Event<'a> {
     /// STARTTLS was answered with 220; a transaction that was open is gone. Send the replies, shake hands, and say
     /// [`Session::secured`].
     StartTls,
+    /// AUTH asks what [`Session::asked_credentials`] says: [`Session::challenge`], [`Session::accept`] or [`Session::refuse`].
+    Authenticate,
+    /// A login failed for this reason, and that was answered.
+    NotAuthenticated(LoginError),
     /// MAIL asks whether a transaction may begin (see [`Session::envelope`]): [`Session::accept`] or [`Session::refuse`].
     Mail,
     /// RCPT asks whether this recipient is taken: [`Session::accept`] or [`Session::refuse`].
@@ -156,6 +170,8 @@ impl Session {
             discarded: 0,
             put_off: None,
             tls: Tls::None,
+            role: Role::Capture,
+            access: None,
         }
     }
 
@@ -170,11 +186,6 @@ impl Session {
         self.hello.as_ref()
     }
 
-    /// The recipient that is asked for, between [`Event::Recipient`] and the answer to it.
-    pub fn asked_recipient(&self) -> Option<&ForwardPath> {
-        if let Phase::RecipientAsked(_, path) = &self.phase { Some(path) } else { None }
-    }
-
     /// The transaction, while one is asked for or open.
     pub fn envelope(&self) -> Option<&Envelope> {
         match &self.phase {
@@ -185,12 +196,12 @@ impl Session {
             | Phase::Chunk(envelope, ..)
             | Phase::Chunks(envelope, _)
             | Phase::Ended(envelope) => Some(envelope),
-            Phase::Ready | Phase::Discarding(..) | Phase::Skipping(..) | Phase::Closed => None,
+            Phase::Ready | Phase::Login(_) | Phase::Discarding(..) | Phase::Skipping(..) | Phase::Closed => None,
         }
     }
 
     /// The recipient that [`Event::Recipient`] asks about.
-    pub fn recipient(&self) -> Option<&ForwardPath> {
+    pub fn recipient(&self) -> Option<&Recipient> {
         match &self.phase {
             Phase::RecipientAsked(_, recipient) => Some(recipient),
             _ => None,
@@ -202,9 +213,14 @@ impl Session {
         self.errors
     }
 
-    /// Whether the next bytes of the client are a command.
+    /// Whether the next bytes of the client are a command, or its response to a challenge.
     pub fn awaits_command(&self) -> bool {
-        matches!(self.phase, Phase::Ready | Phase::Recipients(_) | Phase::Chunks(..))
+        matches!(self.phase, Phase::Ready | Phase::Recipients(_) | Phase::Chunks(..) | Phase::Login(_))
+    }
+
+    /// Whether the next bytes of the client may be a secret.
+    pub fn awaits_secret(&self) -> bool {
+        matches!(self.phase, Phase::Login(_))
     }
 
     /// Whether the text of a message has begun and not ended; between its chunks too.
@@ -228,6 +244,8 @@ impl Session {
             Phase::Discarding(..) => self.discard(input, out),
             Phase::Chunk(..) => self.receive_chunk(input, out),
             Phase::Skipping(..) => self.skip(input, out),
+            Phase::Login(login) if login.is_asking() => Progress { consumed: 0, event: Event::Authenticate },
+            Phase::Login(_) => self.receive_response(input, out),
             Phase::MailAsked(_) => Progress { consumed: 0, event: Event::Mail },
             Phase::RecipientAsked(..) => Progress { consumed: 0, event: Event::Recipient },
             Phase::Ended(_) => Progress { consumed: 0, event: Event::BodyEnd },
@@ -235,7 +253,7 @@ impl Session {
         }
     }
 
-    /// Yes, to the question of [`Event::Mail`] or [`Event::Recipient`]. Does nothing when none was asked.
+    /// Yes, to the question of [`Event::Mail`], [`Event::Recipient`] or, but for keys, [`Event::Authenticate`]. Does nothing when none was asked.
     pub fn accept(&mut self, out: &mut Vec<u8>) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::MailAsked(envelope) => {
@@ -251,11 +269,12 @@ impl Session {
                 envelope.recipients.push(recipient);
                 Phase::Recipients(envelope)
             }
+            Phase::Login(login) => self.approve(login, out),
             other => other,
         };
     }
 
-    /// No, to the question of [`Event::Mail`], [`Event::Recipient`] or [`Event::BodyEnd`]; or, while the text comes, at its
+    /// No, to the question of [`Event::Authenticate`], [`Event::Mail`], [`Event::Recipient`] or [`Event::BodyEnd`]; or, while the text comes, at its
     /// end. Does nothing at another time.
     pub fn refuse(&mut self, reply: Reply, out: &mut Vec<u8>) {
         let phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
@@ -279,6 +298,11 @@ impl Session {
                     // Where this was one error too many, Close is the next event.
                     let _ = self.say(&reply, out);
                 }
+                return;
+            }
+            Phase::Login(login) if login.is_asking() => {
+                // Where this was one failure too many, Close is the next event.
+                let _ = self.fail(&reply, out);
                 return;
             }
             other => {
@@ -308,7 +332,7 @@ impl Session {
     }
 
     fn receive_command<'a>(&mut self, input: &'a [u8], out: &mut Vec<u8>) -> Progress<'a> {
-        let limit = self.limits.command_line;
+        let limit = self.longest_line(input);
         let within = input.get(..limit).unwrap_or(input);
         let line = match (within.first(), memchr::memchr(b'\n', within)) {
             (Some(&first), _) if command::is_foreign(first) => Err(command::Error::Foreign),
@@ -319,7 +343,7 @@ impl Session {
         let (consumed, command) = match line {
             Ok((consumed, line)) => {
                 let line = line.strip_suffix(b"\r").ok_or(command::Error::LineEnd);
-                (consumed, line.and_then(Command::parse))
+                (consumed, line.and_then(|line| Command::parse(line, self.offered())))
             }
             Err(error) => (0, Err(error)),
         };
@@ -373,6 +397,7 @@ impl Session {
             }
             // The session is over; else it was answered before.
             Command::StartTls => Event::Close,
+            Command::Auth(mechanism, initial) => self.auth(mechanism, initial, out),
             Command::Quit => {
                 self.close(&Reply::new(221, "2.0.0", "Bye"), out);
                 Event::Close
@@ -383,13 +408,17 @@ impl Session {
     fn ehlo(&self, out: &mut Vec<u8>) {
         let Limits { message, messages, recipients, .. } = &*self.limits;
         let domains = self.limits.recipient_domains.min(*recipients);
+        let offered = self.offered();
         let reply = format!(
             "250-{}\r\n250-PIPELINING\r\n250-SIZE {message}\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n\
-             250-BINARYMIME\r\n250-LIMITS MAILMAX={messages} RCPTMAX={recipients} RCPTDOMAINMAX={domains}\r\n{}\
+             250-BINARYMIME\r\n250-LIMITS MAILMAX={messages} RCPTMAX={recipients} RCPTDOMAINMAX={domains}\r\n{}{}{}{}\
              250 ENHANCEDSTATUSCODES\r\n",
             self.hostname,
             // RFC 3207 §4.2: not once it is active.
-            if self.tls == Tls::Offered { "250-STARTTLS\r\n" } else { "" }
+            if self.tls == Tls::Offered { "250-STARTTLS\r\n" } else { "" },
+            self.auth_offered(),
+            if offered.reports { "250-DSN\r\n" } else { "" },
+            if offered.require_tls { "250-REQUIRETLS\r\n" } else { "" },
         );
         out.extend_from_slice(reply.as_bytes());
     }
@@ -402,49 +431,9 @@ impl Session {
         Event::Hello
     }
 
-    fn mail(&mut self, mail: Mail, out: &mut Vec<u8>) -> Event<'static> {
-        self.put_off = None;
-        if self.hello.is_none() {
-            return self.say(&Reply::new(503, "5.5.1", "Error: EHLO or HELO first"), out);
-        }
-        if !matches!(self.phase, Phase::Ready) {
-            return self.say(&Reply::new(503, "5.5.1", "Error: a transaction is open; RSET ends it"), out);
-        }
-        if mail.size.is_some_and(|size| size > self.limits.message) {
-            return self.say(&Fault::TooLarge.reply(), out); // RFC 1870 §6.1
-        }
-        if self.messages >= self.limits.messages {
-            self.close(&Reply::new(421, "4.7.0", "Error: too many messages in one session, connect again"), out);
-            return Event::Close;
-        }
-        self.phase = Phase::MailAsked(Box::new(Envelope { mail, recipients: Vec::new() }));
-        Event::Mail
-    }
-
-    fn rcpt(&mut self, recipient: ForwardPath, out: &mut Vec<u8>) -> Event<'static> {
-        let envelope = match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Recipients(envelope) => envelope,
-            phase => return self.out_of_order(phase, out),
-        };
-        let refusal = if !envelope.mail.utf8 && !recipient.is_ascii() {
-            Some(command::Error::NonAscii.reply())
-        } else if envelope.recipients.len() >= self.limits.recipients {
-            Some(Reply::new(452, "4.5.3", "Error: too many recipients")) // RFC 5321 §4.5.3.1.10
-        } else if self.domains as usize >= self.limits.recipient_domains && self.is_new_domain(&envelope, &recipient) {
-            Some(Reply::new(452, "4.5.3", "Error: too many domains among the recipients"))
-        } else {
-            None
-        };
-        match refusal {
-            None => {
-                self.phase = Phase::RecipientAsked(envelope, recipient);
-                Event::Recipient
-            }
-            Some(reply) => {
-                self.phase = Phase::Recipients(envelope);
-                if self.is_idling(out) { Event::Close } else { self.say(&reply, out) }
-            }
-        }
+    /// What the client may say now.
+    fn offered(&self) -> Offered {
+        self.role.offers(self.tls == Tls::Active, self.binding())
     }
 
     /// Counts a command that brings no message further; one too many ends the session.
@@ -455,53 +444,6 @@ impl Session {
             self.close(&Reply::new(421, "4.7.0", "Error: too many commands without a message"), out);
         }
         is_too_many
-    }
-
-    /// Whether no recipient so far has this one's domain. Not asked where the number of recipients bounds that of domains.
-    fn is_new_domain(&self, envelope: &Envelope, recipient: &ForwardPath) -> bool {
-        self.limits.recipient_domains < self.limits.recipients
-            && !envelope.recipients.iter().any(|other| other.is_same_domain(recipient))
-    }
-
-    fn data(&mut self, out: &mut Vec<u8>) -> Event<'static> {
-        let envelope = match std::mem::replace(&mut self.phase, Phase::Ready) {
-            Phase::Recipients(envelope) => envelope,
-            phase => return self.out_of_order(phase, out),
-        };
-        let refusal = match envelope.mail.body {
-            _ if envelope.recipients.is_empty() => Reply::new(554, "5.5.1", NO_RECIPIENTS),
-            // RFC 3030 §3.
-            BodyType::BinaryMime => Reply::new(503, "5.5.1", "Error: BODY=BINARYMIME comes by BDAT"),
-            _ => {
-                self.phase = Phase::Text(envelope, Text::new(Framing::Dots));
-                Reply::new(354, "", "End data with <CR><LF>.<CR><LF>").write(out);
-                return Event::Data;
-            }
-        };
-        self.phase = Phase::Recipients(envelope);
-        self.say(&refusal, out)
-    }
-
-    /// RCPT or DATA where neither may be; nothing changes.
-    fn out_of_order(&mut self, phase: Phase, out: &mut Vec<u8>) -> Event<'static> {
-        let reply = match phase {
-            // RFC 3030 §2.
-            Phase::Chunks(..) => Reply::new(503, "5.5.1", "Error: the message comes by BDAT; RSET ends it"),
-            _ => self.no_mail(),
-        };
-        self.phase = phase;
-        self.say_behind_mail(&reply, out)
-    }
-
-    /// What is said to RCPT, DATA and BDAT without a transaction. A client that pipelines had sent them before it could know
-    /// that its MAIL is refused for now (RFC 2920 §3.1): a 5xx would tell it that they never will be taken.
-    fn no_mail(&self) -> Reply {
-        self.put_off.as_deref().cloned().unwrap_or(Reply::new(503, "5.5.1", "Error: MAIL first"))
-    }
-
-    /// Says it; where it is no error, the command counts as one that brings no message further.
-    fn say_behind_mail(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Event<'static> {
-        if reply.code() < 500 && self.is_idling(out) { Event::Close } else { self.say(reply, out) }
     }
 
     fn receive_text<'a>(&mut self, step: Step<'a>, out: &mut Vec<u8>) -> Event<'a> {
@@ -539,14 +481,6 @@ impl Session {
         Event::Answered
     }
 }
-
-/// What is said behind a MAIL that was answered with a 4xx.
-fn put_off(reply: &Reply) -> Option<Reply> {
-    let text = "Error: the sender was not accepted, try again later";
-    (400..500).contains(&reply.code()).then(|| Reply::new(reply.code(), reply.enhanced(), text))
-}
-
-const NO_RECIPIENTS: &str = "Error: no valid recipients";
 
 #[cfg(test)]
 mod tests;

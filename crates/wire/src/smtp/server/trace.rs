@@ -60,7 +60,7 @@ impl fmt::Display for Trace<'_> {
         write!(formatter, "\r\n\tby {} with {with} id {}", self.by, self.id)?;
         // Of several recipients none is named: each would learn of the others.
         if let [recipient] = self.envelope.recipients.as_slice() {
-            write!(formatter, "\r\n\tfor <{recipient}>")?;
+            write!(formatter, "\r\n\tfor <{}>", recipient.path)?;
         }
         write!(formatter, ";\r\n\t{}\r\n", mail_date(self.seconds))
     }
@@ -70,19 +70,12 @@ impl fmt::Display for Trace<'_> {
 mod tests {
     use super::*;
     use crate::mail::{ForwardPath, ReversePath};
-    use crate::smtp::server::{BodyType, Mail};
+    use crate::smtp::server::Mail;
 
     fn envelope(sender: &str, recipients: &[&str]) -> Envelope {
-        let path = |text: &&str| ForwardPath::parse(text.as_bytes()).unwrap().0;
-        Envelope {
-            mail: Mail {
-                sender: ReversePath::parse(sender.as_bytes()).unwrap().0,
-                size: None,
-                body: BodyType::SevenBit,
-                utf8: !sender.is_ascii(),
-            },
-            recipients: recipients.iter().map(path).collect(),
-        }
+        let path = |text: &&str| ForwardPath::parse(text.as_bytes()).unwrap().0.into();
+        let mail = Mail::from(ReversePath::parse(sender.as_bytes()).unwrap().0);
+        Envelope { mail: Mail { utf8: !sender.is_ascii(), ..mail }, recipients: recipients.iter().map(path).collect() }
     }
 
     fn check(hello: &Hello, peer: &str, envelope: &Envelope, expect: &str) {

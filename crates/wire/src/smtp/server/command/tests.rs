@@ -1,17 +1,20 @@
+use super::parameters::MALFORMED;
 use super::*;
+use crate::mail::{ForwardPath, Notify, Ret, ReversePath};
+use crate::smtp::server::role::Role;
 
 fn mail(sender: &str, size: Option<u64>, body: BodyType) -> Command {
     let sender = ReversePath::parse(format!("<{sender}>").as_bytes()).unwrap().0;
     let utf8 = !sender.is_ascii();
-    Command::Mail(Mail { sender, size, body, utf8 })
+    Command::Mail(Mail { size, body, utf8, ..Mail::from(sender) })
 }
 
 fn rcpt(recipient: &str) -> Command {
-    Command::Rcpt(ForwardPath::parse(format!("<{recipient}>").as_bytes()).unwrap().0)
+    Command::Rcpt(ForwardPath::parse(format!("<{recipient}>").as_bytes()).unwrap().0.into())
 }
 
 fn check(line: &str, expect: Result<Command, Error>) {
-    assert_eq!(Command::parse(line.as_bytes()), expect, "{line:?}");
+    assert_eq!(Command::parse(line.as_bytes(), Offered::default()), expect, "{line:?}");
 }
 
 #[test]
@@ -203,6 +206,8 @@ fn every_reply_has_codes_of_one_class() {
         Error::Foreign,
         Error::Unknown,
         Error::NotBuilt,
+        Error::Unencrypted,
+        Error::Mechanism,
         Error::Bdat,
         Error::Syntax("x"),
         Error::Parameter,
@@ -214,4 +219,96 @@ fn every_reply_has_codes_of_one_class() {
         let reply = error.reply().to_string();
         assert!(reply.starts_with('5') && reply.get(4..6) == Some("5."), "{reply}");
     }
+}
+
+/// As a submission channel reads a line that is encrypted.
+fn submitted(line: &str) -> Result<Command, Error> {
+    Command::parse(line.as_bytes(), Role::Submission.offers(true, OffersBinding::No))
+}
+
+#[test]
+fn the_parameters_of_reports_are_read() {
+    let sender = ReversePath::parse(b"<a@b>").unwrap().0;
+    let mail = |ret, envelope_id: Option<&str>, require_tls| {
+        let envelope_id = envelope_id.map(Into::into);
+        Ok(Command::Mail(Mail { ret, envelope_id, require_tls, ..Mail::from(sender.clone()) }))
+    };
+    let rcpt = |notify, original: Option<&str>| {
+        let path = ForwardPath::parse(b"<a@b>").unwrap().0;
+        Ok(Command::Rcpt(Recipient { path, notify, original: original.map(Into::into) }))
+    };
+    for (line, expect) in [
+        ("MAIL FROM:<a@b> RET=hdrs ENVID=QQ+2B1 REQUIRETLS", mail(Some(Ret::Headers), Some("QQ+1"), true)),
+        ("MAIL FROM:<a@b> AUTH=<> ret=FULL", mail(Some(Ret::Full), None, false)),
+        ("MAIL FROM:<a@b> AUTH=e+3Dmc2@example.com", mail(None, None, false)),
+        ("RCPT TO:<a@b> NOTIFY=NEVER", rcpt(Notify::NEVER, None)),
+        (
+            "RCPT TO:<a@b> ORCPT=rfc822;Bob+2B1@x notify=SUCCESS,delay",
+            rcpt("SUCCESS,DELAY".parse().unwrap(), Some("rfc822;Bob+1@x")),
+        ),
+    ] {
+        assert_eq!(submitted(line), expect, "{line}");
+    }
+}
+
+#[test]
+fn parameters_of_reports_that_are_none_are_refused() {
+    let envelope_id = Error::Syntax("ENVID=xtext of at most 100 characters");
+    let original = Error::Syntax("ORCPT=type;xtext of at most 500 characters");
+    let notify = Error::Syntax("NOTIFY=NEVER, or some of SUCCESS,FAILURE,DELAY");
+    let once = Error::Syntax("a parameter is given once");
+    for (line, error) in [
+        ("MAIL FROM:<a@b> ENVID=", envelope_id),
+        ("MAIL FROM:<a@b> ENVID", envelope_id),
+        // The end of a line, which would begin another field in the report's header.
+        ("MAIL FROM:<a@b> ENVID=a+0D+0ABcc:+20c@d", envelope_id),
+        ("MAIL FROM:<a@b> ENVID=a+00", envelope_id),
+        ("MAIL FROM:<a@b> ENVID=a+4", envelope_id),
+        ("MAIL FROM:<a@b> ENVID=x ENVID=y", once),
+        ("MAIL FROM:<a@b> RET=SOME", Error::Syntax("RET=FULL or RET=HDRS")),
+        ("MAIL FROM:<a@b> RET=FULL RET=FULL", once),
+        ("MAIL FROM:<a@b> REQUIRETLS=1", Error::Syntax("REQUIRETLS has no value")),
+        ("MAIL FROM:<a@b> AUTH=", Error::Syntax("AUTH=<> or AUTH=xtext")),
+        ("MAIL FROM:<a@b> NOTIFY=NEVER", Error::Parameter),
+        ("RCPT TO:<a@b> ORCPT=a@b", original),
+        ("RCPT TO:<a@b> ORCPT=;a@b", original),
+        ("RCPT TO:<a@b> ORCPT=rfc822;a+0Ab", original),
+        ("RCPT TO:<a@b> NOTIFY=NEVER,SUCCESS", notify),
+        ("RCPT TO:<a@b> NOTIFY=", notify),
+        ("RCPT TO:<a@b> NOTIFY=NEVER NOTIFY=NEVER", once),
+        ("RCPT TO:<a@b> RET=FULL", Error::Parameter),
+    ] {
+        assert_eq!(submitted(line), Err(error), "{line}");
+    }
+    for (length, good) in [(100, true), (101, false)] {
+        assert_eq!(submitted(&format!("MAIL FROM:<a@b> ENVID={}", "x".repeat(length))).is_ok(), good);
+    }
+    for (length, good) in [(493, true), (494, false)] {
+        assert_eq!(submitted(&format!("RCPT TO:<a@b> ORCPT=rfc822;{}", "x".repeat(length))).is_ok(), good);
+    }
+}
+
+#[test]
+fn auth_names_a_mechanism_that_is_offered() {
+    let syntax = Error::Syntax("AUTH mechanism [initial-response]");
+    for (line, expect) in [
+        ("AUTH PLAIN", Ok(Command::Auth(Mechanism::Plain, None))),
+        ("auth login YQ==", Ok(Command::Auth(Mechanism::Login, Some(Initial(b"YQ==".as_slice().into()))))),
+        ("AUTH SCRAM-SHA-256 =", Ok(Command::Auth(Mechanism::ScramSha256, Some(Initial(b"=".as_slice().into()))))),
+        ("AUTH SCRAM-SHA-256-PLUS", Err(Error::Mechanism)),
+        ("AUTH CRAM-MD5", Err(Error::Mechanism)),
+        ("AUTH", Err(syntax)),
+        ("AUTH PLAIN a b", Err(syntax)),
+        ("AUTH  PLAIN", Err(Error::Mechanism)),
+    ] {
+        assert_eq!(submitted(line), expect, "{line}");
+    }
+    let plain = Role::Submission.offers(false, OffersBinding::No);
+    assert_eq!(Command::parse(b"AUTH PLAIN", plain), Err(Error::Unencrypted));
+    assert_eq!(Command::parse(b"MAIL FROM:<a@b> AUTH=<>", plain), Err(Error::Parameter));
+    assert_eq!(Command::parse(b"MAIL FROM:<a@b> REQUIRETLS", plain), Err(Error::Parameter));
+    let exchange = Role::Exchange.offers(true, OffersBinding::Yes);
+    assert_eq!(Command::parse(b"AUTH PLAIN", exchange), Err(Error::NotBuilt));
+    assert!(Command::parse(b"MAIL FROM:<a@b> REQUIRETLS", exchange).is_ok());
+    assert_eq!(format!("{:?}", submitted("AUTH PLAIN YQ==")), "Ok(Auth(Plain, Some(Initial(…))))");
 }

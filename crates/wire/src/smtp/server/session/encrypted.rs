@@ -30,6 +30,7 @@ impl Session {
         self.tls = Tls::Active;
         self.hello = None;
         self.put_off = None;
+        self.forget_identity();
         if !matches!(self.phase, Phase::Closed) {
             self.phase = Phase::Ready;
         }

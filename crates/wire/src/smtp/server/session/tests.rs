@@ -107,7 +107,7 @@ fn a_question_is_asked_until_it_is_answered() {
     ask(&mut session, Event::Mail);
     session.accept(&mut out);
     ask(&mut session, Event::Recipient);
-    assert_eq!(session.recipient().unwrap().to_string(), "c@d");
+    assert_eq!(session.recipient().unwrap().path.to_string(), "c@d");
     session.refuse(Reply::new(550, "5.1.1", "No"), &mut out);
     assert_eq!(session.recipient(), None);
     assert_eq!(session.receive(b"RCPT TO:<e@f>\r\n", &mut out).event, Event::Recipient);
