@@ -87,13 +87,13 @@ enum Phase {
     /// The text is coming.
     Text(Box<Envelope>, Text),
     /// The text is coming, and is thrown away; this will be said at its end.
-    Discarding(Text, Reply),
+    Discarding(Text, Box<Reply>),
     /// A chunk of the text is coming, of which so much is left.
     Chunk(Box<Envelope>, Text, Chunk),
     /// A chunk has come; the next one may.
     Chunks(Box<Envelope>, Text),
     /// A chunk is coming, of which so much is left, and is thrown away; this will be said at its end.
-    Skipping(u64, Reply, Skipped),
+    Skipping(u64, Box<Reply>, Skipped),
     /// The text has ended and waits for the driver's word.
     Ended(Box<Envelope>),
     /// Nothing more is read.
@@ -280,11 +280,11 @@ impl Session {
         let phase = match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Text(_, mut text) => {
                 text.discard();
-                self.phase = Phase::Discarding(text, reply);
+                self.phase = Phase::Discarding(text, Box::new(reply));
                 return;
             }
             Phase::Chunk(_, _, chunk) => {
-                self.phase = Phase::Skipping(chunk.octets, reply, Skipped::Message);
+                self.phase = Phase::Skipping(chunk.octets, Box::new(reply), Skipped::Message);
                 return;
             }
             Phase::MailAsked(_) => {

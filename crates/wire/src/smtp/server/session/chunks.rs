@@ -27,7 +27,7 @@ impl Session {
                 return Event::Data;
             }
             Phase::Chunks(_, text) if chunk.octets > self.limits.message.saturating_sub(text.size()) => {
-                self.phase = Phase::Skipping(chunk.octets, Fault::TooLarge.reply(), Skipped::Message);
+                self.phase = Phase::Skipping(chunk.octets, Box::new(Fault::TooLarge.reply()), Skipped::Message);
                 return Event::Fault(Fault::TooLarge);
             }
             Phase::Chunks(envelope, text) => {
@@ -36,7 +36,7 @@ impl Session {
             }
             _ => (self.no_mail(), Skipped::Nothing(None)),
         };
-        self.phase = Phase::Skipping(chunk.octets, reply, skipped);
+        self.phase = Phase::Skipping(chunk.octets, Box::new(reply), skipped);
         Event::Answered
     }
 
@@ -71,7 +71,7 @@ impl Session {
                     Event::BodyEnd
                 }
                 Some(fault) => {
-                    self.phase = Phase::Skipping(0, fault.reply(), Skipped::Message);
+                    self.phase = Phase::Skipping(0, Box::new(fault.reply()), Skipped::Message);
                     Event::Fault(fault)
                 }
             },
@@ -88,7 +88,7 @@ impl Session {
             Phase::Skipping(_, reply, Skipped::Message) => {
                 // Where this was one error too many, Close is the next event.
                 let _ = self.say(&reply, out);
-                Event::Refused(reply)
+                Event::Refused(*reply)
             }
             Phase::Skipping(_, reply, Skipped::Nothing(envelope)) => {
                 self.phase = envelope.map_or(Phase::Ready, Phase::Recipients);

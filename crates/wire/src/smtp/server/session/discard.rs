@@ -53,7 +53,7 @@ impl Session {
             Phase::Discarding(_, reply) => {
                 // Where this was one error too many, Close is the next event.
                 let _ = self.say(&reply, out);
-                Event::Refused(reply)
+                Event::Refused(*reply)
             }
             phase => {
                 self.phase = phase;
@@ -77,6 +77,6 @@ impl Session {
         };
         self.errors = self.errors.saturating_add(u32::from(reply.code() >= 500));
         reply.write(out);
-        Event::Refused(reply)
+        Event::Refused(*reply)
     }
 }

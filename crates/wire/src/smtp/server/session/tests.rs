@@ -440,5 +440,5 @@ fn the_same_bytes_in_any_pieces_give_the_same_events() {
 
 #[test]
 fn a_session_that_waits_is_small() {
-    assert!(size_of::<Session>() <= 256, "{}", size_of::<Session>());
+    assert!(size_of::<Session>() <= 200, "{}", size_of::<Session>());
 }
