@@ -21,6 +21,7 @@ pub mod files;
 pub mod judge;
 pub mod mailbox;
 pub mod media;
+pub mod outbound;
 pub mod page;
 pub mod picture;
 pub mod proxy;

@@ -31,7 +31,7 @@ pub(super) async fn dial(upstream: &Upstream, within: Duration) -> Result<Stream
             Place::Socket(address) => tcp(*address).await,
             Place::Name(..) => {
                 let addresses = upstream.addresses.as_ref().ok_or(Fault::Unresolved)?.known(until).await?;
-                first_of(&addresses).await
+                first_of(&addresses, |address| Box::pin(tcp(address))).await
             }
         };
         let tcp = tcp.map_err(Fault::Connect)?;
@@ -87,15 +87,20 @@ async fn tcp(address: SocketAddr) -> io::Result<TcpStream> {
 /// How long an address may take before the next one is tried beside it (RFC 8305 §5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+/// One try at an address.
+pub(crate) type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
 
-async fn first_of(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// The first connection of those that `connect` opens, each next one tried when one fails or is slow.
+pub(crate) async fn first_of(
+    addresses: &[SocketAddr],
+    connect: impl Fn(SocketAddr) -> Attempt,
+) -> io::Result<TcpStream> {
     let mut waiting = addresses.iter().copied();
     let mut attempts: Vec<Attempt> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     loop {
         if let Some(address) = waiting.next() {
-            attempts.push(Box::pin(tcp(address)));
+            attempts.push(connect(address));
         }
         if attempts.is_empty() {
             return Err(last);

@@ -10,7 +10,7 @@
 mod address;
 mod balance;
 mod carried;
-mod dial;
+pub(crate) mod dial;
 mod download;
 mod encryption;
 mod exchange;
@@ -26,7 +26,7 @@ mod place;
 mod pool;
 mod received;
 mod settings;
-mod stream;
+pub(crate) mod stream;
 mod ticks;
 mod tunnel;
 mod upload;

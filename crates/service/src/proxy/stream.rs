@@ -13,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 
 /// The stream.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -21,7 +21,7 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Reads what is there, up to the room that `into` has. 0: the other side has closed.
-    pub(super) fn poll_fill(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_fill(&mut self, context: &mut Context<'_>, into: &mut BytesMut) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => pin!(stream.read_buf(into)).poll(context),
             Self::Unix(stream) => pin!(stream.read_buf(into)).poll(context),
@@ -30,7 +30,7 @@ impl Stream {
     }
 
     /// Whether it is open and nothing has come that nobody asked for. Asks the kernel only where the reactor knows of something.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut into = ReadBuf::new(&mut byte);
         let reading = poll_fn(|context| Pin::new(&mut *self).poll_read(context, &mut into));
