@@ -97,7 +97,8 @@ impl Judge {
         match &self.demand {
             Demand::Plain | Demand::Opportunistic | Demand::Encrypted => None,
             Demand::Noted(roots) | Demand::Certified(roots) => {
-                let builder = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&self.provider));
+                let builder =
+                    WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&self.provider));
                 Some(match builder.build() {
                     Ok(verifier) => verifier.verify_server_cert(certificate, chain, name, ocsp, now).map(drop),
                     Err(error) => Err(rustls::Error::General(error.to_string())),
@@ -276,8 +277,14 @@ mod tests {
             assert_eq!(judged(demand, &ours, &[], "other.example"), (true, Assurance::Encrypted));
         }
         assert_eq!(judged(Demand::Certified(roots(&ours)), &ours, &[], "mx.example.org"), (true, Assurance::Verified));
-        assert_eq!(judged(Demand::Certified(roots(&ours)), &ours, &[], "mx.example.net"), (false, Assurance::Encrypted));
-        assert_eq!(judged(Demand::Certified(roots(&other)), &ours, &[], "mx.example.org"), (false, Assurance::Encrypted));
+        assert_eq!(
+            judged(Demand::Certified(roots(&ours)), &ours, &[], "mx.example.net"),
+            (false, Assurance::Encrypted)
+        );
+        assert_eq!(
+            judged(Demand::Certified(roots(&other)), &ours, &[], "mx.example.org"),
+            (false, Assurance::Encrypted)
+        );
         assert_eq!(judged(Demand::Noted(roots(&other)), &ours, &[], "mx.example.org"), (true, Assurance::Encrypted));
         assert_eq!(judged(Demand::Noted(roots(&ours)), &ours, &[], "mx.example.org"), (true, Assurance::Verified));
     }
@@ -300,7 +307,11 @@ mod tests {
                 let record = record(usage, selector, matching, certificate);
                 assert!(is_of_use(&record));
                 let records = vec![record_of_another(), record];
-                assert_eq!(judged(Demand::Dane(records), &ours, chain, name).0, expect, "{usage} {selector} {matching} {name}");
+                assert_eq!(
+                    judged(Demand::Dane(records), &ours, chain, name).0,
+                    expect,
+                    "{usage} {selector} {matching} {name}"
+                );
             };
             // The name does not matter where the certificate itself is named, and does where its authority is.
             check(3, &ours.leaf, &[], "elsewhere.example", true);
@@ -327,9 +338,17 @@ mod tests {
         check(3, 1, 1, 32, true);
         check(2, 0, 2, 64, true);
         check(3, 0, 0, 1, true);
-        for (usage, selector, matching, length) in
-            [(0, 1, 1, 32), (1, 1, 1, 32), (255, 1, 1, 32), (3, 2, 1, 32), (3, 1, 3, 32), (3, 1, 1, 31), (3, 1, 1, 33), (3, 1, 2, 32), (3, 0, 0, 0)]
-        {
+        for (usage, selector, matching, length) in [
+            (0, 1, 1, 32),
+            (1, 1, 1, 32),
+            (255, 1, 1, 32),
+            (3, 2, 1, 32),
+            (3, 1, 3, 32),
+            (3, 1, 1, 31),
+            (3, 1, 1, 33),
+            (3, 1, 2, 32),
+            (3, 0, 0, 0),
+        ] {
             check(usage, selector, matching, length, false);
         }
     }

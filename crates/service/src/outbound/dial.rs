@@ -73,7 +73,9 @@ pub(super) async fn addresses(host: &str, dns: &dyn Resolve) -> Result<Addresses
     let proof = if six.iter().chain(&four).all(is_validated) { Proof::Validated } else { Proof::None };
     let of = |found: Option<super::dns::Found>| {
         let records = found.map(|found| found.records).unwrap_or_default();
-        records.into_iter().filter_map(|record| if let Record::Address(address) = record { Some(address) } else { None })
+        records
+            .into_iter()
+            .filter_map(|record| if let Record::Address(address) = record { Some(address) } else { None })
     };
     let (mut six, mut four) = (of(six), of(four));
     let mut known = Vec::new();
@@ -94,13 +96,19 @@ pub(super) async fn addresses(host: &str, dns: &dyn Resolve) -> Result<Addresses
 }
 
 /// Opens a connection to one of a host's addresses.
-pub(super) async fn dial(host: &str, known: &[IpAddr], port: u16, dialling: Dialling<'_>) -> Result<TcpStream, NoConnection> {
+pub(super) async fn dial(
+    host: &str,
+    known: &[IpAddr],
+    port: u16,
+    dialling: Dialling<'_>,
+) -> Result<TcpStream, NoConnection> {
     let is_let = |address: &&IpAddr| dialling.allowed.is_none_or(|allowed| may_be_dialled(**address, allowed));
     let sockets: Vec<SocketAddr> = known.iter().filter(is_let).map(|address| SocketAddr::new(*address, port)).collect();
     if let (true, Some(private)) = (sockets.is_empty(), known.first()) {
         return Err(NoConnection::Private(host.to_owned(), *private));
     }
-    let (ours, others): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| dialling.ourselves.is_at(*socket, None));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        sockets.into_iter().partition(|socket| dialling.ourselves.is_at(*socket, None));
     if let (true, Some(us)) = (others.is_empty(), ours.first()) {
         return Err(NoConnection::Ourselves(*us));
     }
@@ -145,12 +153,18 @@ mod tests {
         let table = Table::default().with("h", Kind::A, &four).with("h", Kind::Aaaa, &[address("2001:db8::1")]);
         let found = addresses("h", &table).await.unwrap();
         assert_eq!(found.known.len(), ADDRESSES_MOST);
-        assert_eq!(found.known[..3], ["2001:db8::1", "192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap()));
+        assert_eq!(
+            found.known[..3],
+            ["2001:db8::1", "192.0.2.1", "192.0.2.2"].map(|text| text.parse::<IpAddr>().unwrap())
+        );
         assert_eq!(found.proof, Proof::None);
         let failing = |kind| Table::default().address("h", "192.0.2.1").failing("h", kind);
         assert_eq!(addresses("h", &failing(Kind::Aaaa)).await.unwrap().known.len(), 1, "one family is enough");
         assert!(matches!(addresses("h", &failing(Kind::A)).await, Err(NoConnection::NoAddress(_))));
-        assert!(matches!(addresses("h", &failing(Kind::A).failing("h", Kind::Aaaa)).await, Err(NoConnection::Unknown(_))));
+        assert!(matches!(
+            addresses("h", &failing(Kind::A).failing("h", Kind::Aaaa)).await,
+            Err(NoConnection::Unknown(_))
+        ));
         assert!(matches!(addresses("none", &failing(Kind::A)).await, Err(NoConnection::NoAddress(_))));
         let proven = Table::default().proven("h", Kind::A, &four[..1]);
         assert_eq!(addresses("h", &proven).await.unwrap().proof, Proof::Validated);
@@ -163,7 +177,8 @@ mod tests {
         let known = ["127.0.0.2".parse().unwrap()];
         let with = |ourselves: Ourselves, allowed: &'static [&str]| async move {
             let allowed: Vec<Network> = allowed.iter().map(|text| text.parse().unwrap()).collect();
-            let dialling = Dialling { ourselves: &ourselves, allowed: Some(&allowed), sources: &["127.0.0.9".parse().unwrap()] };
+            let dialling =
+                Dialling { ourselves: &ourselves, allowed: Some(&allowed), sources: &["127.0.0.9".parse().unwrap()] };
             dial("h", &known, port, dialling).await
         };
         assert!(matches!(with(NOWHERE, &[]).await, Err(NoConnection::Private(..))));

@@ -22,8 +22,10 @@ impl Fetch for Fetcher<'_> {
         let host = format!("mta-sts.{domain}");
         let found = addresses(&host, self.dns).await.map_err(|error| error.to_string())?;
         let (_, sources) = self.settings.exit(None);
-        let dialling = Dialling { ourselves: &super::Ourselves::default(), allowed: Some(&self.settings.allowed), sources };
-        let socket = dial(&host, &found.known, self.settings.policy_port, dialling).await.map_err(|error| error.to_string())?;
+        let dialling =
+            Dialling { ourselves: &super::Ourselves::default(), allowed: Some(&self.settings.allowed), sources };
+        let socket =
+            dial(&host, &found.known, self.settings.policy_port, dialling).await.map_err(|error| error.to_string())?;
         let answer = self.agent.get(&host, socket, "/.well-known/mta-sts.txt").await.map_err(|error| told(&error))?;
         if answer.status() != StatusCode::OK {
             return Err(format!("{host} answers {}", answer.status()));

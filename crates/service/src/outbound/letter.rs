@@ -169,7 +169,10 @@ mod tests {
     async fn pieces_make_the_whole() {
         let large: Vec<u8> = (0..3 * PIECE + 17).map(|at| at as u8).collect();
         let file = tempfile(&large);
-        let bodies = [StoredBody::Memory(large.clone().into()), StoredBody::File { file: Arc::new(file), length: large.len() as u64 }];
+        let bodies = [
+            StoredBody::Memory(large.clone().into()),
+            StoredBody::File { file: Arc::new(file), length: large.len() as u64 },
+        ];
         for body in bodies {
             let letter = Letter::new(b"Signature: x\r\n".to_vec(), body);
             let (mut all, mut offset) = (Vec::new(), 0);

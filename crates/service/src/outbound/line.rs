@@ -100,10 +100,15 @@ fn patience(awaited: Awaited) -> (Duration, &'static str) {
 
 impl Line {
     /// On a connection that was opened; encrypted at once where `tls` says so.
-    pub(super) async fn open(stream: TcpStream, own_name: &str, tls: Option<(Arc<ClientConfig>, ServerName<'static>)>) -> Result<Self, Lost> {
+    pub(super) async fn open(
+        stream: TcpStream,
+        own_name: &str,
+        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    ) -> Result<Self, Lost> {
         let peer = stream.peer_addr()?;
         let session = Session::new(own_name, Limits::default());
-        let line = Self { stream: Stream::Tcp(stream), session, held: BytesMut::new(), peer, assurance: Assurance::Clear };
+        let line =
+            Self { stream: Stream::Tcp(stream), session, held: BytesMut::new(), peer, assurance: Assurance::Clear };
         match tls {
             Some((config, name)) => line.encrypted(config, name).await,
             None => Ok(line),
@@ -204,7 +209,12 @@ impl Line {
     }
 
     /// After [`Event::Text`]: sends the message, and hears what comes of it. `out` has what goes before it.
-    pub(super) async fn deliver(&mut self, letter: &Letter, out: &mut Vec<u8>, transcript: &mut Transcript) -> Result<Event, Lost> {
+    pub(super) async fn deliver(
+        &mut self,
+        letter: &Letter,
+        out: &mut Vec<u8>,
+        transcript: &mut Transcript,
+    ) -> Result<Event, Lost> {
         let mut offset = 0;
         loop {
             let piece = letter.piece(offset).await.map_err(Lost::Letter)?;
@@ -230,7 +240,12 @@ impl Line {
     }
 
     /// Logs in, by the best way that the server offers.
-    pub(super) async fn log_in(&mut self, name: &str, password: &Password, transcript: &mut Transcript) -> Result<(), NotKnown> {
+    pub(super) async fn log_in(
+        &mut self,
+        name: &str,
+        password: &Password,
+        transcript: &mut Transcript,
+    ) -> Result<(), NotKnown> {
         let binding = self.binding();
         let offered = self.session.offered().mechanisms;
         let ways = [
@@ -241,7 +256,10 @@ impl Line {
         ];
         let (_, mechanism) = ways.into_iter().find(|(is_offered, _)| *is_offered).ok_or(NotKnown::NoMechanism)?;
         let mut nonce = [0; 18];
-        aws_lc_rs::default_provider().secure_random.fill(&mut nonce).map_err(|_| NotKnown::Exchange("there is no randomness"))?;
+        aws_lc_rs::default_provider()
+            .secure_random
+            .fill(&mut nonce)
+            .map_err(|_| NotKnown::Exchange("there is no randomness"))?;
         let exchange = sasl::client::Exchange::new(mechanism, name, password.clone(), &nonce, binding);
         let mut exchange = exchange.ok_or(NotKnown::Exchange("the name or the password cannot be said so"))?;
         let mut out = Vec::new();
@@ -272,7 +290,9 @@ impl Line {
                     }
                 }
                 Event::Authenticated if exchange.is_satisfied() => return Ok(()),
-                Event::Authenticated => return Err(NotKnown::Exchange("the server does not prove that it knows the password")),
+                Event::Authenticated => {
+                    return Err(NotKnown::Exchange("the server does not prove that it knows the password"));
+                }
                 Event::NotAuthenticated(reply) | Event::Closing(reply) => return Err(NotKnown::Refused(reply)),
                 _ => break,
             }

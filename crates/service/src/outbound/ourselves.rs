@@ -30,7 +30,8 @@ impl Ourselves {
         let address = peer.ip().to_canonical();
         self.listens.iter().any(|listen| {
             let ours = listen.ip().to_canonical();
-            let same = ours == address || (ours.is_unspecified() && local.map(|local| local.to_canonical()) == Some(address));
+            let same =
+                ours == address || (ours.is_unspecified() && local.map(|local| local.to_canonical()) == Some(address));
             listen.port() == peer.port() && same
         })
     }
@@ -79,13 +80,39 @@ mod tests {
 
     #[test]
     fn only_addresses_of_the_internet_are_dialled() {
-        for public in ["192.0.3.1", "100.63.255.255", "100.128.0.0", "172.32.0.1", "2606:4700::1", "64:ff9b::8.8.8.8", "2002:808:808::1"] {
+        for public in [
+            "192.0.3.1",
+            "100.63.255.255",
+            "100.128.0.0",
+            "172.32.0.1",
+            "2606:4700::1",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+        ] {
             assert!(may_be_dialled(public.parse().unwrap(), &[]), "{public}");
         }
         for private in [
-            "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.2", "169.254.169.254", "172.16.0.1", "192.168.1.1", "224.0.0.1",
-            "255.255.255.255", "::", "::1", "::10.0.0.1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "fe80::1", "fd00::1", "fc00::1", "ff02::1",
-            "64:ff9b::10.0.0.1", "2002:7f00:1::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.2",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.168.1.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::10.0.0.1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "fe80::1",
+            "fd00::1",
+            "fc00::1",
+            "ff02::1",
+            "64:ff9b::10.0.0.1",
+            "2002:7f00:1::1",
         ] {
             let address = private.parse().unwrap();
             assert!(!may_be_dialled(address, &[]), "{private}");
@@ -98,11 +125,20 @@ mod tests {
 
     #[test]
     fn we_know_ourselves_by_name_and_by_socket() {
-        let ourselves = Ourselves::new(&["MX.here.example".to_owned()], &["127.0.0.2:25".parse().unwrap(), "[::]:26".parse().unwrap()]);
+        let ourselves = Ourselves::new(
+            &["MX.here.example".to_owned()],
+            &["127.0.0.2:25".parse().unwrap(), "[::]:26".parse().unwrap()],
+        );
         assert!(ourselves.is_named("mx.HERE.example.") && !ourselves.is_named("here.example"));
-        let at = |peer: &str, local: Option<&str>| ourselves.is_at(peer.parse().unwrap(), local.map(|local| local.parse().unwrap()));
+        let at = |peer: &str, local: Option<&str>| {
+            ourselves.is_at(peer.parse().unwrap(), local.map(|local| local.parse().unwrap()))
+        };
         assert!(at("127.0.0.2:25", None) && at("[::ffff:127.0.0.2]:25", None));
         assert!(!at("127.0.0.3:25", None) && !at("127.0.0.2:26", None));
-        assert!(at("192.0.2.7:26", Some("192.0.2.7")) && !at("192.0.2.7:26", Some("192.0.2.8")) && !at("192.0.2.7:26", None));
+        assert!(
+            at("192.0.2.7:26", Some("192.0.2.7"))
+                && !at("192.0.2.7:26", Some("192.0.2.8"))
+                && !at("192.0.2.7:26", None)
+        );
     }
 }

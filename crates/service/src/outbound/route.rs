@@ -71,7 +71,9 @@ pub(super) async fn find(destination: &str, dns: &dyn Resolve, ourselves: &Ourse
         return Err(NoRoute::Null(destination.to_owned()));
     }
     // RFC 5321 §5.1: where we are one of them, only those that are better are asked.
-    if let Some(ours) = servers.iter().filter(|(_, host)| ourselves.is_named(host)).map(|(preference, _)| *preference).min() {
+    if let Some(ours) =
+        servers.iter().filter(|(_, host)| ourselves.is_named(host)).map(|(preference, _)| *preference).min()
+    {
         servers.retain(|(preference, _)| *preference < ours);
     }
     if servers.is_empty() {
@@ -171,7 +173,8 @@ mod tests {
 
     #[tokio::test]
     async fn mail_is_never_given_to_ourselves() {
-        let records = [mx(10, "better.example"), mx(20, "us.example"), mx(20, "equal.example"), mx(30, "worse.example")];
+        let records =
+            [mx(10, "better.example"), mx(20, "us.example"), mx(20, "equal.example"), mx(30, "worse.example")];
         let table = Table::default().with("d.example", Kind::Mx, &records);
         assert_eq!(check(table, "d.example").await.unwrap(), ["better.example"]);
         let alone = Table::default().with("d.example", Kind::Mx, &records[1..]);

@@ -95,10 +95,3 @@ impl Settings {
         (relay, sources.unwrap_or(&self.default.sources))
     }
 }
-
-impl Relay {
-    /// Host and port, for people.
-    pub(super) fn place(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-}

@@ -45,13 +45,19 @@ pub(super) async fn give(mut line: Line, letter: &Letter, envelope: &Envelope, t
             Ok(Some(obstacle)) => return Given { fates, obstacle: Some(obstacle), is_nobodys: true, line: None },
             Err(lost) => {
                 // RFC 5321 §4.5.3.2.6: whoever has it all and does not say so may have taken it; then it is given to nobody else now.
-                let text = if in_text { format!("{lost}; the message was being sent, and may have been taken") } else { lost.to_string() };
-                let obstacle = if matches!(lost, Lost::Text(_)) { Obstacle::never(6, 0, text) } else { Obstacle::now(4, 2, text) };
+                let text = if in_text {
+                    format!("{lost}; the message was being sent, and may have been taken")
+                } else {
+                    lost.to_string()
+                };
+                let obstacle =
+                    if matches!(lost, Lost::Text(_)) { Obstacle::never(6, 0, text) } else { Obstacle::now(4, 2, text) };
                 return Given { fates, obstacle: Some(obstacle), is_nobodys: !in_text, line: None };
             }
         }
         let is_any_taken = outcomes.iter().any(|outcome| matches!(outcome, Outcome::Taken(_)));
-        open = open.into_iter().zip(&outcomes).filter(|(_, outcome)| is_one_too_many(outcome)).map(|(at, _)| at).collect();
+        open =
+            open.into_iter().zip(&outcomes).filter(|(_, outcome)| is_one_too_many(outcome)).map(|(at, _)| at).collect();
         if !is_any_taken || open.is_empty() {
             return Given { fates, obstacle: None, is_nobodys: true, line: Some(line) };
         }

@@ -35,7 +35,9 @@ impl Transcript {
         for line in text.split_terminator("\r\n") {
             if self.secret {
                 self.line(">", "(secret)");
-            } else if let Some((auth, rest)) = line.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("AUTH")) {
+            } else if let Some((auth, rest)) =
+                line.split_once(' ').filter(|(word, _)| word.eq_ignore_ascii_case("AUTH"))
+            {
                 let mechanism = rest.split(' ').next().unwrap_or_default();
                 self.line(">", &format!("{auth} {mechanism} (secret)"));
             } else {
@@ -60,7 +62,8 @@ impl Transcript {
     }
 
     fn line(&mut self, mark: &str, text: &str) {
-        let shown: String = text.chars().take(LINE).map(|character| if character.is_control() { '?' } else { character }).collect();
+        let shown: String =
+            text.chars().take(LINE).map(|character| if character.is_control() { '?' } else { character }).collect();
         let more = if text.chars().nth(LINE).is_some() { " …" } else { "" };
         let line = format!("{mark} {shown}{more}\n");
         if self.end.is_empty() && !self.left_out && self.begin.len() + line.len() <= BEGIN {

@@ -154,7 +154,7 @@ impl Trip<'_> {
 
     /// What is carried; recipients whose addresses are none are done with.
     async fn load(&mut self, batch: Batch) -> Result<(String, Load), Obstacle> {
-        let letter = Letter::new(batch.prefix, batch.body);
+        let letter = Letter::new(Vec::new(), batch.body);
         let nature = letter.examine().await;
         let nature = nature.map_err(|error| Obstacle::now(3, 0, format!("the message cannot be read: {error}")))?;
         let Options { envelope_id, ret, tls, script, .. } = batch.options;
@@ -249,7 +249,8 @@ impl Trip<'_> {
         needs_tls: bool,
     ) -> Result<Demand, Obstacle> {
         let Host::Name(name) = host else {
-            let obstacle = Obstacle::never(7, 30, "an address without a name proves nothing, and the message requires TLS");
+            let obstacle =
+                Obstacle::never(7, 30, "an address without a name proves nothing, and the message requires TLS");
             return if needs_tls { Err(obstacle) } else { Ok(Demand::Opportunistic) };
         };
         // RFC 8461 §2: where DANE says something, it counts.
@@ -268,7 +269,8 @@ impl Trip<'_> {
             // RFC 8689 §4.2.1: who the servers are must be known for certain.
             _ if needs_tls && (is_named || proof == Proof::Validated) => Ok(Demand::Certified(roots())),
             _ if needs_tls => {
-                let text = format!("nothing proves that {name} is the domain's mail server, and the message requires TLS");
+                let text =
+                    format!("nothing proves that {name} is the domain's mail server, and the message requires TLS");
                 Err(Obstacle::never(7, 30, text))
             }
             Some(Mode::Testing) => {
@@ -339,9 +341,11 @@ impl Trip<'_> {
         let sources = self.exit.sources.clone();
         let dialling = Dialling { ourselves: &settings.ourselves, allowed, sources: &sources };
         let name = target.name();
-        let socket = dial(&name, &found.known, target.port, dialling).await.map_err(|error| Refusal::Other(error.into()))?;
+        let socket =
+            dial(&name, &found.known, target.port, dialling).await.map_err(|error| Refusal::Other(error.into()))?;
         let lost = |error: Lost| Refusal::lost(&name, error);
-        let (judge, config) = Judge::new(demand.clone()).map_err(|error| Refusal::Other(Obstacle::now(3, 0, error.to_string())))?;
+        let (judge, config) =
+            Judge::new(demand.clone()).map_err(|error| Refusal::Other(Obstacle::now(3, 0, error.to_string())))?;
         let server_name = target.server_name().map_err(Refusal::Other)?;
         let is_implicit = target.relay.as_ref().is_some_and(|relay| relay.tls == RelayTls::Implicit);
         let tls = is_implicit.then(|| (Arc::clone(&config), server_name.clone()));
@@ -381,7 +385,8 @@ impl Trip<'_> {
         if !line.session.offered().starttls {
             if demand.needs_tls() {
                 line.leave(&mut self.transcript).await;
-                let text = format!("[{peer}] offers no TLS, which its policy promises: somebody may have taken it away");
+                let text =
+                    format!("[{peer}] offers no TLS, which its policy promises: somebody may have taken it away");
                 return Err(Refusal::Other(Obstacle::now(7, 5, text)));
             }
             return Ok(line);
@@ -459,7 +464,11 @@ enum Refusal {
 
 impl Refusal {
     fn lost(host: &str, error: Lost) -> Self {
-        if let Lost::Tls(_) = error { Self::Handshake(error) } else { Self::Other(Obstacle::now(4, 2, format!("{host}: {error}"))) }
+        if let Lost::Tls(_) = error {
+            Self::Handshake(error)
+        } else {
+            Self::Other(Obstacle::now(4, 2, format!("{host}: {error}")))
+        }
     }
 
     fn obstacle(self) -> Obstacle {

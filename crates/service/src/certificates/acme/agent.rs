@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -163,13 +164,20 @@ impl Agent {
     }
 
     async fn connect(&self, authority: &Authority) -> Result<SendRequest<Full<Bytes>>, AgentError> {
-        let host = authority.host();
-        let name = host.trim_start_matches('[').trim_end_matches(']');
+        let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let socket = TcpStream::connect((name, authority.port_u16().unwrap_or(443)));
+        self.encrypt(authority, name, socket).await
+    }
+
+    /// Speaks TLS on a connection that is being opened, and HTTP over it.
+    async fn encrypt(
+        &self,
+        authority: &Authority,
+        name: &str,
+        socket: impl Future<Output = std::io::Result<TcpStream>>,
+    ) -> Result<SendRequest<Full<Bytes>>, AgentError> {
         let server = ServerName::try_from(name.to_owned()).map_err(|_| AgentError::Address(authority.to_string()))?;
-        let connecting = async {
-            let socket = TcpStream::connect((name, authority.port_u16().unwrap_or(443))).await?;
-            self.0.tls.connect(server, socket).await
-        };
+        let connecting = async { self.0.tls.connect(server, socket.await?).await };
         let stream = match timeout(CONNECT, connecting).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(source)) => return Err(AgentError::Connect { host: authority.to_string(), source }),
@@ -180,19 +188,43 @@ impl Agent {
         // It ends when the sender is dropped, and the sender is this agent's.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to a CA ends");
+                tracing::debug!(%error, "a connection to a web server ends");
             }
         });
         Ok(sender)
     }
 
+    /// Asks `host` for `path` on a connection that somebody else has opened, reads the answer whole, and closes it.
+    ///
+    /// # Errors
+    /// When it cannot be verified or does not answer as a web server does.
+    pub(crate) async fn get(&self, host: &str, socket: TcpStream, path: &str) -> Result<Response<Bytes>, AgentError> {
+        let wrong = || AgentError::Address(format!("https://{host}{path}"));
+        let authority = Authority::try_from(host).map_err(|_| wrong())?;
+        let asking = async {
+            let value = HeaderValue::from_str(host).map_err(|_| wrong())?;
+            let request =
+                Request::builder().uri(path).header(HOST, value).body(Full::default()).map_err(|_| wrong())?;
+            let mut sender = self.encrypt(&authority, host, ready(Ok(socket))).await?;
+            let failed = |source| AgentError::Http { host: host.to_owned(), source };
+            let (parts, body) = sender.send_request(request).await.map_err(failed)?.into_parts();
+            Ok(Response::from_parts(parts, whole(host, body).await?))
+        };
+        timeout(EXCHANGE, asking).await.unwrap_or_else(|_| Err(AgentError::TimedOut(host.to_owned())))
+    }
+
     async fn answer(&self, kept: Kept, answer: Response<Incoming>) -> Result<Response<Bytes>, AgentError> {
         let (parts, body) = answer.into_parts();
-        let body = Limited::new(body, ANSWER_MOST).collect().await;
-        let body = body.map_err(|source| AgentError::Answer { host: kept.authority.to_string(), source })?;
+        let body = whole(kept.authority.as_str(), body).await?;
         *self.0.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
-        Ok(Response::from_parts(parts, body.to_bytes()))
+        Ok(Response::from_parts(parts, body))
     }
+}
+
+/// A body, read whole.
+async fn whole(host: &str, body: Incoming) -> Result<Bytes, AgentError> {
+    let read = Limited::new(body, ANSWER_MOST).collect().await;
+    Ok(read.map_err(|source| AgentError::Answer { host: host.to_owned(), source })?.to_bytes())
 }
 
 /// The request as HTTP/1.1 wants it on a connection to its host (RFC 9112 §3.2.1).

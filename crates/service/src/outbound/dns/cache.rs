@@ -44,7 +44,9 @@ mod tests {
     #[test]
     fn answers_hold_as_long_as_they_may_and_are_bounded() {
         let (cache, now) = (Cache::default(), Instant::now());
-        for (valid, last) in [(Duration::ZERO, VALID.0), (Duration::from_secs(60), Duration::from_secs(60)), (Duration::MAX, VALID.1)] {
+        for (valid, last) in
+            [(Duration::ZERO, VALID.0), (Duration::from_secs(60), Duration::from_secs(60)), (Duration::MAX, VALID.1)]
+        {
             cache.keep("a", Kind::Mx, &Found::nothing(valid), now);
             assert!(cache.find("a", Kind::Mx, now + last - Duration::from_millis(1)).is_some());
             assert!(cache.find("a", Kind::Mx, now + last).is_none());

@@ -83,10 +83,14 @@ impl NameServers {
                 let (config, options) = read_system_conf().map_err(BadServers::System)?;
                 (config.name_servers().to_vec(), options)
             }
-            Servers::These(addresses) => (addresses.iter().map(|address| server(*address)).collect(), ResolverOpts::default()),
+            Servers::These(addresses) => {
+                (addresses.iter().map(|address| server(*address)).collect(), ResolverOpts::default())
+            }
         };
         let proves = match validation {
-            Validation::OnThisMachine => !configured.is_empty() && configured.iter().all(|server| server.ip.is_loopback()),
+            Validation::OnThisMachine => {
+                !configured.is_empty() && configured.iter().all(|server| server.ip.is_loopback())
+            }
             Validation::Trusted => true,
             Validation::Ignored => false,
         };
@@ -195,7 +199,8 @@ fn follow(response: &DnsResponse, asked: Name, kind: Kind) -> Followed {
             let records = found.into_iter().map(|(record, _)| record).collect();
             return Followed::Records(Found { records, proof: Proof::None, valid: Duration::from_secs(valid.into()) });
         }
-        let alias = of_name().find_map(|record| if let RData::CNAME(target) = &record.data { Some(target.0.clone()) } else { None });
+        let alias = of_name()
+            .find_map(|record| if let RData::CNAME(target) = &record.data { Some(target.0.clone()) } else { None });
         match alias {
             Some(next) => at = next,
             None if at == asked => return Followed::Records(Found::nothing(NOTHING)),

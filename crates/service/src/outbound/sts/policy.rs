@@ -68,10 +68,16 @@ impl Policy {
             Some("none") => Mode::None,
             _ => return Err(BadPolicy::Mode),
         };
-        let is_number = |value: &&str| !value.is_empty() && value.len() <= 10 && value.bytes().all(|byte| byte.is_ascii_digit());
-        let max_age = first("max_age").filter(is_number).and_then(|value| value.parse::<u64>().ok()).ok_or(BadPolicy::MaxAge)?;
-        let servers: Vec<String> =
-            pairs.iter().filter(|(key, _)| *key == "mx").take(SERVERS_MOST).map(|(_, value)| value.to_ascii_lowercase()).collect();
+        let is_number =
+            |value: &&str| !value.is_empty() && value.len() <= 10 && value.bytes().all(|byte| byte.is_ascii_digit());
+        let max_age =
+            first("max_age").filter(is_number).and_then(|value| value.parse::<u64>().ok()).ok_or(BadPolicy::MaxAge)?;
+        let servers: Vec<String> = pairs
+            .iter()
+            .filter(|(key, _)| *key == "mx")
+            .take(SERVERS_MOST)
+            .map(|(_, value)| value.to_ascii_lowercase())
+            .collect();
         if mode != Mode::None && servers.is_empty() || !servers.iter().all(|server| is_pattern(server)) {
             return Err(BadPolicy::Server);
         }
@@ -95,7 +101,8 @@ fn is_pattern(text: &str) -> bool {
 
 /// Whether a TXT record is one of MTA-STS.
 pub(super) fn is_record(text: &[u8]) -> bool {
-    text.strip_prefix(b"v=STSv1").is_some_and(|rest| rest.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b';'))
+    text.strip_prefix(b"v=STSv1")
+        .is_some_and(|rest| rest.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b';'))
 }
 
 /// Its `id`: 1 to 32 letters and digits.
@@ -112,7 +119,8 @@ mod tests {
 
     #[test]
     fn a_policy_is_read_strictly() {
-        let good = "version: STSv1\r\nmode: enforce\r\nmx: Mail.example.org\r\nmx: *.example.net\r\nmax_age: 604800\r\n";
+        let good =
+            "version: STSv1\r\nmode: enforce\r\nmx: Mail.example.org\r\nmx: *.example.net\r\nmax_age: 604800\r\n";
         let policy = Policy::parse(good.as_bytes()).unwrap();
         let servers = vec!["mail.example.org".to_owned(), "*.example.net".to_owned()];
         assert_eq!(policy, Policy { mode: Mode::Enforce, servers, max_age: 604_800 });
@@ -143,14 +151,17 @@ mod tests {
         for host in ["mx.example.org", "MX.example.org", "a.example.net"] {
             assert!(policy.names(host), "{host}");
         }
-        for host in ["example.org", "a.mx.example.org", "example.net", "a.b.example.net", ".example.net", "aexample.net"] {
+        for host in
+            ["example.org", "a.mx.example.org", "example.net", "a.b.example.net", ".example.net", "aexample.net"]
+        {
             assert!(!policy.names(host), "{host}");
         }
     }
 
     #[test]
     fn a_record_names_its_policy() {
-        for good in ["v=STSv1; id=20160831085700Z;", "v=STSv1;id=20160831085700Z", "v=STSv1 ;x=y; id=20160831085700Z ;"] {
+        for good in ["v=STSv1; id=20160831085700Z;", "v=STSv1;id=20160831085700Z", "v=STSv1 ;x=y; id=20160831085700Z ;"]
+        {
             assert!(is_record(good.as_bytes()), "{good}");
             assert_eq!(id(good.as_bytes()).as_deref(), Some("20160831085700Z"), "{good}");
         }
