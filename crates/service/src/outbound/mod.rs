@@ -11,6 +11,7 @@ pub mod dns;
 mod fetch;
 mod letter;
 mod line;
+mod load;
 mod ourselves;
 mod route;
 mod settings;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::ServerName;
-use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
-use sportello_wire::smtp::client::{Envelope, Event, Recipient};
+use sportello_wire::smtp::client::Event;
 use tokio::time::timeout;
 use tracing::info;
 
@@ -15,15 +14,15 @@ use super::answers::Obstacle;
 use super::assurance::{Assurance, Demand, Judge, is_of_use};
 use super::dial::{Addresses, Dialling, addresses, dial};
 use super::dns::{Kind, Proof, Record};
-use super::letter::Letter;
 use super::line::{Line, Lost};
+use super::load::Load;
 use super::route::{self, Host, Route};
 use super::settings::{Relay, RelayTls};
 use super::sts::{Mode, Policy};
 use super::transaction::give;
 use super::transcript::Transcript;
 use super::{Exit, Kept, Outbound};
-use crate::queue::carrier::{Options, Reach, Reports, Script, TlsNeed};
+use crate::queue::carrier::{Reach, Reports};
 use crate::queue::{Batch, Carried, Fate};
 
 /// How long one batch may take.
@@ -74,15 +73,6 @@ struct Trip<'a> {
     reports: Reports,
 }
 
-/// What is carried, and which recipients it has.
-struct Load {
-    letter: Letter,
-    envelope: Envelope,
-    /// For each recipient of the envelope its place in the batch.
-    places: Vec<usize>,
-    needs_tls: bool,
-}
-
 /// One server that is tried.
 struct Target {
     host: Host,
@@ -110,7 +100,9 @@ impl Target {
 
 impl Trip<'_> {
     async fn go(&mut self, batch: Batch, kept: Option<Kept>) -> Result<Option<Kept>, Obstacle> {
-        let (destination, mut load) = self.load(batch).await?;
+        let loaded = Load::of(batch, &self.outbound.settings).await?;
+        let (destination, mut load) = (loaded.destination, loaded.load);
+        (self.exit, self.fates) = (loaded.exit, loaded.fates);
         if load.places.is_empty() {
             return Ok(kept);
         }
@@ -150,51 +142,6 @@ impl Trip<'_> {
             }
         }
         Err(last.unwrap_or_else(|| Obstacle::now(4, 0, "no server was tried")))
-    }
-
-    /// What is carried; recipients whose addresses are none are done with.
-    async fn load(&mut self, batch: Batch) -> Result<(String, Load), Obstacle> {
-        let letter = Letter::new(Vec::new(), batch.body);
-        let nature = letter.examine().await;
-        let nature = nature.map_err(|error| Obstacle::now(3, 0, format!("the message cannot be read: {error}")))?;
-        let Options { envelope_id, ret, tls, script, .. } = batch.options;
-        let sender = reverse(&batch.sender)
-            .ok_or_else(|| Obstacle::never(1, 7, format!("{} is no sender's address", batch.sender)))?;
-        let domain = match &sender {
-            ReversePath::Address(address) => Some(address.domain().to_string().to_ascii_lowercase()),
-            ReversePath::Null => None,
-        };
-        let (relay, sources) = self.outbound.settings.exit(domain.as_deref());
-        self.exit = Exit { relay: relay.cloned(), sources: sources.to_vec() };
-        let (mut recipients, mut places) = (Vec::new(), Vec::new());
-        for (at, recipient) in batch.recipients.into_iter().enumerate() {
-            match forward(&recipient.address) {
-                Some(path) => {
-                    recipients.push(Recipient { path, notify: recipient.notify, original: recipient.original });
-                    places.push(at);
-                }
-                None => {
-                    let obstacle = Obstacle::never(1, 3, format!("{} is no address", recipient.address));
-                    if let Some(fate) = self.fates.get_mut(at) {
-                        *fate = Some(obstacle.fate());
-                    }
-                }
-            }
-        }
-        let is_ascii = sender.is_ascii() && recipients.iter().all(|recipient| recipient.path.is_ascii());
-        let needs_tls = tls == TlsNeed::Required;
-        let envelope = Envelope {
-            sender,
-            recipients,
-            size: letter.size(),
-            body: nature.body,
-            // RFC 6531 §3.6: what was said to us need not be said where nothing is beyond ASCII.
-            utf8: !is_ascii || (script == Script::Utf8 && !nature.is_header_ascii),
-            envelope_id,
-            ret,
-            require_tls: needs_tls,
-        };
-        Ok((batch.destination.as_str().to_owned(), Load { letter, envelope, places, needs_tls }))
     }
 
     async fn policy(&self, destination: &str) -> Option<Policy> {
@@ -476,53 +423,5 @@ impl Refusal {
             Self::Handshake(error) => Obstacle::now(7, 5, error.to_string()),
             Self::Other(obstacle) => obstacle,
         }
-    }
-}
-
-/// An address for RCPT. Where only its domain is beyond ASCII it is said in A-labels, which every server understands.
-fn forward(text: &str) -> Option<ForwardPath> {
-    let text = in_ascii(text);
-    match ForwardPath::parse(format!("<{text}>").as_bytes()) {
-        Ok((path, [])) => Some(path),
-        _ => None,
-    }
-}
-
-fn reverse(text: &str) -> Option<ReversePath> {
-    let text = in_ascii(text);
-    match ReversePath::parse(format!("<{text}>").as_bytes()) {
-        Ok((path, [])) => Some(path),
-        _ => None,
-    }
-}
-
-fn in_ascii(text: &str) -> String {
-    let parsed = Address::parse(text.as_bytes()).ok();
-    let ascii = parsed.as_ref().and_then(|address| match address.domain() {
-        Domain::Name(name) if !name.is_ascii() && address.local().is_ascii() => {
-            let (local, _) = text.rsplit_once('@')?;
-            Some(format!("{local}@{}", idna::domain_to_ascii(name).ok()?))
-        }
-        _ => None,
-    });
-    ascii.unwrap_or_else(|| text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_said_so_that_every_server_understands() {
-        let said = |text| forward(text).map(|path| path.to_string());
-        assert_eq!(said("bob@example.org").as_deref(), Some("bob@example.org"));
-        assert_eq!(said("bob@Bücher.example").as_deref(), Some("bob@xn--bcher-kva.example"));
-        assert_eq!(said("böb@Bücher.example").as_deref(), Some("böb@Bücher.example"));
-        assert_eq!(said("\"a b\"@bücher.example").as_deref(), Some("\"a b\"@xn--bcher-kva.example"));
-        for wrong in ["", "a", "a@b>x", "a@b\r\nRSET", "a b@c", "<a@b>", "a@b> NOTIFY=NEVER"] {
-            assert_eq!(said(wrong), None, "{wrong:?}");
-        }
-        assert_eq!(reverse(""), Some(ReversePath::Null));
-        assert_eq!(reverse("a@b\r\n"), None);
     }
 }

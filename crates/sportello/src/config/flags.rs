@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sportello_net::Channel;
 use sportello_service::certificates::Wanted;
 use sportello_service::directory::MailDomains;
+use sportello_service::outbound;
 use sportello_service::run::Program;
 use sportello_service::site::{Description, Folder};
 use thiserror::Error;
@@ -89,6 +90,7 @@ impl Settings {
             }],
             certificates: Wanted::default(),
             acme: None,
+            sending: outbound::Settings::new(&usual::hostname()),
             mail: Arc::new(MailDomains::captured()),
             most_connections,
             most_per_source: usual::per_source(most_connections),

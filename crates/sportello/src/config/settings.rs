@@ -41,6 +41,8 @@ pub struct Settings {
     pub certificates: Wanted,
     /// The CA that is asked for those of them that no file is for.
     pub acme: Option<crate::acme::Settings>,
+    /// How mail leaves.
+    pub sending: sportello_service::outbound::Settings,
     /// The domains and what becomes of their mail. Which of them are captured stands in each mail channel's own settings too.
     pub mail: Arc<MailDomains>,
     /// Connections in all.

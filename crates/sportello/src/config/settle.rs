@@ -13,6 +13,7 @@ mod encrypted;
 mod files;
 mod mail;
 mod routes;
+mod sending;
 pub(super) mod state;
 
 use std::fs;
@@ -56,6 +57,7 @@ impl Settings {
         }
         let hostname = one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned);
         let certificates = encrypted::settle(written, (&hostname, address), &mut channels, &sites, faults);
+        let sending = sending::settle(written, &hostname, &channels, faults);
         let acme = acme::settle(written, &channels, faults);
         let settings = Self {
             address,
@@ -68,6 +70,7 @@ impl Settings {
             sites,
             certificates,
             acme,
+            sending,
             mail: Arc::new(mail),
             most_connections,
             most_per_source,

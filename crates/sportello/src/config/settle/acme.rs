@@ -89,7 +89,8 @@ fn root(directive: &Directive, faults: &mut Vec<Fault>) -> Option<Vec<u8>> {
     Some(pem)
 }
 
-fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Vec<u8>> {
+/// The bytes of a file that is small.
+pub(super) fn read(value: &Value, faults: &mut Vec<Fault>) -> Option<Vec<u8>> {
     let path = value.path()?;
     // A device would be read for ever.
     let is_file = fs::metadata(path).map(|facts| facts.is_file() && facts.len() <= MOST);

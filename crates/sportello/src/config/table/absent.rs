@@ -25,8 +25,6 @@ pub const ABSENT: &[Absent] = &[
     directive("", "account", ACCOUNTS),
     directive("", "group", ACCOUNTS),
     directive("", "ban", "remove it; connections from one source are bounded by connections … per-source=N"),
-    directive("", "resolver", SENDING),
-    directive("", "relay", SENDING),
     directive("", "include", "put all of it in one file"),
     value("channel", "protocol", "submission", SENDING),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
@@ -36,7 +34,6 @@ pub const ABSENT: &[Absent] = &[
     directive("domain/mail", "dkim", SENDING),
     directive("domain/mail", "mta-sts", MTA_STS),
     directive("domain/mail", "mailbox", "remove it; accounts and their mailboxes are made with sportello account add"),
-    directive("domain/mail", "relay", SENDING),
     directive("domain/mail", "spf", "remove it; senders are not judged yet"),
     directive("domain/mail", "dmarc", "remove it; senders are not judged yet"),
     directive(

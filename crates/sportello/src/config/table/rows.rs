@@ -12,6 +12,7 @@ mod mail;
 mod plain;
 mod proxy;
 mod route;
+mod sending;
 mod server;
 mod step;
 mod tls;
@@ -77,6 +78,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         files::ROWS,
         access::ROWS,
         mail::ROWS,
+        sending::ROWS,
         command::ROWS,
     ]
     .into_iter()
