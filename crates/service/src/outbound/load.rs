@@ -29,7 +29,7 @@ pub(super) struct Loaded {
 impl Load {
     /// Makes it ready.
     pub(super) async fn of(batch: Batch, settings: &Settings) -> Result<Loaded, Obstacle> {
-        let letter = Letter::new(Vec::new(), batch.body);
+        let letter = Letter::new(batch.prefix, batch.body);
         let nature = letter.examine().await;
         let nature = nature.map_err(|error| Obstacle::now(3, 0, format!("the message cannot be read: {error}")))?;
         let Options { envelope_id, ret, tls, script, .. } = batch.options;

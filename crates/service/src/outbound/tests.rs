@@ -27,6 +27,7 @@ fn batch(destination: &str, recipients: &[&str]) -> Batch {
         entry: 1,
         message: 2,
         destination: Destination::new(destination),
+        prefix: Vec::new(),
         body: StoredBody::Memory(TEXT.into()),
         sender: "a@here.example".to_owned(),
         recipients: recipients.iter().map(recipient).collect(),
@@ -112,9 +113,12 @@ async fn a_message_arrives_and_the_connection_carries_the_next() {
 async fn by_chunks_nothing_is_doubled_and_signatures_come_first() {
     let server =
         Server::start("127.0.0.1:0", Manners { offers: vec!["CHUNKING", "SIZE 1000"], ..Manners::default() }).await;
-    assert!(only(&carried(&server).await).starts_with('+'));
-    assert_eq!(server.texts(), [TEXT]);
-    assert!(server.has(&format!("BDAT {} LAST", TEXT.len())));
+    let outbound = outbound(settings(server.address.port()), table(server.address));
+    let signed = Batch { prefix: b"Signature: x\r\n".to_vec(), ..batch("d.example", &["b@d.example"]) };
+    assert!(only(&outbound.carry(signed, None).await).starts_with('+'));
+    let whole = format!("Signature: x\r\n{TEXT}");
+    assert!(server.has(&format!("BDAT {} LAST", whole.len())) && server.has("MAIL FROM:<a@here.example> SIZE="));
+    assert_eq!(server.texts(), [whole]);
 }
 
 #[tokio::test]
