@@ -13,6 +13,7 @@ pub mod compress;
 pub mod conversations;
 pub mod desk;
 pub mod directory;
+pub mod dkim;
 pub mod dns;
 pub mod failure;
 pub mod fastcgi;
