@@ -16,6 +16,7 @@ use mail_auth::dkim::{DkimSigner, DkimSigningStream, Done};
 use rustls::pki_types::PrivateKeyDer;
 use sportello_store::StoredBody;
 use sportello_wire::mail::header;
+use sportello_wire::mail::relaxed::Relaxed;
 
 use super::key::{Algorithm, Key, Standing};
 use super::{Keyring, KeyringError};
@@ -152,12 +153,19 @@ fn signed(keys: &Keys, body: &mut dyn Read) -> Result<Vec<u8>, SignError> {
     }
     let mut rsa: Vec<_> = keys.rsa.iter().map(DkimSigner::sign_streaming).collect();
     let mut ed25519: Vec<_> = keys.ed25519.iter().map(DkimSigner::sign_streaming).collect();
-    let mut next: &[u8] = &begun;
+    let (head, mut next) = begun.split_at_checked(end).unwrap_or((&begun, &[]));
+    let mut feed = |bytes: &[u8]| {
+        feed(&mut rsa, bytes);
+        feed(&mut ed25519, bytes);
+    };
+    feed(head);
+    // In the form it is signed in, since `mail-auth` keeps lines of spaces at the end of a body.
+    let mut relaxed = Relaxed::new();
     while !next.is_empty() {
-        feed(&mut rsa, next);
-        feed(&mut ed25519, next);
+        relaxed.take(next, &mut feed);
         next = read(body, &mut chunk)?;
     }
+    relaxed.finish(&mut feed);
     let mut fields = String::new();
     finish(rsa, &mut fields)?;
     finish(ed25519, &mut fields)?;

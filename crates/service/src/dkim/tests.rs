@@ -8,7 +8,7 @@ use crate::dns::{Dns, Record, Table};
 use crate::judge::signatures::SignatureResult;
 use crate::judge::{self, Hearing, Judge};
 
-const MESSAGE: &str = "Received: by x\r\nFrom: Ada <ada@example.org>\r\nTo: bob@example.com\r\nSubject: hello\r\nDate: today\r\n\r\nA body \r\n\r\n\r\n";
+const MESSAGE: &str = "Received: by x\r\nFrom: Ada <ada@example.org>\r\nTo: bob@example.com\r\nSubject: hello\r\nDate: today\r\n\r\nA body \r\n \r\n\r\n";
 
 struct Place(std::path::PathBuf);
 

@@ -5,10 +5,12 @@
 //! signatures that are looked at; the body is never kept.
 
 use mail_auth::AuthenticatedMessage;
-use mail_auth::common::crypto::{HashAlgorithm, HashContext, HashImpl, Sha256};
+use mail_auth::common::crypto::{HashAlgorithm, HashContext, HashImpl};
 use mail_auth::dkim::Canonicalization;
 use mail_auth::dkim::canonicalize::BodyHasher;
+use sha2::{Digest, Sha256};
 use sportello_wire::mail::header::{self, Fields};
+use sportello_wire::mail::relaxed::Relaxed;
 
 use super::known::caught;
 
@@ -30,9 +32,11 @@ enum State {
     Refused,
 }
 
-struct Hasher {
-    canonicalization: Canonicalization,
-    hasher: BodyHasher<<Sha256 as HashImpl>::Context>,
+/// What hashes a body in one of its two forms.
+enum Hasher {
+    Simple(BodyHasher<<mail_auth::common::crypto::Sha256 as HashImpl>::Context>),
+    // `mail-auth` keeps lines of spaces at the end of a body.
+    Relaxed(Box<Relaxed>, Sha256),
 }
 
 /// A message that was read whole.
@@ -109,11 +113,7 @@ impl Hearing {
         if Fields::new(&header).nth(FIELDS_MOST).is_some() {
             return Heard::refused("it has too many header fields to be judged");
         }
-        let hash = |hasher: Hasher| {
-            let (context, _) = hasher.hasher.finish();
-            (hasher.canonicalization, context.complete().as_ref().to_vec())
-        };
-        Heard { header, hashes: hashers.into_iter().map(hash).collect(), refused: None }
+        Heard { header, hashes: hashers.into_iter().map(Hasher::finish).collect(), refused: None }
     }
 }
 
@@ -145,19 +145,44 @@ fn end(new: &[u8], seen: usize) -> Option<usize> {
 /// What the signatures in a header want of the body.
 fn hashers(header: &[u8]) -> Vec<Hasher> {
     let Some(message) = caught(|| AuthenticatedMessage::parse(header)).flatten() else { return Vec::new() };
-    let mut hashers: Vec<Hasher> = Vec::new();
-    for (canonicalization, algorithm, ..) in message.body_hashes {
-        let is_known = hashers.iter().any(|hasher| hasher.canonicalization == canonicalization);
-        if algorithm == HashAlgorithm::Sha256 && !is_known {
-            let hasher = BodyHasher::new(Sha256::hasher(), canonicalization, 0);
-            hashers.push(Hasher { canonicalization, hasher });
-        }
-    }
-    hashers
+    let wanted = |form| {
+        let mut hashes = message.body_hashes.iter();
+        hashes.any(|(its, algorithm, ..)| *its == form && *algorithm == HashAlgorithm::Sha256)
+    };
+    let forms = [Canonicalization::Simple, Canonicalization::Relaxed];
+    forms.into_iter().filter(|form| wanted(*form)).map(Hasher::new).collect()
 }
 
 fn feed(hashers: &mut [Hasher], bytes: &[u8]) {
     for hasher in hashers {
-        hasher.hasher.write(bytes);
+        hasher.take(bytes);
+    }
+}
+
+impl Hasher {
+    fn new(form: Canonicalization) -> Self {
+        match form {
+            Canonicalization::Simple => {
+                Self::Simple(BodyHasher::new(mail_auth::common::crypto::Sha256::hasher(), form, 0))
+            }
+            Canonicalization::Relaxed => Self::Relaxed(Box::default(), Sha256::new()),
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Simple(hasher) => hasher.write(bytes),
+            Self::Relaxed(relaxed, hash) => relaxed.take(bytes, |piece| hash.update(piece)),
+        }
+    }
+
+    fn finish(self) -> (Canonicalization, Vec<u8>) {
+        match self {
+            Self::Simple(hasher) => (Canonicalization::Simple, hasher.finish().0.complete().as_ref().to_vec()),
+            Self::Relaxed(relaxed, mut hash) => {
+                relaxed.finish(|piece| hash.update(piece));
+                (Canonicalization::Relaxed, hash.finalize().to_vec())
+            }
+        }
     }
 }

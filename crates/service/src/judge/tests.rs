@@ -8,6 +8,8 @@ use super::spf::SpfResult;
 use super::*;
 use crate::dns::Table;
 
+mod dkimpy;
+
 /// The key of RFC 8463 §A.2, and its record.
 const SEED: &str = "nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A=";
 const RECORD: &str = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";

@@ -13,6 +13,7 @@ pub mod marks;
 pub mod mbox;
 pub mod message;
 pub mod notify;
+pub mod relaxed;
 pub mod report;
 pub mod spf;
 pub mod srs;
