@@ -23,6 +23,7 @@ mod routes;
 #[cfg(feature = "sessions")]
 mod session;
 mod smtp;
+mod smtp_client;
 
 /// One thing that is fuzzed.
 pub struct Target {
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     target("smtp_wire", smtp::wire, 4096),
     target("smtp_submission", smtp::submission, 4096),
     target("smtp_client", smtp::client, 4096),
+    target("smtp_client_session", smtp_client::session, 2048),
     target("mail_address", mail::address, 512),
     target("mail_header", mail::header, 4096),
     target("mail_words", mail::words, 1024),
