@@ -118,6 +118,8 @@ pub fn purpose(role: &Role, address: SocketAddr, settings: &Settings) -> String 
             },
             sites => format!("serving {} sites", sites.len()),
         },
+        Role::Smtp(mail) if mail.purpose == smtp::Purpose::Submission => "accounts send mail".to_owned(),
+        Role::Smtp(_) if !settings.mail.only_capture() => "mail for the domains that are here is taken".to_owned(),
         Role::Smtp(mail) => match &mail.domains {
             smtp::Domains::All => "every message is caught, none leaves this machine".to_owned(),
             smtp::Domains::AllBut(names) => match &**names {
@@ -139,6 +141,13 @@ fn scheme(door: &Door) -> &'static str {
     match (&door.role, door.implicit_tls()) {
         (Role::Sites(_) | Role::Desk(_), None) => "http",
         (Role::Sites(_) | Role::Desk(_), Some(_)) => "https",
+        (Role::Smtp(mail), tls) if mail.purpose == smtp::Purpose::Submission => {
+            if tls.is_some() {
+                "submissions"
+            } else {
+                "submission"
+            }
+        }
         (Role::Smtp(_), None) => "smtp",
         (Role::Smtp(_), Some(_)) => "smtps",
         (Role::Command(_), None) => "tcp",

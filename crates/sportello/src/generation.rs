@@ -18,6 +18,7 @@ use sportello_net::tls::{self, Terms};
 use sportello_net::{Connection, Serve, Workers};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
+use sportello_service::directory::{Addresses, MailDomains};
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
@@ -71,6 +72,7 @@ pub(crate) struct Generation {
     /// What was opened for them, until it is in force.
     renewed: Vec<Renewed>,
     hostname: String,
+    mail: Arc<MailDomains>,
     pub(crate) runner: Runner,
     /// Where long bodies of requests wait, whatever the configuration.
     spool: Arc<Spool>,
@@ -139,10 +141,6 @@ impl Generation {
         (encryption, logs): (&Encryption, &AccessLogs),
         before: Option<&Self>,
     ) -> Result<Self, StartError> {
-        // Until the session of SMTP asks the directory, mail to accounts would be refused as if they did not exist.
-        if let Some((domain, _)) = settings.mail.with_accounts().next() {
-            return Err(StartError::Accounts(domain.to_owned()));
-        }
         let planned = |door: &Door| {
             let index = door.channel.index;
             let before = before.and_then(|before| before.planned(index));
@@ -176,6 +174,7 @@ impl Generation {
             logs,
             renewed,
             hostname: settings.hostname.clone(),
+            mail: Arc::clone(&settings.mail),
             runner,
             spool,
             slow_log: settings.slow_log,
@@ -317,9 +316,19 @@ impl Serve for Services {
             let answers = self.house.answers.clone();
             http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned(), https }
         };
-        let smtp = |policy: &_, terms: &Option<(Arc<Terms>, Begins)>| {
+        let addresses = Addresses::new(Arc::clone(&generation.mail), self.house.shared.store.clone());
+        let smtp = |(policy, settings): (&_, &smtp::Settings), terms: &Option<(Arc<Terms>, Begins)>| {
             let offered = terms.clone().filter(|(_, begins)| *begins == Begins::WhenAsked);
-            self.smtp(&generation, policy).offering(offered.map(|(terms, _)| terms))
+            let service = self.smtp(&generation, policy);
+            let is_capture = generation.mail.only_capture() && settings.purpose == smtp::Purpose::Exchange;
+            let service = match is_capture {
+                true => service,
+                false => {
+                    let accounts = self.house.shared.accounts.clone();
+                    service.asking(smtp::Office::new(accounts, addresses.clone()), settings.purpose)
+                }
+            };
+            service.offering(offered.map(|(terms, _)| terms))
         };
         let mut channels = self.channels.borrow_mut();
         channels.retain(|index, place| generation.plan(*index).is_some() || place.leave());
@@ -328,7 +337,7 @@ impl Serve for Services {
             match (plan, channels.get(index).map(|place| place.service.spoken())) {
                 (Plan::Sites(limits), Some(Service::Http(place))) => place.set(http(&sites, limits, planned)),
                 (Plan::Desk(limits), Some(Service::Http(place))) => place.set(http(&desk, limits, planned)),
-                (Plan::Smtp(policy, _), Some(Service::Smtp(place))) => place.set(smtp(policy, terms)),
+                (Plan::Smtp(policy, its), Some(Service::Smtp(place))) => place.set(smtp((policy, its), terms)),
                 (Plan::Command(_) | Plan::CommandLine, Some(Service::Command(place))) => {
                     place.set(self.command(&generation, plan));
                 }
@@ -336,7 +345,7 @@ impl Serve for Services {
                     let spoken = match plan {
                         Plan::Sites(limits) => Service::Http(Current::new(http(&sites, limits, planned))),
                         Plan::Desk(limits) => Service::Http(Current::new(http(&desk, limits, planned))),
-                        Plan::Smtp(policy, _) => Service::Smtp(Current::new(smtp(policy, terms))),
+                        Plan::Smtp(policy, its) => Service::Smtp(Current::new(smtp((policy, its), terms))),
                         Plan::Command(_) | Plan::CommandLine => {
                             Service::Command(Current::new(self.command(&generation, plan)))
                         }

@@ -9,8 +9,10 @@ use std::time::Instant;
 
 use sportello_net::limit::Limit;
 use sportello_net::{BindError, Channel, Listener, Workers};
+use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Wanted;
 use sportello_service::conversations::Conversations;
+use sportello_service::failure::Failure;
 use sportello_service::files;
 use sportello_service::picture::ConfigurationView;
 use sportello_service::run::Runner;
@@ -58,9 +60,9 @@ pub enum StartError {
     /// A site's access log cannot be opened.
     #[error("cannot write the access log {0}")]
     AccessLog(PathBuf, #[source] io::Error),
-    /// A domain has accounts, which the mail channels do not know yet.
-    #[error("mail to the accounts of {0} is not taken yet: write capture in the mail {{ … }} of that domain")]
-    Accounts(String),
+    /// The secret of the accounts is not to be had.
+    #[error("the accounts cannot be opened: {0}")]
+    Names(#[from] Failure),
     /// The machine refuses something.
     #[error("cannot {0}")]
     Io(&'static str, #[source] io::Error),
@@ -96,6 +98,8 @@ pub struct Server {
 #[derive(Clone)]
 pub struct Shared {
     pub(crate) store: Store,
+    /// Who has mailboxes in it.
+    pub(crate) accounts: Accounts,
     /// By which all programs run.
     pub(crate) runner: Runner,
     pub(crate) conversations: Conversations,
@@ -120,8 +124,10 @@ pub async fn start(
     for (door, listener) in doors.iter_mut().zip(&listeners) {
         door.channel = listener.channel().clone();
     }
+    let store = open_store(settings)?;
     let shared = Shared {
-        store: open_store(settings)?,
+        accounts: Accounts::open(store.clone()).await?,
+        store,
         runner: start_runner(spawner, settings)?,
         conversations: Conversations::default(),
         records: command::Records::default(),

@@ -54,6 +54,11 @@ impl Connection {
         self.tls.is_some()
     }
 
+    /// What both ends of this encrypted connection know, and nobody who sits between two others (`tls-exporter`, RFC 9266).
+    pub fn channel_binding(&self) -> Option<[u8; 32]> {
+        self.tls.as_ref()?.binding()
+    }
+
     /// What was agreed on, where it is encrypted.
     pub fn secured(&self) -> Option<&Arc<Secured>> {
         self.tls.as_ref()?.agreed()

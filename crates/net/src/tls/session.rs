@@ -116,6 +116,16 @@ impl Session {
         }
     }
 
+    /// `tls-exporter` (RFC 9266 §2): what both ends of this session know, and nobody between two others. TLS 1.3 only, in which that
+    /// is always so.
+    pub(crate) fn binding(&self) -> Option<[u8; 32]> {
+        let State::Agreed(session) = &self.state else { return None };
+        if session.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        session.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
+
     /// Appends decrypted bytes to `room`, as many as it has capacity for.
     pub(crate) fn take(&mut self, room: &mut Vec<u8>) -> Taken {
         let State::Agreed(session) = &mut self.state else { return Taken::Nothing };

@@ -170,6 +170,14 @@ impl Accounts {
         Ok(Authenticated { account, by: by.clone() })
     }
 
+    /// A nonce for one exchange of SCRAM.
+    ///
+    /// # Errors
+    /// When the machine gives no chance.
+    pub fn nonce(&self) -> Result<[u8; 18], Failure> {
+        random()
+    }
+
     /// How many slow hashes were computed.
     pub fn hashes(&self) -> u64 {
         self.inner.hashing.done()

@@ -135,6 +135,15 @@ impl MailDomains {
         self.others.as_ref()
     }
 
+    /// What becomes of mail that is sent by an address of this domain, to addresses that are not ours.
+    pub fn outgoing(&self, sender: &Domain) -> Outgoing {
+        match self.of(sender).map(|domain| &domain.handling) {
+            Some(Handling::Captured { .. }) => Outgoing::Captured,
+            Some(Handling::Accounts(book)) => book.outgoing,
+            Some(Handling::Refused) | None => Outgoing::Sent,
+        }
+    }
+
     /// The domain of this name, as it is asked for.
     pub fn named(&self, name: &str) -> Option<&MailDomain> {
         self.named.get(name)

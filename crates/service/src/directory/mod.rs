@@ -183,11 +183,7 @@ impl Directory {
 
     /// What becomes of mail that is sent by an address, to addresses that are not ours.
     pub fn outgoing(&self, sender: &Domain) -> Outgoing {
-        match self.domains.of(sender).map(|domain| &domain.handling) {
-            Some(Handling::Captured { .. }) => Outgoing::Captured,
-            Some(Handling::Accounts(book)) => book.outgoing,
-            Some(Handling::Refused) | None => Outgoing::Sent,
-        }
+        self.domains.outgoing(sender)
     }
 }
 

@@ -148,7 +148,7 @@ pub enum Role {
     Sites(http::Limits),
     /// HTTP, giving the desk.
     Desk(http::Limits),
-    /// SMTP, catching every message.
+    /// SMTP: from other servers, or from those who have accounts.
     Smtp(smtp::Settings),
     /// RESP and text lines.
     Command(command::Limits),
@@ -159,7 +159,10 @@ impl Role {
     pub const fn protocol(&self) -> &'static str {
         match self {
             Self::Sites(_) | Self::Desk(_) => "http",
-            Self::Smtp(_) => "smtp",
+            Self::Smtp(settings) => match settings.purpose {
+                smtp::Purpose::Exchange => "smtp",
+                smtp::Purpose::Submission => "submission",
+            },
             Self::Command(_) => "command",
         }
     }

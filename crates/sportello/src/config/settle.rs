@@ -234,7 +234,7 @@ impl Parts<'_> {
             ));
         }
         if let (Some(channel), true, None) =
-            (channel(&|door| door.role.protocol() == "smtp"), self.mail.own().is_none(), domain("mail"))
+            (channel(&|door| matches!(door.role, Role::Smtp(_))), self.mail.own().is_none(), domain("mail"))
         {
             let fault =
                 Fault::error(channel.name, "no domain takes mail from this smtp channel").label("it would refuse all");
@@ -243,7 +243,13 @@ impl Parts<'_> {
         if let (Some(site), false) = (domain("site"), gives_sites) {
             faults.push(unreached(site.name, "site", "http"));
         }
-        if let (Some(mail), false) = (domain("mail"), has("smtp")) {
+        if let (Some(channel), true, false) =
+            (channel(&|door| door.role.protocol() == "submission"), self.mail.only_capture(), self.mail.own().is_none())
+        {
+            let fault = Fault::warning(channel.name, "no domain has accounts").label("nobody can log in");
+            faults.push(fault.help("write a domain whose mail is not captured: domain example.org { mail }"));
+        }
+        if let (Some(mail), false) = (domain("mail"), has("smtp") || has("submission")) {
             faults.push(unreached(mail.name, "mail", "smtp"));
         }
         let is_reached = has("command") || routes::runs(written);

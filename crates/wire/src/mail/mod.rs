@@ -3,6 +3,7 @@
 //! MIME trees are not here: whoever shows a whole message reads its structure with `mail-parser`.
 
 pub mod address;
+pub mod author;
 pub mod date;
 pub mod encoded_word;
 pub mod folder;
@@ -15,6 +16,7 @@ pub mod message;
 pub mod notify;
 pub mod relaxed;
 pub mod report;
+pub mod rewrite;
 pub mod spf;
 pub mod srs;
 pub mod status;

@@ -7,6 +7,7 @@ use super::{Basis, Told};
 use crate::cli::paper::{Failed, visible};
 use crate::config::Role;
 use crate::config::value::size_text;
+use crate::protocol::smtp;
 
 /// Whether mail to it is taken, by which channels, and where it is kept; 1 when nobody takes it.
 pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, u8), Failed> {
@@ -37,7 +38,7 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
         told.whole.extend(directive.first("mail"));
     }
     let mut channels = settings.channels.iter().filter_map(|door| match &door.role {
-        Role::Smtp(mail) => Some((door, mail)),
+        Role::Smtp(mail) if mail.purpose == smtp::Purpose::Exchange => Some((door, mail)),
         _ => None,
     });
     let mut code = 1;

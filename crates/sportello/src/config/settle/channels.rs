@@ -120,7 +120,8 @@ fn role(directive: &Directive, protocol: &str) -> Option<Role> {
     match protocol {
         "http" if directive.first("desk").is_some() => Some(Role::Desk(web(directive))),
         "http" => Some(Role::Sites(web(directive))),
-        "smtp" => Some(Role::Smtp(mail(directive))),
+        "smtp" => Some(Role::Smtp(mail(directive, smtp::Purpose::Exchange))),
+        "submission" => Some(Role::Smtp(mail(directive, smtp::Purpose::Submission))),
         "command" => Some(Role::Command(commands(directive))),
         _ => None,
     }
@@ -145,8 +146,8 @@ fn wanted(directive: &Directive, role: &Role, faults: &mut Vec<Fault>) {
     }
 }
 
-fn mail(directive: &Directive) -> smtp::Settings {
-    let mut settings = smtp::Settings::default();
+fn mail(directive: &Directive, purpose: smtp::Purpose) -> smtp::Settings {
+    let mut settings = smtp::Settings { purpose, ..smtp::Settings::default() };
     let value = |name: &str| one(directive.first(name));
     let limits = &mut settings.limits;
     set(&mut limits.message, value("message-size").and_then(Value::number));

@@ -28,6 +28,12 @@ pub(super) fn tls(directive: &Directive, role: &Role, faults: &mut Vec<Fault>) -
                 let fault = Fault::error(block.name, "this channel does not speak TLS").label("for nothing");
                 faults.push(fault.help("write tls=auto on the line of the channel, or remove this"));
             }
+            if let ("submission", Some(protocol)) = (role.protocol(), directive.property("protocol")) {
+                let fault = Fault::error(protocol.span, "whoever submits mail sends a password").label("unencrypted");
+                faults.push(
+                    fault.help("write tls=auto on the line of the channel (port 465), or tls=starttls (port 587)"),
+                );
+            }
             return None;
         }
         Some("local") => (Begins::AtOnce, Signer::Local),

@@ -26,7 +26,6 @@ pub const ABSENT: &[Absent] = &[
     directive("", "group", ACCOUNTS),
     directive("", "ban", "remove it; connections from one source are bounded by connections … per-source=N"),
     directive("", "include", "put all of it in one file"),
-    value("channel", "protocol", "submission", SENDING),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
     directive("channel", "allow", ACCOUNTS),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),

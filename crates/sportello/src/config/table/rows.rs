@@ -57,9 +57,9 @@ const PLAIN: Row = Row {
 const WAIT: Kind = Kind::Time(Duration::from_millis(100), Duration::from_secs(7 * 86_400));
 const MANY: Kind = Kind::Count(1, 1_000_000);
 const RATE: Kind = Kind::Count(0, 1_000_000);
-const SMTP: &[&str] = &["smtp"];
+const SMTP: &[&str] = &["smtp", "submission"];
 const COMMAND: &[&str] = &["command"];
-const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "command"]);
+const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "submission", "command"]);
 
 /// All of them.
 pub fn rows() -> impl Iterator<Item = &'static Row> {

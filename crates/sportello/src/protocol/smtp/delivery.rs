@@ -9,14 +9,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sportello_net::Connection;
 use sportello_service::failure::Class;
 use sportello_service::status::said;
+use sportello_store::queue::Outgoing;
 use sportello_store::{Accept, Envelope, Error, Incoming, MessageId, Origin, Place, Store, Summary};
 use sportello_wire::mail::header;
 use sportello_wire::mail::message::Gatherer;
-use sportello_wire::smtp::server::{self, Hello, Reply, Session, Trace};
+use sportello_wire::smtp::server::{self, Hello, Last, Reply, Session, Trace};
 use tokio::time::Instant;
 
 use super::Service;
 use super::held::Held;
+use super::sorting::Sorting;
 
 /// A message that is coming. Dropping it forgets what has come.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Delivery {
     held: Option<Held>,
     summary: Gatherer,
     opening: Option<Opening>,
+    /// Where it goes, if not simply into the one inbox.
+    sorting: Option<Box<Sorting>>,
 }
 
 /// Our fields, and the first bytes of the text while these do not tell whether the text has a header of its own. Where it has
@@ -58,28 +62,52 @@ impl Delivery {
         let mut held = source.map(|source| Held::new(service.policy.share(source), &service.policy));
         cover(&mut held, size.unwrap_or(0))?;
         match service.store.begin(size) {
-            Ok(incoming) => Ok(Self { incoming, held, summary: Gatherer::default(), opening: None }),
+            Ok(incoming) => Ok(Self { incoming, held, summary: Gatherer::default(), opening: None, sorting: None }),
             Err(error) => Err(refused("begin", &error)),
         }
+    }
+
+    /// Goes where this will say.
+    pub(super) fn sorted(self, sorting: Sorting) -> Self {
+        Self { sorting: Some(Box::new(sorting)), ..self }
+    }
+
+    /// Where it goes, if not simply into the one inbox.
+    pub(super) fn sorting(&mut self) -> Option<&mut Sorting> {
+        self.sorting.as_deref_mut()
     }
 
     /// Makes the fields that come before the text, when the envelope is whole.
     pub(super) fn open(&mut self, service: &Service, session: &Session, connection: &Connection) {
         let (Some(hello), Some(envelope)) = (session.hello(), session.envelope()) else { return };
+        let id = self.incoming.id().to_string();
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let last = match &mut self.sorting {
+            Some(sorting) => {
+                sorting.open(&service.hostname, &id, &envelope.mail, seconds);
+                if sorting.goes_on() { Last::No } else { Last::Yes }
+            }
+            None => Last::Yes,
+        };
         let trace = Trace {
             hello,
             peer: connection.peer().ip(),
             by: &service.hostname,
-            id: &self.incoming.id().to_string(),
+            id: &id,
             envelope,
             secured: connection.secured().map(|secured| (secured.version, &*secured.suite)),
-            seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            authenticated: session.identity().is_some(),
+            last,
+            seconds,
         };
         self.opening = Some(Opening { fields: trace.to_bytes(), text: Vec::new() });
     }
 
     /// Takes the next bytes of the text; returns when the store has them.
     pub(super) async fn write(&mut self, text: &[u8]) -> Result<(), Reply> {
+        if self.sorting.is_some() {
+            return self.sort(text).await;
+        }
         self.summary.push(text);
         let Some(mut opening) = self.opening.take() else { return self.store(text).await };
         let (first, rest) = text.split_at(text.len().min(Opening::MOST.saturating_sub(opening.text.len())));
@@ -95,6 +123,37 @@ impl Delivery {
         opening.fields.append(&mut opening.text);
         self.store(&opening.fields).await?;
         self.store(rest).await
+    }
+
+    /// As [`Delivery::write`], where the header is changed as it passes.
+    async fn sort(&mut self, text: &[u8]) -> Result<(), Reply> {
+        let Some(sorting) = &mut self.sorting else { return Ok(()) };
+        let mut fields = self.opening.take().map(|opening| opening.fields).unwrap_or_default();
+        let ours = fields.len();
+        let rest = sorting.write(text, &mut fields).await?;
+        self.summary.push(fields.get(ours..).unwrap_or_default());
+        self.summary.push(rest);
+        self.store(&fields).await?;
+        self.store(rest).await
+    }
+
+    /// The end of [`Delivery::sort`], and where the message goes.
+    async fn sorted_out(
+        &mut self,
+        store: &Store,
+        mail: Option<&server::Mail>,
+    ) -> Result<(Vec<Place>, Vec<Outgoing>), Reply> {
+        let (Some(sorting), Some(mail)) = (&mut self.sorting, mail) else {
+            return Ok((vec![Place::CAUGHT], Vec::new()));
+        };
+        let mut fields = self.opening.take().map(|opening| opening.fields).unwrap_or_default();
+        let ours = fields.len();
+        sorting.finish(&mut fields).await?;
+        let places = sorting.places(store).await.map_err(|error| refused("find mailboxes", &error))?;
+        let queue = sorting.queue(mail);
+        self.summary.push(fields.get(ours..).unwrap_or_default());
+        self.store(&fields).await?;
+        Ok((places, queue))
     }
 
     async fn store(&mut self, bytes: &[u8]) -> Result<(), Reply> {
@@ -119,6 +178,8 @@ impl Delivery {
             channel: connection.channel().name.clone(),
             connection: connection.id(),
         };
+        let mail = session.envelope().map(|envelope| &envelope.mail);
+        let (places, queue) = Box::pin(self.sorted_out(store, mail)).await?;
         if let Some(opening) = self.opening.take() {
             self.store(&opening.fields).await?; // an empty message
         }
@@ -130,8 +191,7 @@ impl Delivery {
             date_unix: summary.date_unix.and_then(|seconds| i64::try_from(seconds).ok()),
             message_id: summary.message_id,
         };
-        let places = vec![Place::CAUGHT];
-        let accept = Accept { envelope, origin, summary, body: self.incoming, places, queue: Vec::new(), trace: None };
+        let accept = Accept { envelope, origin, summary, body: self.incoming, places, queue, trace: None };
         match store.accept(accept).await {
             Ok(accepted) => Ok(accepted.id),
             Err(error) => Err(refused("accept", &error)),
@@ -182,7 +242,7 @@ fn refused(doing: &'static str, error: &Error) -> Reply {
         Class::Busy => "Error: the store is busy, try again later",
         _ => "Error: the message was not stored, try again later",
     };
-    if matches!(class, Class::Busy) {
+    if matches!(class, Class::Busy | Class::MailboxFull) {
         tracing::warn!(doing, %error, "the store refuses mail");
     } else {
         tracing::error!(doing, error = error as &dyn std::error::Error, "the store refuses mail");

@@ -1,16 +1,20 @@
 //! Mail coming in: one SMTP session per connection.
 //!
 //! `session` moves bytes between the connection and the state machine of `sportello_wire::smtp::server`; `delivery` takes one
-//! message to the store. Every recipient is taken and caught in the Inbox; none of it leaves this machine. 250 is said when the
-//! message is on disk, not before. Bounded by: the session's [`Limits`], the source's rates and
+//! message to the store. Where mail is only caught, every recipient is taken and goes into the one inbox; else `office` is asked who
+//! may log in and what an address means, and `sorting` holds where the message goes. 250 is said when the message is on disk, not
+//! before. Bounded by: the session's [`Limits`], the source's rates and
 //! its share of the disk ([`Policy`]), the channel's deadlines, the store's memory and disk.
 
 mod admission;
 mod delivery;
 mod held;
+mod login;
+mod office;
 mod policy;
 mod refusals;
 mod session;
+mod sorting;
 
 use std::sync::Arc;
 
@@ -20,8 +24,10 @@ use sportello_service::conversations::Conversations;
 use sportello_store::Store;
 use sportello_wire::mail::Domain;
 pub use sportello_wire::smtp::server::Limits;
+use sportello_wire::smtp::server::Role;
 
-pub use self::policy::{Domains, Local, Policy, Settings};
+pub use self::office::Office;
+pub use self::policy::{Domains, Local, Policy, Purpose, Settings};
 pub use self::refusals::{Reason, Refusals};
 use self::session::{Conversation, Parting};
 use crate::current::Current;
@@ -36,6 +42,9 @@ pub struct Service {
     conversations: Conversations,
     /// On what terms a client may ask for TLS.
     terms: Option<Arc<Terms>>,
+    /// Whom to ask, where mail is more than caught.
+    office: Option<Office>,
+    role: Role,
 }
 
 impl Service {
@@ -49,7 +58,26 @@ impl Service {
             Ok(domain) if domain.is_ascii() => hostname.into(),
             _ => "localhost".into(),
         };
-        Self { store, hostname, limits: limits.into(), policy, conversations, terms: None }
+        Self {
+            store,
+            hostname,
+            limits: limits.into(),
+            policy,
+            conversations,
+            terms: None,
+            office: None,
+            role: Role::Capture,
+        }
+    }
+
+    /// One whose mail goes where `office` says.
+    #[must_use]
+    pub fn asking(self, office: Office, purpose: Purpose) -> Self {
+        let role = match purpose {
+            Purpose::Exchange => Role::Exchange,
+            Purpose::Submission => Role::Submission,
+        };
+        Self { office: Some(office), role, ..self }
     }
 
     /// One that offers STARTTLS on these terms, where there are any.

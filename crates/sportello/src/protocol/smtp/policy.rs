@@ -37,8 +37,20 @@ pub struct Settings {
     pub unfinished: u64,
     /// Whether all of this holds for clients on this machine too.
     pub local: Local,
-    /// Whose mail is taken; RCPT is answered with 550 for others, since none is sent on.
+    /// Who speaks to it.
+    pub purpose: Purpose,
+    /// Whose mail is taken, where all of it is caught; RCPT is answered with 550 for others, since none is sent on.
     pub domains: Domains,
+}
+
+/// Who speaks to a mail channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Other servers, which bring mail for the domains that are here.
+    #[default]
+    Exchange,
+    /// People and programs with an account here, who send.
+    Submission,
 }
 
 /// Whose mail is taken.
@@ -100,6 +112,7 @@ impl Default for Settings {
             greet_delay: Duration::ZERO,
             unfinished: 256 * 1024 * 1024,
             local: Local::Trusted,
+            purpose: Purpose::Exchange,
             domains: Domains::All,
         }
     }

@@ -16,25 +16,28 @@ use tokio::time::Instant;
 use super::Service;
 use super::admission::{self, Admission};
 use super::delivery::{Delivery, Label};
+use super::login::{self, Login};
 use super::policy::Counted;
 use crate::current::{Current, Renewed};
 use crate::observe::{self, Done};
 
 /// One session and what it holds. Small while it waits: a message under way is in a box.
 pub(super) struct Conversation {
-    connection: Connection,
+    pub(super) connection: Connection,
     current: Current<Service>,
     /// The one with which the transaction under way began, or the latest one; its bounds of a session are those it was greeted with.
-    service: Rc<Service>,
-    session: Session,
+    pub(super) service: Rc<Service>,
+    pub(super) session: Session,
     buffer: Buffer,
-    out: Vec<u8>,
-    delivery: Option<Box<Delivery>>,
+    pub(super) out: Vec<u8>,
+    pub(super) delivery: Option<Box<Delivery>>,
     label: Option<Box<Label>>,
     /// Whom this session counts for, if anybody.
     source: Option<IpAddr>,
     /// Errors of this session that were counted.
     errors: u32,
+    /// Who the client is, or is about to prove to be.
+    pub(super) login: Option<Box<Login>>,
     /// Where this session is kept, when somebody asked for it.
     transcript: Option<Box<Transcript>>,
 }
@@ -70,8 +73,10 @@ impl Conversation {
         let transcript =
             service.conversations.begin(connection.id(), connection.peer(), &connection.channel().name).map(Box::new);
         let mut session = Session::new(Arc::clone(&service.hostname), Arc::clone(&service.limits));
+        session.serve_as(service.role);
         if connection.is_secure() {
             session.secured();
+            session.offer_binding(login::binding_of(&connection));
         } else if service.terms.is_some() {
             session.offer_tls();
         }
@@ -87,6 +92,7 @@ impl Conversation {
             out: Vec::new(),
             delivery: None,
             label: None,
+            login: None,
         }
     }
 
@@ -183,9 +189,9 @@ impl Conversation {
                 self.buffer.consume(consumed);
                 return self.fill().await;
             }
-            Event::Answered | Event::NotAuthenticated(_) => {}
-            // It is not offered.
-            Event::Authenticate => self.session.refuse(Reply::new(454, "4.7.0", "Error: not now"), &mut self.out),
+            Event::Answered => {}
+            Event::NotAuthenticated(_) => self.login_failed(),
+            Event::Authenticate => Box::pin(self.authenticate()).await,
             Event::Hello => {
                 self.forget();
                 let name = self.session.hello().map_or("", Hello::name);
@@ -197,7 +203,9 @@ impl Conversation {
                 self.keep_replies(said);
                 return Box::pin(self.secure()).await;
             }
+            Event::Mail if self.service.office.is_some() => Box::pin(self.begin_sorted()).await,
             Event::Mail => self.begin(),
+            Event::Recipient if self.service.office.is_some() => Box::pin(self.sort_recipient()).await,
             Event::Recipient => self.recipient(),
             Event::Data => self.data(),
             Event::Fault(fault) => {
@@ -229,6 +237,8 @@ impl Conversation {
         let secured = self.connection.secure(terms).await?;
         tracing::debug!(connection = self.connection.id(), version = secured.version, "an SMTP session is encrypted");
         self.session.secured();
+        self.session.offer_binding(login::binding_of(&self.connection));
+        self.login = None;
         self.connection.set_name("");
         Ok(Next::Receive)
     }
@@ -242,7 +252,7 @@ impl Conversation {
     }
 
     /// Counts one against the source; the reply when that is one too many.
-    fn count(&self, counted: Counted) -> Option<Reply> {
+    pub(super) fn count(&self, counted: Counted) -> Option<Reply> {
         self.service.policy.count(counted, self.source?).err()
     }
 
@@ -296,7 +306,7 @@ impl Conversation {
         Ok(())
     }
 
-    fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         if self.current.renew(&mut self.service) == Renewed::Yes {
             self.source = self.service.policy.source(self.connection.peer().ip());
         }
@@ -370,7 +380,7 @@ impl Conversation {
     }
 
     /// A message was answered: it is counted and logged.
-    fn told(&mut self, outcome: &str, failed: Failed) {
+    pub(super) fn told(&mut self, outcome: &str, failed: Failed) {
         let Some(label) = self.label.take() else { return };
         let done = Done {
             verb: b"MAIL",
@@ -428,7 +438,7 @@ fn first_line(input: &[u8]) -> &[u8] {
 
 /// Whether a message was refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Failed {
+pub(super) enum Failed {
     Yes,
     No,
 }

@@ -1,6 +1,7 @@
 //! The session over real sockets: what the state machine's own tests cannot see.
 
 mod deadlines;
+mod domains;
 mod sources;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -42,6 +43,11 @@ fn server() -> Server {
 }
 
 fn server_with(settings: Settings, deadlines: Deadlines) -> Server {
+    server_asking(settings, deadlines, |_| None)
+}
+
+/// One whose sessions ask the office that is made for its store, if one is.
+fn server_asking(settings: Settings, deadlines: Deadlines, office: impl FnOnce(&Store) -> Option<Office>) -> Server {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let folder = std::env::temp_dir().join(format!("sportello-smtp-{}-{number}", std::process::id()));
@@ -52,10 +58,15 @@ fn server_with(settings: Settings, deadlines: Deadlines) -> Server {
     let mail = store.clone();
     let conversations = Conversations::default();
     let keeper = conversations.clone();
+    let (office, purpose) = (office(&store), settings.purpose);
     let policy = Arc::new(Policy::new(&settings));
     let refusals = Arc::clone(policy.refusals());
     let make = move |_: &Workers, _| {
-        Smtp(Rc::new(Service::new(mail.clone(), "mx.example.org", Arc::clone(&policy), keeper.clone())))
+        let service = Service::new(mail.clone(), "mx.example.org", Arc::clone(&policy), keeper.clone());
+        Smtp(Rc::new(match &office {
+            Some(office) => service.asking(office.clone(), purpose),
+            None => service,
+        }))
     };
     let (workers, threads) = Workers::start(vec![listener], Limit::new(100, 100), make).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -19,4 +19,4 @@ pub use limits::Limits;
 pub use reply::Reply;
 pub use role::Role;
 pub use session::{Envelope, Event, Hello, Progress, Session};
-pub use trace::Trace;
+pub use trace::{Last, Trace};

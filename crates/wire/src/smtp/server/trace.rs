@@ -23,8 +23,21 @@ pub struct Trace<'a> {
     pub envelope: &'a Envelope,
     /// The version of TLS and the cipher suite, where the session is encrypted.
     pub secured: Option<(&'a str, &'a str)>,
+    /// Whether the client has logged in.
+    pub authenticated: bool,
+    /// Whether the message goes no further than here.
+    pub last: Last,
     /// Now, seconds since 1970.
     pub seconds: u64,
+}
+
+/// Whether a message goes no further than here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// Nobody sends it on: `Return-Path` is written (RFC 5321 §4.4).
+    Yes,
+    /// Some of it goes to other servers, which may write one.
+    No,
 }
 
 impl Trace<'_> {
@@ -36,7 +49,10 @@ impl Trace<'_> {
 
 impl fmt::Display for Trace<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Return-Path: <{}>\r\nReceived: from ", self.envelope.mail.sender)?;
+        if self.last == Last::Yes {
+            write!(formatter, "Return-Path: <{}>\r\n", self.envelope.mail.sender)?;
+        }
+        formatter.write_str("Received: from ")?;
         let peer = self.peer.to_canonical();
         // What is no domain could break the syntax of the field; the address says more anyway.
         match Domain::parse(self.hello.name().as_bytes()) {
@@ -49,7 +65,7 @@ impl fmt::Display for Trace<'_> {
         if let Some((version, suite)) = self.secured {
             write!(formatter, "\r\n\t(using {version} with {suite})")?;
         }
-        // RFC 3848 for ESMTPS, RFC 6531 §4.3 for UTF8SMTP and UTF8SMTPS.
+        // RFC 3848 for ESMTPS and the A of authentication, RFC 6531 §4.3 for UTF8SMTP and UTF8SMTPS.
         let with = match (self.hello, self.secured) {
             (_, None) if self.envelope.mail.utf8 => "UTF8SMTP",
             (_, Some(_)) if self.envelope.mail.utf8 => "UTF8SMTPS",
@@ -57,7 +73,8 @@ impl fmt::Display for Trace<'_> {
             (Hello::Ehlo(_), Some(_)) => "ESMTPS",
             (Hello::Helo(_), _) => "SMTP",
         };
-        write!(formatter, "\r\n\tby {} with {with} id {}", self.by, self.id)?;
+        let known = if self.authenticated { "A" } else { "" };
+        write!(formatter, "\r\n\tby {} with {with}{known} id {}", self.by, self.id)?;
         // Of several recipients none is named: each would learn of the others.
         if let [recipient] = self.envelope.recipients.as_slice() {
             write!(formatter, "\r\n\tfor <{}>", recipient.path)?;
@@ -80,9 +97,11 @@ mod tests {
 
     fn check(hello: &Hello, peer: &str, envelope: &Envelope, expect: &str) {
         let peer = peer.parse().unwrap();
-        let trace =
-            Trace { hello, peer, by: "mx.example.org", id: "4711", envelope, secured: None, seconds: 784_111_777 };
+        let (by, id, last, authenticated) = ("mx.example.org", "4711", Last::Yes, false);
+        let trace = Trace { hello, peer, by, id, envelope, secured: None, authenticated, last, seconds: 784_111_777 };
         assert_eq!(trace.to_string(), expect);
+        let on = Trace { authenticated: true, last: Last::No, ..trace }.to_string();
+        assert!(on.starts_with("Received: ") && on.contains("SMTPA id 4711") != on.contains("SMTPSA id"), "{on}");
         let secured = Trace { secured: Some(("TLSv1.3", "TLS13_AES_256_GCM_SHA384")), ..trace }.to_string();
         assert!(secured.contains("])\r\n\t(using TLSv1.3 with TLS13_AES_256_GCM_SHA384)\r\n\tby "), "{secured}");
         assert_eq!(secured.contains("SMTPS id"), !expect.contains(" with SMTP id"), "{secured}");

@@ -112,7 +112,7 @@ pub(super) static ROWS: &[Row] = &[
     Row {
         name: "proxy-protocol",
         within: "channel",
-        only: &["http", "smtp"],
+        only: &["http", "smtp", "submission"],
         arguments: &[some("network", Kind::Text, "an IP address or a range such as \"10.0.0.0/8\"")],
         doc: "The load balancers that connect for others and say so first, by the PROXY protocol, version 1 or 2 (HAProxy, AWS NLB, nginx's stream module): their client is who they say. Who connects from there and says nothing such is closed; who connects from elsewhere is who connects.",
         default: "the client is who connects",

@@ -1,0 +1,160 @@
+//! Mail for domains that have accounts and aliases.
+
+use sportello_service::accounts::{Accounts, NewAccount};
+use sportello_service::directory::{Addresses, Alias, Book, Handling, MailDomain, MailDomains, Member};
+use sportello_store::queue::{Chosen, EntryRow, EntryWindow};
+use sportello_wire::mail::Address;
+
+use super::*;
+
+fn address(text: &str) -> Address {
+    Address::parse(text.as_bytes()).unwrap()
+}
+
+fn domains() -> MailDomains {
+    let alias =
+        |members: &[&str]| Alias { line: 1, members: members.iter().map(|to| Member::Address(address(to))).collect() };
+    let aliases = [
+        ("all", alias(&["alice@example.org", "bob@example.org", "alice@example.org"])),
+        ("away", alias(&["carol@elsewhere.example", "alice@example.org"])),
+        ("tick", Alias { line: 1, members: vec![Member::Program("tick".into())] }),
+    ];
+    let aliases = aliases.into_iter().map(|(name, alias)| (name.into(), alias)).collect();
+    let book = Book { aliases, ..Book::default() };
+    let mut domains = MailDomains::default();
+    let mut add = |name: &str, handling| domains.add(MailDomain { name: name.into(), line: 1, handling });
+    add("example.org", Handling::Accounts(Box::new(book)));
+    add("caught.example", Handling::Captured { line: 1 });
+    domains
+}
+
+/// A server with accounts: alice, bob, and full, whose mailbox has no room.
+fn exchange() -> Server {
+    let made = |store: &Store| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let accounts = runtime.block_on(async {
+            let accounts = Accounts::open(store.clone()).await.unwrap();
+            for (name, quota) in [("alice", None), ("bob", None), ("full", Some(0))] {
+                let address = format!("{name}@example.org");
+                accounts.add(NewAccount { address, password: None, quota, groups: Vec::new() }).await.unwrap();
+            }
+            accounts
+        });
+        Some(Office::new(accounts, Addresses::new(Arc::new(domains()), store.clone())))
+    };
+    server_asking(Settings::default(), Deadlines::default(), made)
+}
+
+impl Server {
+    /// The subjects of what is in the inbox of an account.
+    fn inbox(&self, account: &str) -> Vec<MessageRow> {
+        self.runtime.block_on(async {
+            let account = self.store.account(account).await.unwrap().unwrap();
+            let mailbox = self.store.mailbox(account.id, "INBOX").await.unwrap().unwrap();
+            self.store.list(ListPage { mailbox, before: None, limit: ListPage::MOST }).await.unwrap()
+        })
+    }
+
+    /// What waits for other servers: sender, recipient, destination.
+    fn queued(&self) -> Vec<(String, String, String)> {
+        let window = EntryWindow { of: Chosen::default(), before: None, limit: 100 };
+        let rows = self.runtime.block_on(self.store.queue_page(window)).unwrap();
+        let told = |row: EntryRow| {
+            let recipients =
+                row.entry.recipients.iter().map(|one| one.recipient.address.clone()).collect::<Vec<_>>().join(" ");
+            (row.entry.sender.clone(), recipients, row.entry.destination.to_string())
+        };
+        rows.into_iter().map(told).collect()
+    }
+}
+
+#[test]
+fn recipients_are_asked_of_the_directory() {
+    let server = exchange();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<x@elsewhere.example>\r\n").expect(&[250, 250]);
+    for (recipient, reply) in [
+        ("alice@example.org", "250 2.1.5"),
+        ("ALICE+news@Example.ORG", "250 2.1.5"),
+        ("all@example.org", "250 2.1.5"),
+        ("postmaster", "250 2.1.5"),
+        ("postmaster@example.org", "250 2.1.5"),
+        ("whoever@caught.example", "250 2.1.5"),
+        ("nobody@example.org", "550 5.1.1"),
+        ("full@example.org", "452 4.2.2"),
+        ("tick@example.org", "451 4.3.5"),
+        ("alice@elsewhere.example", "550 5.7.1"),
+    ] {
+        let said = client.send(format!("RCPT TO:<{recipient}>\r\n")).reply();
+        assert!(said.starts_with(reply), "{recipient}: {said}");
+    }
+    server.stop(client);
+}
+
+#[test]
+fn this_is_no_open_relay_however_the_recipient_is_spelled() {
+    let server = exchange();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<alice@example.org>\r\n").expect(&[250, 250]);
+    for recipient in [
+        "victim@elsewhere.example",
+        "victim%elsewhere.example@example.org",
+        "victim%elsewhere.example@[127.0.0.1]",
+        "victim%elsewhere.example@mx.example.org",
+        "\"victim@elsewhere.example\"@example.org",
+        "\"victim%elsewhere.example\"@example.org",
+        "\"victim@elsewhere.example\"@[127.0.0.1]",
+        "@example.org:victim@elsewhere.example",
+        "@example.org,@mx.example.org:victim@elsewhere.example",
+        "elsewhere.example!victim@example.org",
+        "elsewhere.example!victim",
+        "mx.example.org!elsewhere.example!victim@example.org",
+        "victim@elsewhere.example@example.org",
+        "victim@[192.0.2.1]",
+        "victim@elsewhere.example%example.org",
+        "victim@example.org.elsewhere.example",
+        "victim",
+        "\"victim\"@elsewhere.example",
+        "victim@localhost",
+    ] {
+        let said = client.send(format!("RCPT TO:<{recipient}>\r\n")).reply();
+        assert!(said.starts_with("5"), "{recipient}: {said}");
+    }
+    assert_eq!(server.queued(), []);
+    server.stop(client);
+}
+
+#[test]
+fn one_message_goes_to_every_mailbox_once_and_on_to_other_servers() {
+    let server = exchange();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<x@origin.example>\r\nRCPT TO:<all@example.org>\r\n").expect(&[250, 250, 250]);
+    client.send("RCPT TO:<away@example.org>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\n").expect(&[250, 250, 354]);
+    client
+        .send("Authentication-Results: mx.example.org; dkim=pass\r\nSubject: hello\r\n\r\ntext\r\n.\r\n")
+        .expect(&[250]);
+    let [row] = server.inbox("alice@example.org").try_into().unwrap();
+    assert_eq!((row.summary.subject.as_str(), server.inbox("bob@example.org").len()), ("hello", 1));
+    assert!(server.messages().is_empty(), "the inbox that catches has nothing");
+    let body = String::from_utf8(server.body(&row)).unwrap();
+    // Somebody sends it on: Return-Path is for the last one. Nobody but us says what we have judged.
+    assert!(body.starts_with("Received: ") && !body.contains("Authentication-Results"), "{body}");
+    assert!(body.ends_with("Subject: hello\r\n\r\ntext\r\n"), "{body}");
+    let [(sender, recipient, destination)] = server.queued().try_into().unwrap();
+    assert_eq!((recipient.as_str(), destination.as_str()), ("carol@elsewhere.example", "elsewhere.example"));
+    assert!(sender.starts_with("SRS0=") && sender.ends_with("@example.org"), "{sender}");
+    server.stop(client);
+}
+
+#[test]
+fn what_is_caught_and_what_is_kept_may_be_one_message() {
+    let server = exchange();
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<any@caught.example>\r\n").expect(&[250, 250, 250]);
+    client.send("RCPT TO:<bob@example.org>\r\nDATA\r\nHello\r\n.\r\n").expect(&[250, 354, 250]);
+    let [row] = server.messages().try_into().unwrap();
+    let body = String::from_utf8(server.body(&row)).unwrap();
+    assert!(body.starts_with("Return-Path: <>\r\nReceived: ") && body.ends_with("\r\n\r\nHello\r\n"), "{body}");
+    assert_eq!(server.inbox("bob@example.org").len(), 1);
+    server.stop(client);
+}
