@@ -3,6 +3,7 @@
 //! Knows no mail. Two stand behind it: [`System`], which asks real servers, and [`Table`], which knows by heart. An answer is
 //! bounded by the 64 KiB that a DNS message can hold; how many questions are asked, and for how long, is bounded by who asks.
 
+mod cache;
 mod system;
 mod table;
 
@@ -10,7 +11,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 
-pub use system::{System, SystemError};
+pub use system::{Servers, System, SystemError, Validation};
 pub use table::Table;
 
 /// Whom questions are asked.
@@ -18,10 +19,36 @@ pub trait Dns: Send + Sync + fmt::Debug {
     /// Asks for the records of one kind at a name, as people write it, with or without its last dot. Dropping the future drops
     /// the question.
     fn ask<'a>(&'a self, name: &'a str, kind: Kind) -> Asked<'a>;
+
+    /// The same, and whether somebody whom we trust has validated the answer. Whoever does not know says no.
+    fn find<'a>(&'a self, name: &'a str, kind: Kind) -> Finding<'a> {
+        Box::pin(async move { Ok(Found { records: self.ask(name, kind).await?, proof: Proof::None }) })
+    }
 }
 
 /// A question under way.
 pub type Asked<'a> = Pin<Box<dyn Future<Output = Result<Vec<Record>, Unanswered>> + Send + 'a>>;
+
+/// The same question, answered with its proof.
+pub type Finding<'a> = Pin<Box<dyn Future<Output = Result<Found, Unanswered>> + Send + 'a>>;
+
+/// Records, and whether they are proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// In no order.
+    pub records: Vec<Record>,
+    /// Whether DNSSEC proves them.
+    pub proof: Proof,
+}
+
+/// Whether somebody whom we trust has validated an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The name server that we trust says so (AD, RFC 4035 §3.2.3).
+    Validated,
+    /// Nobody says so.
+    None,
+}
 
 /// What may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +63,8 @@ pub enum Kind {
     Txt,
     /// The name of an address.
     Ptr,
+    /// Certificates (RFC 6698).
+    Tlsa,
 }
 
 /// One record of an answer; only such as were asked for.
@@ -56,6 +85,21 @@ pub enum Record {
     Txt(Vec<u8>),
     /// The name of an address, without the last dot.
     Ptr(String),
+    /// A certificate.
+    Tlsa(Tlsa),
+}
+
+/// What a server's certificate must be (RFC 6698 §2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tlsa {
+    /// 0: constrains the CA; 1: constrains the certificate; 2: is the authority; 3: is the certificate.
+    pub usage: u8,
+    /// 0: the certificate; 1: its key.
+    pub selector: u8,
+    /// 0: itself; 1: its SHA-256; 2: its SHA-512.
+    pub matching: u8,
+    /// To be compared with.
+    pub data: Vec<u8>,
 }
 
 /// Why there is no record.
@@ -67,7 +111,7 @@ pub enum Unanswered {
     /// The name has no record of this kind.
     #[error("it has no such record")]
     NoRecords,
-    /// Nobody could say: time is up, or a server failed. Later it may be known.
+    /// Nobody could say: time is up, a server failed, or names stand for each other in a circle. Later it may be known.
     #[error("{0}")]
     Trouble(String),
 }

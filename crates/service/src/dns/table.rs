@@ -102,6 +102,7 @@ fn kind(record: &Record) -> Kind {
         Record::Mx { .. } => Kind::Mx,
         Record::Txt(_) => Kind::Txt,
         Record::Ptr(_) => Kind::Ptr,
+        Record::Tlsa(_) => Kind::Tlsa,
     }
 }
 

@@ -14,7 +14,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::dns::Tlsa;
+use crate::dns::Tlsa;
 
 /// What is asked of a server.
 #[derive(Clone, Debug)]

@@ -11,8 +11,9 @@ use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::dns::{Kind, Proof, Record, Resolve, Unknown};
+use super::lookup::{Unknown, records};
 use super::ourselves::{Ourselves, may_be_dialled};
+use crate::dns::{Dns, Found, Kind, Proof, Record};
 use crate::proxy::dial::first_of;
 use crate::web::Network;
 
@@ -62,20 +63,21 @@ pub(super) struct Dialling<'a> {
 }
 
 /// The addresses of a host, in the order in which they are tried.
-pub(super) async fn addresses(host: &str, dns: &dyn Resolve) -> Result<Addresses, NoConnection> {
-    let (six, four) = tokio::join!(dns.records(host, Kind::Aaaa), dns.records(host, Kind::A));
+pub(super) async fn addresses(host: &str, dns: &dyn Dns) -> Result<Addresses, NoConnection> {
+    let (six, four) = tokio::join!(records(dns, host, Kind::Aaaa), records(dns, host, Kind::A));
     // One family is enough.
     let (six, four) = match (six, four) {
         (Err(error), Err(_)) => return Err(error.into()),
         (six, four) => (six.ok(), four.ok()),
     };
-    let is_validated = |found: &super::dns::Found| found.records.is_empty() || found.proof == Proof::Validated;
+    let is_validated = |found: &Found| found.records.is_empty() || found.proof == Proof::Validated;
     let proof = if six.iter().chain(&four).all(is_validated) { Proof::Validated } else { Proof::None };
-    let of = |found: Option<super::dns::Found>| {
-        let records = found.map(|found| found.records).unwrap_or_default();
-        records
-            .into_iter()
-            .filter_map(|record| if let Record::Address(address) = record { Some(address) } else { None })
+    let of = |found: Option<Found>| {
+        found.map(|found| found.records).unwrap_or_default().into_iter().filter_map(|record| match record {
+            Record::A(address) => Some(IpAddr::V4(address)),
+            Record::Aaaa(address) => Some(IpAddr::V6(address)),
+            _ => None,
+        })
     };
     let (mut six, mut four) = (of(six), of(four));
     let mut known = Vec::new();
@@ -142,13 +144,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::outbound::dns::table::Table;
+    use crate::outbound::table::{Table, of_address};
 
     const NOWHERE: Ourselves = Ourselves::NOBODY;
 
     #[tokio::test]
     async fn families_take_turns_and_a_host_is_bounded() {
-        let address = |text: &str| Record::Address(text.parse().unwrap());
+        let address = |text: &str| of_address(text.parse().unwrap());
         let four: Vec<Record> = (1..=20).map(|at| address(&format!("192.0.2.{at}"))).collect();
         let table = Table::default().with("h", Kind::A, &four).with("h", Kind::Aaaa, &[address("2001:db8::1")]);
         let found = addresses("h", &table).await.unwrap();

@@ -4,15 +4,15 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::dial::{Dialling, addresses, dial};
-use super::dns::Resolve;
 use super::settings::Settings;
 use super::sts::{Fetch, POLICY_MOST};
 use crate::certificates::acme::Agent;
+use crate::dns::Dns;
 
 /// Who fetches.
 pub(super) struct Fetcher<'a> {
     pub(super) settings: &'a Settings,
-    pub(super) dns: &'a dyn Resolve,
+    pub(super) dns: &'a dyn Dns,
     pub(super) agent: &'a Agent,
 }
 

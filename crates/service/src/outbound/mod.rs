@@ -1,21 +1,23 @@
 //! Mail on its way to other servers: which ones, how they are reached, whom to believe, and what they say.
 //!
-//! [`Outbound`] is the queue's carrier. Knows no schedule and no lease. [`dns`] asks, [`route`] and [`dial`] find the way, [`sts`] and [`assurance`] say what a server must
+//! [`Outbound`] is the queue's carrier. Knows no schedule and no lease. [`route`] and [`dial`] find the way by the DNS, [`sts`] and [`assurance`] say what a server must
 //! prove, [`line`] speaks, [`trip`] does all of it for one batch. Bounded by: [`trip::WHOLE`] for one batch, [`route::HOSTS_MOST`] servers, and the bounds of
 //! each of these.
 
 mod answers;
 mod assurance;
 mod dial;
-pub mod dns;
 mod fetch;
 mod letter;
 mod line;
 mod load;
+mod lookup;
 mod ourselves;
 mod route;
 mod settings;
 mod sts;
+#[cfg(test)]
+mod table;
 mod transaction;
 mod transcript;
 mod trip;
@@ -27,7 +29,6 @@ use sportello_store::Store;
 use thiserror::Error;
 use tracing::warn;
 
-use self::dns::{BadServers, NameServers, Resolve};
 use self::fetch::Fetcher;
 use self::line::Line;
 pub use self::ourselves::Ourselves;
@@ -35,12 +36,13 @@ pub use self::settings::{Exit, Relay, RelayTls, Settings};
 use self::sts::Policies;
 use self::transcript::Transcript;
 use crate::certificates::acme::{Agent, AgentError, trusted};
+use crate::dns::{Dns, System, SystemError};
 use crate::queue::{Batch, Carried, Carrier};
 
 /// Carries mail to other servers.
 pub struct Outbound {
     settings: Settings,
-    dns: Arc<dyn Resolve>,
+    dns: Arc<dyn Dns>,
     policies: Policies,
     roots: Arc<RootCertStore>,
     agent: Agent,
@@ -51,7 +53,7 @@ pub struct Outbound {
 pub enum BadOutbound {
     /// Nobody can be asked.
     #[error(transparent)]
-    Servers(#[from] BadServers),
+    Servers(#[from] SystemError),
     /// Nobody can be believed.
     #[error(transparent)]
     Agent(#[from] AgentError),
@@ -72,11 +74,11 @@ impl Outbound {
     /// # Errors
     /// When nobody can be asked for names, or a root is none.
     pub fn new(settings: Settings, store: Store) -> Result<Self, BadOutbound> {
-        let dns = NameServers::new(&settings.servers, settings.validation)?;
+        let dns = System::asking(&settings.servers, settings.validation)?;
         Self::over(settings, Arc::new(dns), Some(store))
     }
 
-    fn over(settings: Settings, dns: Arc<dyn Resolve>, store: Option<Store>) -> Result<Self, BadOutbound> {
+    fn over(settings: Settings, dns: Arc<dyn Dns>, store: Option<Store>) -> Result<Self, BadOutbound> {
         let roots = match trusted(settings.root.as_deref()) {
             Ok(roots) => roots,
             // Most mail needs nobody's word.

@@ -7,8 +7,9 @@ use std::net::IpAddr;
 use rustls::crypto::aws_lc_rs;
 use thiserror::Error;
 
-use super::dns::{Kind, Proof, Record, Resolve, Unknown};
+use super::lookup::{Unknown, records};
 use super::ourselves::Ourselves;
+use crate::dns::{Dns, Kind, Proof, Record};
 
 /// The servers, best first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +49,18 @@ pub(super) enum NoRoute {
 pub(super) const HOSTS_MOST: usize = 20;
 
 /// The way to a domain, or to an address in brackets.
-pub(super) async fn find(destination: &str, dns: &dyn Resolve, ourselves: &Ourselves) -> Result<Route, NoRoute> {
+pub(super) async fn find(destination: &str, dns: &dyn Dns, ourselves: &Ourselves) -> Result<Route, NoRoute> {
     if let Some(address) = literal(destination) {
         return Ok(Route { hosts: vec![Host::Literal(address)], proof: Proof::None });
     }
-    let found = dns.records(destination, Kind::Mx).await?;
+    let found = records(dns, destination, Kind::Mx).await?;
     let mut servers: Vec<(u16, String)> = found.records.into_iter().filter_map(server).collect();
     if servers.is_empty() {
         // RFC 5321 §5.1: without any, the domain itself is the server.
         if ourselves.is_named(destination) {
             return Err(NoRoute::Ourselves(destination.to_owned()));
         }
-        let (four, six) = (dns.records(destination, Kind::A).await?, dns.records(destination, Kind::Aaaa).await?);
+        let (four, six) = (records(dns, destination, Kind::A).await?, records(dns, destination, Kind::Aaaa).await?);
         if four.records.is_empty() && six.records.is_empty() {
             return Err(NoRoute::Nobody(destination.to_owned()));
         }
@@ -91,7 +92,7 @@ fn literal(destination: &str) -> Option<IpAddr> {
 }
 
 fn server(record: Record) -> Option<(u16, String)> {
-    if let Record::Mx(preference, host) = record { Some((preference, host)) } else { None }
+    if let Record::Mx { preference, exchange } = record { Some((preference, exchange)) } else { None }
 }
 
 /// By preference; among equals by chance (RFC 5321 §5.1), so that they share the load.
@@ -118,11 +119,7 @@ fn draw() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outbound::dns::table::Table;
-
-    fn mx(preference: u16, host: &str) -> Record {
-        Record::Mx(preference, host.to_owned())
-    }
+    use crate::outbound::table::{Table, mx};
 
     fn named(hosts: &[Host]) -> Vec<&str> {
         hosts.iter().map(|host| if let Host::Name(name) = host { name.as_str() } else { "literal" }).collect()
@@ -161,7 +158,7 @@ mod tests {
         assert_eq!(check(table(), "d.example").await.unwrap(), ["d.example"]);
         assert_eq!(check(table(), "none.example").await, Err(NoRoute::Nobody("none.example".to_owned())));
         assert_eq!(check(table(), "null.example").await, Err(NoRoute::Null("null.example".to_owned())));
-        let six = Table::default().with("six.example", Kind::Aaaa, &[Record::Address("2001:db8::1".parse().unwrap())]);
+        let six = Table::default().with("six.example", Kind::Aaaa, &[Record::Aaaa("2001:db8::1".parse().unwrap())]);
         assert_eq!(check(six, "six.example").await.unwrap(), ["six.example"]);
         assert_eq!(check(table(), "[192.0.2.7]").await.unwrap(), ["literal"]);
         assert_eq!(check(table(), "[IPv6:2001:db8::7]").await.unwrap(), ["literal"]);

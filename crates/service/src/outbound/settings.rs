@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use sportello_wire::sasl::Password;
 
-use super::dns::{Servers, Validation};
 use super::ourselves::Ourselves;
+use crate::dns::{Servers, Validation};
 use crate::web::Network;
 
 /// All of it.

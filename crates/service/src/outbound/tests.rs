@@ -6,9 +6,9 @@ use sportello_store::StoredBody;
 use sportello_wire::mail::Notify;
 use sportello_wire::sasl::Password;
 
-use super::dns::table::Table;
-use super::dns::{Kind, Record};
+use super::table::{Table, mx, of_address};
 use super::*;
+use crate::dns::{Kind, Record};
 use crate::queue::carrier::{Options, Reach, Reports, TlsNeed};
 use crate::queue::{Destination, Fate, Recipient};
 
@@ -41,7 +41,7 @@ fn settings(port: u16) -> Settings {
 
 /// To a server at this address, by an MX record.
 fn table(address: SocketAddr) -> Table {
-    let mx = Record::Mx(10, "mx.d.example".to_owned());
+    let mx = mx(10, "mx.d.example");
     Table::default().with("d.example", Kind::Mx, &[mx]).address("mx.d.example", &address.ip().to_string())
 }
 
@@ -146,7 +146,6 @@ async fn the_next_server_is_asked_where_the_first_one_takes_nothing() {
     let first = Server::start("127.0.0.2:0", Manners { instead: Some(refusing), ..Manners::default() }).await;
     let port = first.address.port();
     let second = Server::start(&format!("127.0.0.3:{port}"), Manners::default()).await;
-    let mx = |preference, host: &str| Record::Mx(preference, host.to_owned());
     let hosts = [mx(1, "dead"), mx(2, "first"), mx(3, "nowhere"), mx(4, "second"), mx(5, "third")];
     let table = Table::default().with("d.example", Kind::Mx, &hosts);
     let table = table.address("dead", "127.0.0.4").address("first", "127.0.0.2").address("second", "127.0.0.3");
@@ -185,14 +184,13 @@ async fn names_that_lead_nowhere_are_said_with_their_reasons() {
         assert_eq!(carried.reach, Reach::Unreached);
     };
     let empty = Table::default;
-    check("d.example", empty().with("d.example", Kind::Mx, &[Record::Mx(0, String::new())]), "-5.1.10").await;
+    check("d.example", empty().with("d.example", Kind::Mx, &[mx(0, "")]), "-5.1.10").await;
     check("d.example", empty(), "-5.1.2").await;
     check("d.example", empty().failing("d.example", Kind::Mx), "~4.4.3").await;
-    check("d.example", empty().with("d.example", Kind::Mx, &[Record::Mx(0, "here.example".to_owned())]), "-5.4.6")
-        .await;
+    check("d.example", empty().with("d.example", Kind::Mx, &[mx(0, "here.example")]), "-5.4.6").await;
     check("d.example", empty().address("d.example", "10.0.0.1"), "~4.4.4").await;
     check("[10.0.0.1]", empty(), "~4.4.4").await;
-    check("d.example", empty().with("d.example", Kind::Mx, &[Record::Mx(0, "mx".to_owned())]), "~4.4.3").await;
+    check("d.example", empty().with("d.example", Kind::Mx, &[mx(0, "mx")]), "~4.4.3").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -315,12 +313,12 @@ async fn a_message_that_requires_tls_goes_only_where_that_is_certain() {
         options: Options { tls: TlsNeed::Required, ..Options::default() },
         ..batch("d.example", &["b@d.example"])
     };
-    let mx = [Record::Mx(10, "mx.d.example".to_owned())];
+    let mx = [mx(10, "mx.d.example")];
     let check = async |offers: Vec<&'static str>, proven: bool, expect: &str| {
         let server =
             Server::start("127.0.0.1:0", Manners { offers, tls: Some(Arc::clone(&config)), ..Manners::default() })
                 .await;
-        let address = [Record::Address(server.address.ip())];
+        let address = [of_address(server.address.ip())];
         let table = if proven {
             Table::default().proven("d.example", Kind::Mx, &mx).proven("mx.d.example", Kind::A, &address)
         } else {

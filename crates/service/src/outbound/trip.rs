@@ -13,15 +13,16 @@ use tracing::info;
 use super::answers::Obstacle;
 use super::assurance::{Assurance, Demand, Judge, is_of_use};
 use super::dial::{Addresses, Dialling, addresses, dial};
-use super::dns::{Kind, Proof, Record};
 use super::line::{Line, Lost};
 use super::load::Load;
+use super::lookup::records;
 use super::route::{self, Host, Route};
 use super::settings::{Relay, RelayTls};
 use super::sts::{Mode, Policy};
 use super::transaction::give;
 use super::transcript::Transcript;
 use super::{Exit, Kept, Outbound};
+use crate::dns::{Kind, Proof, Record};
 use crate::queue::carrier::{Reach, Reports};
 use crate::queue::{Batch, Carried, Fate};
 
@@ -233,15 +234,15 @@ impl Trip<'_> {
     /// RFC 7672 §2.2: what the DNS says of its certificate, if that is proved.
     async fn dane(&self, host: &str) -> Result<Option<Demand>, Obstacle> {
         let name = format!("_{}._tcp.{host}", self.outbound.settings.port);
-        let found = self.outbound.dns.records(&name, Kind::Tlsa).await;
+        let found = records(&*self.outbound.dns, &name, Kind::Tlsa).await;
         // RFC 7672 §2.1.1: somebody may be hiding them.
         let found = found.map_err(|error| Obstacle::now(7, 5, error.to_string()))?;
         if found.proof != Proof::Validated || found.records.is_empty() {
             return Ok(None);
         }
-        let records = found.records.into_iter();
-        let records = records.filter_map(|record| if let Record::Tlsa(tlsa) = record { Some(tlsa) } else { None });
-        let usable: Vec<_> = records.filter(is_of_use).collect();
+        let tlsa = found.records.into_iter();
+        let tlsa = tlsa.filter_map(|record| if let Record::Tlsa(tlsa) = record { Some(tlsa) } else { None });
+        let usable: Vec<_> = tlsa.filter(is_of_use).collect();
         Ok(Some(if usable.is_empty() { Demand::Encrypted } else { Demand::Dane(usable) }))
     }
 

@@ -15,7 +15,8 @@ use sportello_store::Store;
 use tracing::{debug, warn};
 
 pub(super) use self::policy::{Mode, Policy};
-use super::dns::{Kind, Record, Resolve};
+use super::lookup::records;
+use crate::dns::{Dns, Kind, Record};
 
 /// The policies.
 pub(super) struct Policies {
@@ -61,13 +62,7 @@ impl Policies {
     }
 
     /// What holds for a domain at this time; `None`: it has no policy.
-    pub(super) async fn of(
-        &self,
-        domain: &str,
-        dns: &dyn Resolve,
-        fetch: &impl Fetch,
-        now: SystemTime,
-    ) -> Option<Policy> {
+    pub(super) async fn of(&self, domain: &str, dns: &dyn Dns, fetch: &impl Fetch, now: SystemTime) -> Option<Policy> {
         let kept = self.kept(domain).await.filter(|kept| kept.until > seconds(now));
         let kept_policy = || kept.as_ref().and_then(|kept| Policy::parse(kept.text.as_bytes()).ok());
         // RFC 8461 §3.1 and §5.1: without a record, or with two, what is kept goes on to hold.
@@ -149,14 +144,14 @@ fn seconds(time: SystemTime) -> u64 {
 }
 
 /// Which policy a domain has, by its record (RFC 8461 §3.1).
-async fn record(domain: &str, dns: &dyn Resolve) -> Option<String> {
-    let found = dns.records(&format!("_mta-sts.{domain}"), Kind::Txt).await.ok()?;
+async fn record(domain: &str, dns: &dyn Dns) -> Option<String> {
+    let found = records(dns, &format!("_mta-sts.{domain}"), Kind::Txt).await.ok()?;
     let texts = found
         .records
         .iter()
-        .filter_map(|record| if let Record::Text(text) = record { Some(text.as_slice()) } else { None });
-    let mut records = texts.filter(|text| policy::is_record(text));
-    match (records.next(), records.next()) {
+        .filter_map(|record| if let Record::Txt(text) = record { Some(text.as_slice()) } else { None });
+    let mut named = texts.filter(|text| policy::is_record(text));
+    match (named.next(), named.next()) {
         (Some(record), None) => policy::id(record),
         _ => None,
     }

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::outbound::dns::table::Table;
+use crate::outbound::table::Table;
 
 /// Gives what is put there, and counts.
 #[derive(Default)]
@@ -30,7 +30,7 @@ fn policy(server: &str) -> String {
 }
 
 fn dns(records: &[&str]) -> Table {
-    let records: Vec<_> = records.iter().map(|text| Record::Text(text.as_bytes().to_vec())).collect();
+    let records: Vec<_> = records.iter().map(|text| Record::Txt(text.as_bytes().to_vec())).collect();
     Table::default().with("_mta-sts.d.example", Kind::Txt, &records)
 }
 

@@ -88,7 +88,7 @@ async fn whoever_has_the_message_and_does_not_say_so_keeps_it_from_the_others() 
     let second =
         Server::start(&format!("127.0.0.3:{}", first.port()), Manners { instead: Some(closing), ..Manners::default() })
             .await;
-    let hosts = [Record::Mx(1, "first".to_owned()), Record::Mx(2, "second".to_owned())];
+    let hosts = [mx(1, "first"), mx(2, "second")];
     let table = Table::default().with("d.example", Kind::Mx, &hosts);
     let table = table.address("first", "127.0.0.2").address("second", "127.0.0.3");
     let carried = outbound(settings(first.port()), table).carry(batch("d.example", &["b@d.example"]), None).await;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::servers::web;
 use super::*;
-use crate::outbound::dns::Tlsa;
+use crate::dns::Tlsa;
 
 const MODES: &str = "version: STSv1\r\nmode: MODE\r\nmx: mx.d.example\r\nmax_age: 86400\r\n";
 
@@ -23,7 +23,7 @@ async fn scene(policy: &str, head: &str, tls: Option<&str>) -> Scene {
     let server = Server::start("127.0.0.1:0", Manners { offers: vec!["PIPELINING"], tls, ..Manners::default() }).await;
     let answer = format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{policy}", policy.len());
     let (at, asked) = web("127.0.0.1:0", house.server("mta-sts.d.example").0, answer).await;
-    let record = Record::Text(b"v=STSv1; id=1;".to_vec());
+    let record = Record::Txt(b"v=STSv1; id=1;".to_vec());
     let table = table(server.address)
         .with("_mta-sts.d.example", Kind::Txt, &[record])
         .address("mta-sts.d.example", "127.0.0.1");
@@ -86,7 +86,7 @@ async fn dane(record: impl Fn(&House, &[u8]) -> Tlsa, proven: bool, tls: bool) -
     let (config, leaf) = house.server("mx.d.example");
     let tls = tls.then_some(config);
     let server = Server::start("127.0.0.1:0", Manners { offers: vec!["PIPELINING"], tls, ..Manners::default() }).await;
-    let (mx, address) = ([Record::Mx(10, "mx.d.example".to_owned())], [Record::Address(server.address.ip())]);
+    let (mx, address) = ([mx(10, "mx.d.example")], [of_address(server.address.ip())]);
     let name = format!("_{}._tcp.mx.d.example", server.address.port());
     let tlsa = [Record::Tlsa(record(&house, &leaf))];
     let table = if proven {
@@ -130,7 +130,7 @@ async fn dane_counts_where_it_is_proved() {
 #[tokio::test]
 async fn records_that_are_kept_from_us_stop_the_mail() {
     let server = Server::start("127.0.0.1:0", Manners::default()).await;
-    let (mx, address) = ([Record::Mx(10, "mx.d.example".to_owned())], [Record::Address(server.address.ip())]);
+    let (mx, address) = ([mx(10, "mx.d.example")], [of_address(server.address.ip())]);
     let name = format!("_{}._tcp.mx.d.example", server.address.port());
     let table = Table::default()
         .proven("d.example", Kind::Mx, &mx)

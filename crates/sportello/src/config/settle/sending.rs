@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use sportello_service::certificates::acme::trusted;
-use sportello_service::outbound::dns::{Servers, Validation};
+use sportello_service::dns::{Servers, Validation};
 use sportello_service::outbound::{Exit, Ourselves, Relay, RelayTls, Settings};
 use sportello_wire::mail::Domain;
 use sportello_wire::sasl::Password;
