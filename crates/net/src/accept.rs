@@ -66,7 +66,7 @@ impl<S: Serve> Worker<S> {
     /// Counts a connection against its source.
     fn admit(&self, (socket, peer): (OwnedFd, SocketAddr), permit: Permit, lane: &Lane) -> Option<Accepted> {
         let Some(source) = self.workers.0.limit.source(peer.ip()) else {
-            debug!(channel = lane.channel().name, %peer, "refused: its source holds too many connections");
+            debug!(channel = lane.channel().name, %peer, "refused: its source holds too many connections, or is banned");
             lane.counters.refused.add(1);
             return None;
         };

@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 mod accept;
+pub mod ban;
 pub mod buffer;
 pub mod channel;
 pub mod connection;

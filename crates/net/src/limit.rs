@@ -10,19 +10,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::ban::Bans;
+
 /// The bounds on connections of the whole server, shared by all workers.
 #[derive(Debug)]
 pub struct Limit {
     all: Places,
     per_source: AtomicUsize,
     sources: Mutex<HashMap<IpAddr, usize>>,
+    bans: Bans,
 }
 
 impl Limit {
     /// `all` connections, `per_source` from one client (an IPv4 address or an IPv6 /64). Loopback is bounded by the channel
     /// alone, which has its own bound ([`Channel::most_connections`](crate::Channel::most_connections)).
     pub fn new(all: usize, per_source: usize) -> Self {
-        Self { all: Places::new(all), per_source: AtomicUsize::new(per_source), sources: Mutex::new(HashMap::new()) }
+        let sources = Mutex::new(HashMap::new());
+        Self { all: Places::new(all), per_source: AtomicUsize::new(per_source), sources, bans: Bans::default() }
+    }
+
+    /// Those who are on this list get no place either.
+    #[must_use]
+    pub fn with_bans(self, bans: Bans) -> Self {
+        Self { bans, ..self }
     }
 
     /// From now on other bounds hold.
@@ -31,10 +41,13 @@ impl Limit {
         self.per_source.store(per_source, Ordering::Relaxed);
     }
 
-    /// Counts a connection from `peer`; `None` when its source holds too many already.
+    /// Counts a connection from `peer`; `None` when its source holds too many already, or is banned.
     pub(crate) fn source(self: &Arc<Self>, peer: IpAddr) -> Option<SourcePermit> {
         if peer.to_canonical().is_loopback() {
             return Some(SourcePermit(None));
+        }
+        if self.bans.is_banned(peer) {
+            return None;
         }
         let source = source_of(peer);
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
