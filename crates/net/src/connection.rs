@@ -30,6 +30,7 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::task::coop::poll_proceed;
 
+use crate::ban::Bans;
 use crate::buffer::Buffer;
 use crate::channel::Channel;
 use crate::deadline::{Deadline, Tick, rate_due, ticks};
@@ -182,6 +183,11 @@ impl Connection {
     /// The client, as whoever connected for it [has said](Self::is_for); [`UNIX_PEER`] when it came over a Unix socket.
     pub fn peer(&self) -> SocketAddr {
         self.entry.peer.get()
+    }
+
+    /// The server's list of bans: whoever compares the client's credentials tells it of a failure.
+    pub fn bans(&self) -> &Bans {
+        self.permits.0.bans()
     }
 
     /// Which process and user the client is, when it came over a Unix socket.

@@ -41,6 +41,11 @@ impl Limit {
         self.per_source.store(per_source, Ordering::Relaxed);
     }
 
+    /// The list.
+    pub(crate) fn bans(&self) -> &Bans {
+        &self.bans
+    }
+
     /// Counts a connection from `peer`; `None` when its source holds too many already, or is banned.
     pub(crate) fn source(self: &Arc<Self>, peer: IpAddr) -> Option<SourcePermit> {
         if peer.to_canonical().is_loopback() {
@@ -183,6 +188,11 @@ impl Permit {
     pub(crate) fn source(&self, peer: IpAddr) -> Option<SourcePermit> {
         self.0.whole.source(peer)
     }
+
+    /// The list of bans.
+    pub(crate) fn bans(&self) -> &Bans {
+        self.0.whole.bans()
+    }
 }
 
 impl Drop for Permit {
@@ -212,6 +222,7 @@ impl Drop for SourcePermit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ban::Rule;
 
     fn source(limit: &Arc<Limit>, peer: &str) -> Option<SourcePermit> {
         limit.source(peer.parse().unwrap())
@@ -240,6 +251,18 @@ mod tests {
         assert!(source(&limit, "2001:db8:0:2::1").is_some());
         let loopback: Vec<_> = (0..9).map(|_| source(&limit, "127.0.0.1")).collect();
         assert!(loopback.iter().all(Option::is_some));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_banned_gets_no_place() {
+        let bans = Bans::default();
+        let limit = Arc::new(Limit::new(9, 9).with_bans(bans.clone()));
+        let minute = std::time::Duration::from_secs(60);
+        bans.set(Some(Rule { failures: 1, within: minute, lasts: minute, spared: Arc::new(|_| false) }));
+        bans.failed("192.0.2.1".parse().unwrap());
+        assert!(source(&limit, "192.0.2.1").is_none() && source(&limit, "192.0.2.2").is_some());
+        tokio::time::advance(minute).await;
+        assert!(source(&limit, "192.0.2.1").is_some());
     }
 
     #[tokio::test]

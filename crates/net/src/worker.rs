@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use tracing::error;
 
 use crate::accept::{Accepted, Acceptor};
+use crate::ban::Bans;
 use crate::connection::Connection;
 use crate::counters::WorkerCounters;
 use crate::lane::Lane;
@@ -101,6 +102,11 @@ pub(crate) enum Order {
 const INBOX: usize = 1024;
 
 impl Workers {
+    /// The list of bans, which every channel looks at.
+    pub fn bans(&self) -> &Bans {
+        self.0.limit.bans()
+    }
+
     /// Starts one worker thread per socket of each listener; `make` is called on each thread with the worker's number.
     ///
     /// # Errors

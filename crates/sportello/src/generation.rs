@@ -467,9 +467,12 @@ impl Services {
         let is_command = |plan: &Plan| matches!(plan, Plan::Command(_) | Plan::CommandLine);
         let channels =
             generation.planned.iter().filter(|planned| is_command(&planned.plan)).map(|planned| planned.index);
-        let (limits, reloads) = match plan {
-            Plan::Command(limits) => (*limits, None),
-            _ => (command::Limits::default(), Some(self.house.reloads.clone())),
+        let (limits, reloads, accounts) = match plan {
+            Plan::Command(limits) => (*limits, None, None),
+            _ => {
+                let accounts = self.house.shared.accounts.clone();
+                (command::Limits::default(), Some(self.house.reloads.clone()), Some(accounts))
+            }
         };
         command::Service::new(command::Parts {
             store: self.house.shared.store.clone(),
@@ -482,6 +485,7 @@ impl Services {
             records: self.house.shared.records.clone(),
             slow_log: generation.slow_log,
             reloads,
+            accounts,
         })
     }
 }

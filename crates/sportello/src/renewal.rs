@@ -113,6 +113,7 @@ impl Server {
         if let Err(error) = self.procurement.renew(settings.acme.clone(), keyring, &self.shared) {
             tracing::error!(%error, "no certificate is obtained until the next reload: there is no thread for it");
         }
+        self.workers.bans().set(settings.ban_rule());
         self.procurement.shows_kept().await;
         let changes = self.changes(&doors);
         (self.doors, self.asked) = (doors, settings.channels.clone());

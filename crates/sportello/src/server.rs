@@ -181,6 +181,7 @@ pub async fn start(
     procurement.shows_kept().await;
     let (workers, threads) =
         Workers::start(listeners, limit, make).map_err(|error| StartError::Io("start a worker thread", error))?;
+    workers.bans().set(settings.ban_rule());
     let (asked, certificates) = (settings.channels.clone(), settings.certificates.clone());
     Ok(Server {
         doors,

@@ -91,6 +91,7 @@ impl Ground {
                 records: Records::default(),
                 slow_log: Default::default(),
                 reloads: None,
+                accounts: None,
             });
             case(House { simulation, service: Rc::new(service) }).await;
         });

@@ -50,6 +50,7 @@ impl House {
             records: Records::default(),
             slow_log: Default::default(),
             reloads: None,
+            accounts: None,
         };
         let service = events.block_on(async { Rc::new(Service::new(parts)) });
         Self { events, service }

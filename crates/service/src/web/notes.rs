@@ -18,6 +18,7 @@ use super::{Answer, Body, trace};
 pub struct Notes {
     address: Cell<Option<IpAddr>>,
     account: RefCell<Option<Box<str>>>,
+    is_refused: Cell<bool>,
     route: RefCell<Option<Arc<str>>>,
     trace: Cell<Option<Trace>>,
     asked: RefCell<Option<Asked>>,
@@ -61,6 +62,16 @@ impl Notes {
     /// Notes who logged in.
     pub fn set_account(&self, account: &str) {
         *self.account.borrow_mut() = Some(account.into());
+    }
+
+    /// Whether a wrong name or password was given.
+    pub fn is_login_refused(&self) -> bool {
+        self.is_refused.get()
+    }
+
+    /// Notes that a wrong name or password was given.
+    pub fn refuse_login(&self) {
+        self.is_refused.set(true);
     }
 
     /// The label of the innermost route that took the request in; `None`: none did.

@@ -5,6 +5,7 @@
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
 mod alias;
+mod account;
 mod call;
 pub mod certificates;
 mod check;
@@ -15,6 +16,7 @@ mod fmt;
 mod get;
 mod mail;
 pub mod paper;
+mod password;
 mod place;
 mod reload;
 mod send;
@@ -75,6 +77,10 @@ pub enum Command {
     Mail(mail::Mail),
     /// Show and change what addresses stand for others; comments in the configuration stay
     Alias(alias::Alias),
+    /// Make, change and delete accounts: who has mailboxes here
+    Account(account::Account),
+    /// Show who guessed passwords and is not heard for a while, or hear them again
+    Bans(account::Bans),
 }
 
 const ABOUT: &str = "One server for a domain: web, mail and commands on one address";
@@ -117,6 +123,8 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Ca(ca) => certificates::run_ca(ca),
         Command::Mail(mail) => mail::run(mail),
         Command::Alias(alias) => alias::run(alias),
+        Command::Account(account) => account::run(account),
+        Command::Bans(bans) => account::run_bans(bans),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };
     match outcome {

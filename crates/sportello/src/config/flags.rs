@@ -97,6 +97,7 @@ impl Settings {
             grace: usual::GRACE,
             log: Logging { level: level(flags.log), form: if flags.log_json { Form::Json } else { Form::Text } },
             slow_log: command::SlowLogSettings::default(),
+            ban: Some(usual::BAN),
         })
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sportello_net::{Channel, tls};
+use sportello_net::{Channel, ban, tls};
 use sportello_service::certificates::{Pair, Signer, Wanted};
 use sportello_service::directory::MailDomains;
 use sportello_service::run::Program;
@@ -49,6 +49,8 @@ pub struct Settings {
     pub most_connections: usize,
     /// Connections from one client that is not on this machine.
     pub most_per_source: usize,
+    /// When whoever guesses passwords is not heard; `None`: never.
+    pub ban: Option<Ban>,
     /// How long a stopping server lets requests finish.
     pub grace: Duration,
     /// What is logged, and how.
@@ -64,6 +66,29 @@ pub struct Logging {
     pub level: LevelFilter,
     /// As what.
     pub form: Form,
+}
+
+/// When a source is banned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// So many failures …
+    pub failures: usize,
+    /// … within this time …
+    pub within: Duration,
+    /// … and it is not heard for this one.
+    pub lasts: Duration,
+}
+
+impl Settings {
+    /// The rule for the list of bans: whoever connects for others is not banned for what they do.
+    pub fn ban_rule(&self) -> Option<ban::Rule> {
+        let Ban { failures, within, lasts } = self.ban?;
+        let introducers = self.channels.iter().flat_map(|door| &door.introducers);
+        let proxies = self.sites.iter().flat_map(|site| &site.description.trust.proxies);
+        let networks: Vec<Network> = introducers.chain(proxies).cloned().collect();
+        let spared = Arc::new(move |peer| networks.iter().any(|network| network.has(peer)));
+        Some(ban::Rule { failures, within, lasts, spared })
+    }
 }
 
 impl Settings {

@@ -5,6 +5,7 @@
 
 mod access;
 mod acme;
+mod ban;
 mod channels;
 mod codings;
 mod commands;
@@ -77,6 +78,7 @@ impl Settings {
             grace: one(written.first("grace")).and_then(Value::time).unwrap_or(usual::GRACE),
             log: log(written),
             slow_log: slow_log(written),
+            ban: ban::settle(written, faults),
         };
         (!any_error(faults)).then_some(settings)
     }

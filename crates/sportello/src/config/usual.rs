@@ -7,8 +7,10 @@ use std::time::Duration;
 use sportello_net::{Deadlines, Speaker};
 use sportello_service::spool::Bounds;
 
-use super::settings::{Role, Settings};
+use super::settings::{Ban, Role, Settings};
 
+/// When whoever guesses passwords is not heard.
+pub(super) const BAN: Ban = Ban { failures: 10, within: Duration::from_secs(600), lasts: Duration::from_secs(3_600) };
 /// How long a stopping server lets requests finish.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// Connections the kernel holds for a channel before they are accepted.

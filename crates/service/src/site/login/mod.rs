@@ -96,6 +96,7 @@ impl Login {
             self.tries.take(known.address()).map_err(|often| too_often(often.0))?;
             let accounts = Arc::clone(&self.state().accounts);
             if !self.compare(found.clone(), Arc::clone(&accounts)).await? {
+                request.notes.refuse_login();
                 return Err(self.challenge());
             }
             self.keep(token, &accounts);

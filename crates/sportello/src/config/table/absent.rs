@@ -15,19 +15,19 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
 }
 
 const MTA_STS: &str = "remove it; the policy of RFC 8461 can be a file of a site";
-const ACCOUNTS: &str = "remove it; there are no accounts yet, and command channels listen on loopback only";
+const ACCOUNT: &str = "remove it; accounts are made while the server runs: sportello account add ADDRESS";
+const ALLOW: &str = "remove it; commands ask nobody for an account yet, and their channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
 
 /// All of it.
 pub const ABSENT: &[Absent] = &[
     directive("", "tls", "write tls=auto on the line of a channel"),
     directive("", "user", "remove it; start the server as the user that it shall be, with systemd's User= for example"),
-    directive("", "account", ACCOUNTS),
-    directive("", "group", ACCOUNTS),
-    directive("", "ban", "remove it; connections from one source are bounded by connections … per-source=N"),
+    directive("", "account", ACCOUNT),
+    directive("", "group", "remove it; an account is put into groups with sportello account groups ADDRESS GROUP"),
     directive("", "include", "put all of it in one file"),
     value("channel", "protocol", "imap", "remove the channel; mail is read at the desk, with MAIL READ, or as JSON"),
-    directive("channel", "allow", ACCOUNTS),
+    directive("channel", "allow", ALLOW),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
     directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
     directive("domain/mail", "dkim", SENDING),
@@ -42,7 +42,7 @@ pub const ABSENT: &[Absent] = &[
     ),
     directive("command", "user", "remove it; programs run as the user of the server"),
     directive("command", "sandbox", "remove it; programs may do what the user of the server may"),
-    directive("command", "allow", ACCOUNTS),
+    directive("command", "allow", ALLOW),
     directive("command", "environment", "remove it; a program's environment holds fixed names only"),
     directive("command", "detached", "remove it; a program ends with the connection of its client"),
     property("command/argument", "matches", "remove it; write the words it may be, or from= and to= for a number"),

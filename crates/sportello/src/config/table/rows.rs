@@ -3,6 +3,7 @@
 mod access;
 mod acme;
 mod ask;
+mod ban;
 mod channel;
 mod command;
 mod domain;
@@ -65,6 +66,7 @@ const PROTOCOLS: Kind = Kind::OneOf(&["http", "smtp", "submission", "command"]);
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     [
         server::ROWS,
+        ban::ROWS,
         channel::ROWS,
         plain::ROWS,
         tls::ROWS,

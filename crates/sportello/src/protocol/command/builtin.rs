@@ -58,6 +58,8 @@ pub(super) enum Kind {
     Threads,
     Certificates,
     Mail,
+    Account,
+    Bans,
     Pipe,
     SlowLog,
     Monitor,

@@ -43,11 +43,14 @@ pub(super) enum Secret {
 }
 
 impl Secret {
-    /// What AUTH and HELLO carry; and what a client that takes us for Redis tells with CONFIG or ACL.
+    /// What AUTH and HELLO carry, and ACCOUNT behind an address; and what a client that takes us for Redis tells with CONFIG or ACL.
     pub(super) fn of(arguments: &Arguments<'_>) -> Self {
         let name = Some(arguments.name());
         if is(name, "AUTH") || is(name, "CONFIG") || is(name, "ACL") {
             return Self::From(1);
+        }
+        if is(name, "ACCOUNT") {
+            return Self::From(3);
         }
         // All behind the first AUTH: where that is the value of SETNAME, the words of another AUTH follow it.
         if is(name, "HELLO")
@@ -100,6 +103,8 @@ mod tests {
             ("HELLO 3 auth ada", "HELLO 3 auth (redacted)"),
             ("HELLO 3 SETNAME x", "HELLO 3 SETNAME x"),
             ("config set requirepass secret", "config (redacted) (redacted) (redacted)"),
+            ("account PASSWORD ada@example.org secret", "account PASSWORD ada@example.org (redacted)"),
+            ("ACCOUNT ADD ada@example.org {\"password\":1}", "ACCOUNT ADD ada@example.org (redacted)"),
             ("greet AUTH x", "greet AUTH x"),
         ] {
             assert_eq!(shown(line), expect);

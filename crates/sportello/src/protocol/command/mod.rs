@@ -8,6 +8,7 @@
 //! Knows no other protocol. Bounded by: the parser's [`Limits`], the channel's deadlines, the runner's permits; answers are sent
 //! whenever 64 KiB have gathered.
 
+mod account;
 mod builtin;
 mod client;
 mod dispatch;
@@ -30,6 +31,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sportello_net::{Connection, Workers};
+use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Keyring;
 use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
@@ -37,6 +39,7 @@ use sportello_store::Store;
 pub use sportello_wire::resp::Limits;
 use sportello_wire::resp::Reply;
 
+pub use self::account::{AccountTerms, AccountView, AppPasswordView, BanView, Done};
 pub use self::builtin::RESERVED;
 pub use self::help::described;
 use self::monitor::{Audience, Monitors};
@@ -65,6 +68,7 @@ pub struct Service {
     records: Records,
     slow_log: SlowLogSettings,
     reloads: Option<Reloads>,
+    accounts: Option<Accounts>,
     audience: Audience,
 }
 
@@ -90,14 +94,30 @@ pub struct Parts {
     pub slow_log: SlowLogSettings,
     /// Whom to ask for a reload, on the channel of this machine's administrator.
     pub reloads: Option<Reloads>,
+    /// Who has mailboxes here, likewise.
+    pub accounts: Option<Accounts>,
 }
 
 impl Service {
     /// To be called on the worker's thread.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads } = parts;
+        let Parts { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads, accounts } =
+            parts;
         let audience = Audience::new(Arc::clone(&records.monitors));
-        Self { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads, audience }
+        Self {
+            store,
+            runner,
+            observer,
+            keyring,
+            workers,
+            limits,
+            channels,
+            records,
+            slow_log,
+            reloads,
+            accounts,
+            audience,
+        }
     }
 }
 

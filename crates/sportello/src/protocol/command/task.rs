@@ -14,7 +14,7 @@ use super::kept::Secret;
 use super::mail::Order;
 use super::session::{self, STOPPING, Session};
 use super::show::{self, Subject};
-use super::{client, mail, outcome};
+use super::{account, client, mail, outcome};
 
 /// Something to wait for.
 pub(super) struct Task {
@@ -47,6 +47,9 @@ pub(super) enum Action {
     },
     Mail {
         order: Order,
+    },
+    Account {
+        order: account::Order,
     },
     ListClients {
         wanted: client::Wanted,
@@ -154,6 +157,7 @@ impl Session {
                 show::renewed(&renewed, &mut self.reply);
             }
             Action::Mail { order } => mail::carry_out(self, order).await?,
+            Action::Account { order } => Box::pin(account::carry_out(self, order)).await?,
             Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;
                 client::list(&reports, &wanted, self);

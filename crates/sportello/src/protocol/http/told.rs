@@ -50,6 +50,9 @@ pub(super) fn answered<L: Lines>(
     said: access::Said,
 ) {
     told(connection, (asked.method, asked.target), said);
+    if let Some(notes) = notes.filter(|notes| notes.is_login_refused()) {
+        connection.bans().failed(notes.address().unwrap_or(connection.peer().ip()));
+    }
     let Served::Sites(sites) = &*service.served else { return };
     let Some(site) = sites.site(asked.host, asked.named) else { return };
     let route = notes.and_then(Notes::route);

@@ -32,6 +32,20 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
         "the certificates that are shown to clients; the root of the local CA; or, over the command line's own socket, another one from the CA now",
     ),
     group(Kind::Mail, "MAIL", 1..=MANY, MAIL, "the mail that was caught"),
+    group(
+        Kind::Account,
+        "ACCOUNT",
+        1..=MANY,
+        ACCOUNT,
+        "who has mailboxes here, over the command line's own socket only",
+    ),
+    builtin(
+        Kind::Bans,
+        "BANS",
+        0..=2,
+        &[text("address").after("LIFT").optional()],
+        "who guessed passwords and is not heard for a while, over the command line's own socket only",
+    ),
     group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
     builtin(
         Kind::Monitor,
@@ -86,6 +100,30 @@ const MAIL: &[Subcommand] = &[
     ),
     subcommand("DELETE", 1..=MANY, &[number("id").many()], "deletes messages, all or none"),
     subcommand("COUNT", 0..=0, &[], "how many messages there are"),
+];
+
+const ACCOUNT: &[Subcommand] = &[
+    subcommand("LIST", 0..=1, &[text("after").optional()], "the accounts behind an address, at most 1000, as JSON"),
+    subcommand("SHOW", 1..=1, &[text("address")], "one account with its passwords for programs, as JSON"),
+    subcommand("ADD", 1..=2, &[text("address"), text("terms").optional()], "makes an account; its terms are JSON"),
+    subcommand("PASSWORD", 2..=2, &[text("address"), text("password")], "sets its password"),
+    subcommand("ENABLE", 1..=1, &[text("address")], "lets its passwords be good again"),
+    subcommand("DISABLE", 1..=1, &[text("address")], "lets nobody log in with it"),
+    subcommand("QUOTA", 2..=2, &[text("address"), text("bytes")], "bounds what it may hold; none does not"),
+    subcommand(
+        "GROUPS",
+        1..=MANY,
+        &[text("address"), text("group").many().optional()],
+        "puts it into these groups and no others",
+    ),
+    subcommand("DELETE", 1..=1, &[text("address")], "deletes it with all its mail"),
+    subcommand(
+        "APP-PASSWORD",
+        3..=3,
+        &[text("address"), text("name"), text("scopes")],
+        "makes a password for one program, good for some of smtp,imap,http,command",
+    ),
+    subcommand("REVOKE", 2..=2, &[text("address"), text("name")], "takes one back"),
 ];
 
 /// Which of the messages, and how they are written.
@@ -166,6 +204,8 @@ pub const RESERVED: &[&str] = &[
     "THREADS",
     "CERTIFICATES",
     "MAIL",
+    "ACCOUNT",
+    "BANS",
     "SLOWLOG",
     "MONITOR",
     "RELOAD",
