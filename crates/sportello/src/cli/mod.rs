@@ -4,8 +4,8 @@
 //! everything else to [`run`]. The clients are blocking `std::net` programs with a deadline on every wait. They know the
 //! protocols only through `sportello-wire`, and the server only through its channels.
 
-mod alias;
 mod account;
+mod alias;
 mod call;
 pub mod certificates;
 mod check;
