@@ -25,6 +25,6 @@ pub use sportello_wire::international;
 pub use self::checked::Checked;
 pub use self::flags::Error;
 pub use self::settings::{
-    AccessLog, Begins, Door, Hosts, HttpsPort, Logging, Origin, Others, Role, Settings, Site, Tls,
+    AccessLog, Ban, Begins, Door, Hosts, HttpsPort, Logging, Origin, Others, Role, Settings, Site, Tls,
 };
 pub use self::usual::{deadlines, default_state};

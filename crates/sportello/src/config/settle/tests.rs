@@ -22,6 +22,7 @@ fn settings(text: &str) -> Settings {
     checked.settings.unwrap()
 }
 
+mod ban;
 mod directives;
 mod names;
 mod places;

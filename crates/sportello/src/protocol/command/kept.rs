@@ -104,7 +104,7 @@ mod tests {
             ("HELLO 3 SETNAME x", "HELLO 3 SETNAME x"),
             ("config set requirepass secret", "config (redacted) (redacted) (redacted)"),
             ("account PASSWORD ada@example.org secret", "account PASSWORD ada@example.org (redacted)"),
-            ("ACCOUNT ADD ada@example.org {\"password\":1}", "ACCOUNT ADD ada@example.org (redacted)"),
+            ("ACCOUNT ADD ada@example.org {password}", "ACCOUNT ADD ada@example.org (redacted)"),
             ("greet AUTH x", "greet AUTH x"),
         ] {
             assert_eq!(shown(line), expect);

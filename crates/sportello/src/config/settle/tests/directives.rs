@@ -162,6 +162,7 @@ state "/tmp/s" { memory "64MiB" body="128KiB"; keep-free "64MiB"; uploads "4GiB"
 grace "10s"
 log info form=text
 slow-log "10ms" keep=128
+ban failures=10 within="10min" for="1h"
 channel web port=1 protocol=http tls=off {
     backlog 4096
     first-byte "30s"

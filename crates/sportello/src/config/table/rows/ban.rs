@@ -13,11 +13,11 @@ pub(super) static ROWS: &[Row] = &[Row {
     arguments: &[any("off", Kind::OneOf(&["off"]), "nobody is banned")],
     properties: &[
         optional("failures", Kind::Count(1, 100), "10", "wrong passwords of one IPv4 address or IPv6 /64 …"),
-        optional("within", Kind::Time(Duration::from_secs(1), DAYS), "\"10m\"", "… in this time …"),
+        optional("within", Kind::Time(Duration::from_secs(1), DAYS), "\"10min\"", "… in this time …"),
         optional("for", Kind::Time(Duration::from_secs(1), DAYS), "\"1h\"", "… and it is not heard for so long"),
     ],
     doc: "When whoever guesses passwords is not heard any more, on any channel: new connections are closed at once. This machine itself is never banned, nor are trusted-proxies and those who introduce others (proxy-protocol). sportello bans lists who is, and lifts it.",
-    default: "failures=10 within=\"10m\" for=\"1h\"",
-    example: "ban failures=10 within=\"10m\" for=\"1h\"",
+    default: "failures=10 within=\"10min\" for=\"1h\"",
+    example: "ban failures=10 within=\"10min\" for=\"1h\"",
     ..PLAIN
 }];
