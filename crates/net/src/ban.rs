@@ -123,6 +123,8 @@ impl Bans {
         state.ban(source, now, lasts);
         self.0.number.store(state.banned.len(), Ordering::Relaxed);
         self.0.begun.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        tracing::info!(%source, failures, for_s = lasts.as_secs(), "a source is banned: too many wrong passwords");
         Failed::Banned
     }
 

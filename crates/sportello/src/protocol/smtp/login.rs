@@ -77,10 +77,11 @@ impl Conversation {
         }
     }
 
-    /// Somebody said a wrong name or password.
+    /// Somebody said a wrong name or password; who does so too often is not heard for a while.
     pub(super) fn login_failed(&mut self) {
         let peer = self.connection.peer();
-        tracing::debug!(connection = self.connection.id(), %peer, "a client failed to log in");
+        let outcome = self.connection.bans().failed(peer.ip());
+        tracing::debug!(connection = self.connection.id(), %peer, ?outcome, "a client failed to log in");
     }
 
     /// The account that the client has logged in to.
