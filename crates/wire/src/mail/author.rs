@@ -84,7 +84,7 @@ impl<'a> List<'a> {
             '[' if is_literal => self.rest.find(']').ok_or(Error::Malformed)? + 1,
             ')' | '\\' => return Err(Error::Malformed),
             _ if first.is_control() => return Err(Error::Malformed),
-            _ => self.rest.find(|character| ends_word(character)).unwrap_or(self.rest.len()),
+            _ => self.rest.find(ends_word).unwrap_or(self.rest.len()),
         };
         let (token, rest) = self.rest.split_at_checked(length).ok_or(Error::Malformed)?;
         self.rest = rest;
