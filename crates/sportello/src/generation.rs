@@ -19,6 +19,9 @@ use sportello_net::{Connection, Serve, Workers};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_service::directory::{Addresses, MailDomains};
+use sportello_service::dns::System;
+use sportello_service::judge::{self, Judge};
+use sportello_service::outbound::dns::Servers;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
@@ -73,6 +76,8 @@ pub(crate) struct Generation {
     renewed: Vec<Renewed>,
     hostname: String,
     mail: Arc<MailDomains>,
+    /// Which name servers are asked about mail.
+    name_servers: Servers,
     pub(crate) runner: Runner,
     /// Where long bodies of requests wait, whatever the configuration.
     spool: Arc<Spool>,
@@ -175,10 +180,26 @@ impl Generation {
             renewed,
             hostname: settings.hostname.clone(),
             mail: Arc::clone(&settings.mail),
+            name_servers: settings.sending.servers.clone(),
             runner,
             spool,
             slow_log: settings.slow_log,
         })
+    }
+
+    /// Who judges mail that arrives for accounts; nobody where there are none. On the thread whose runtime asks the name servers.
+    fn judge(&self) -> Option<Judge> {
+        if self.mail.only_capture() {
+            return None;
+        }
+        let asked = match &self.name_servers {
+            Servers::System => System::new(),
+            Servers::These(servers) => System::of(servers),
+        };
+        let settings = judge::Settings { server: self.hostname.clone(), lists: Vec::new() };
+        let made = asked.map_err(|error| error.to_string());
+        let made = made.and_then(|dns| Judge::new(settings, Arc::new(dns)).map_err(|error| error.to_string()));
+        made.inspect_err(|error| tracing::error!(%error, "mail that arrives is not judged")).ok()
     }
 
     /// With the commands of this machine's administrator on the channel of this number.
@@ -317,6 +338,7 @@ impl Serve for Services {
             http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned(), https }
         };
         let addresses = Addresses::new(Arc::clone(&generation.mail), self.house.shared.store.clone());
+        let judge = generation.judge();
         let smtp = |(policy, settings): (&_, &smtp::Settings), terms: &Option<(Arc<Terms>, Begins)>| {
             let offered = terms.clone().filter(|(_, begins)| *begins == Begins::WhenAsked);
             let service = self.smtp(&generation, policy);
@@ -325,7 +347,9 @@ impl Serve for Services {
                 true => service,
                 false => {
                     let accounts = self.house.shared.accounts.clone();
-                    service.asking(smtp::Office::new(accounts, addresses.clone()), settings.purpose)
+                    let office = smtp::Office::new(accounts, addresses.clone());
+                    let office = judge.iter().cloned().fold(office, smtp::Office::judging);
+                    service.asking(office, settings.purpose)
                 }
             };
             service.offering(offered.map(|(terms, _)| terms))

@@ -45,6 +45,20 @@ impl Opening {
     const MOST: usize = 256;
 }
 
+/// Where a message goes.
+struct Goal {
+    places: Vec<Place>,
+    queue: Vec<Outgoing>,
+    trace: Option<String>,
+}
+
+impl Goal {
+    /// Into the one inbox.
+    fn caught() -> Self {
+        Self { places: vec![Place::CAUGHT], queue: Vec::new(), trace: None }
+    }
+}
+
 /// What the log will say of a message; it outlives a [`Delivery`] that was refused in its middle.
 #[derive(Debug)]
 pub(super) struct Label {
@@ -138,22 +152,21 @@ impl Delivery {
     }
 
     /// The end of [`Delivery::sort`], and where the message goes.
-    async fn sorted_out(
-        &mut self,
-        store: &Store,
-        mail: Option<&server::Mail>,
-    ) -> Result<(Vec<Place>, Vec<Outgoing>), Reply> {
-        let (Some(sorting), Some(mail)) = (&mut self.sorting, mail) else {
-            return Ok((vec![Place::CAUGHT], Vec::new()));
-        };
+    async fn sorted_out(&mut self, store: &Store, mail: Option<&server::Mail>) -> Result<Goal, Reply> {
+        let (Some(sorting), Some(mail)) = (&mut self.sorting, mail) else { return Ok(Goal::caught()) };
         let mut fields = self.opening.take().map(|opening| opening.fields).unwrap_or_default();
         let ours = fields.len();
         sorting.finish(&mut fields).await?;
+        let (front, trace) = sorting.judge().await?;
         let places = sorting.places(store).await.map_err(|error| refused("find mailboxes", &error))?;
         let queue = sorting.queue(mail);
         self.summary.push(fields.get(ours..).unwrap_or_default());
         self.store(&fields).await?;
-        Ok((places, queue))
+        if !front.is_empty() {
+            cover(&mut self.held, self.incoming.len().saturating_add(front.len() as u64))?;
+            self.incoming.prepend(&front).await.map_err(|error| refused("write", &error))?;
+        }
+        Ok(Goal { places, queue, trace })
     }
 
     async fn store(&mut self, bytes: &[u8]) -> Result<(), Reply> {
@@ -179,7 +192,8 @@ impl Delivery {
             connection: connection.id(),
         };
         let mail = session.envelope().map(|envelope| &envelope.mail);
-        let (places, queue) = Box::pin(self.sorted_out(store, mail)).await?;
+        let goal = self.sorted_out(store, mail);
+        let Goal { places, queue, trace } = Box::pin(goal).await?;
         if let Some(opening) = self.opening.take() {
             self.store(&opening.fields).await?; // an empty message
         }
@@ -191,7 +205,7 @@ impl Delivery {
             date_unix: summary.date_unix.and_then(|seconds| i64::try_from(seconds).ok()),
             message_id: summary.message_id,
         };
-        let accept = Accept { envelope, origin, summary, body: self.incoming, places, queue, trace: None };
+        let accept = Accept { envelope, origin, summary, body: self.incoming, places, queue, trace };
         match store.accept(accept).await {
             Ok(accepted) => Ok(accepted.id),
             Err(error) => Err(refused("accept", &error)),

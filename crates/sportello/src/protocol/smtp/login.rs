@@ -8,8 +8,9 @@ use sportello_service::accounts::{Authenticated, ScramOffer};
 use sportello_store::AccountId;
 use sportello_wire::mail::ReversePath;
 use sportello_wire::sasl::server::{Asked, OffersBinding};
-use sportello_wire::smtp::server::{Reply, Role};
+use sportello_wire::smtp::server::{Hello, Reply, Role};
 
+use super::arrival::Client;
 use super::office::MaySend;
 use super::policy::Counted;
 use super::session::Conversation;
@@ -100,8 +101,15 @@ impl Conversation {
         }
         self.begin();
         let (account, office) = (self.account(), self.service.office.clone());
+        // Who is trusted, as clients on this machine are, is not judged; nor are those who have said who they are.
+        let judged = self.source.filter(|_| account.is_none());
+        let client = judged.zip(self.session.envelope()).map(|(address, envelope)| Client {
+            address,
+            helo: self.session.hello().map_or("", Hello::name).to_owned(),
+            sender: envelope.mail.sender.to_string(),
+        });
         if let (Some(delivery), Some(office)) = (self.delivery.take(), office) {
-            self.delivery = Some(Box::new(delivery.sorted(Sorting::new(office, account))));
+            self.delivery = Some(Box::new(delivery.sorted(Sorting::new(office, account, client))));
         }
     }
 

@@ -7,6 +7,7 @@
 //! its share of the disk ([`Policy`]), the channel's deadlines, the store's memory and disk.
 
 mod admission;
+mod arrival;
 mod delivery;
 mod held;
 mod login;

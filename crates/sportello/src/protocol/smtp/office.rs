@@ -6,6 +6,7 @@
 use sportello_service::accounts::{Accounts, Authenticated, ScramOffer};
 use sportello_service::directory::{Addresses, Delivery, Outgoing, Refusal};
 use sportello_service::failure::{Class, Failure};
+use sportello_service::judge::Judge;
 use sportello_service::status::said;
 use sportello_store::{AccountId, Scope};
 use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
@@ -17,6 +18,7 @@ use sportello_wire::smtp::server::Reply;
 pub struct Office {
     accounts: Accounts,
     addresses: Addresses,
+    judge: Option<Judge>,
 }
 
 /// Where the mail of one recipient goes.
@@ -33,7 +35,18 @@ pub(super) enum Way {
 impl Office {
     /// One that asks these.
     pub fn new(accounts: Accounts, addresses: Addresses) -> Self {
-        Self { accounts, addresses }
+        Self { accounts, addresses, judge: None }
+    }
+
+    /// One by whom mail from other servers is judged.
+    #[must_use]
+    pub fn judging(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
+    }
+
+    /// Who judges mail from other servers.
+    pub(super) fn judge(&self) -> Option<&Judge> {
+        self.judge.as_ref()
     }
 
     /// Whether this is the password of that name.

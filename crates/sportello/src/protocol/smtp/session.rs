@@ -33,7 +33,7 @@ pub(super) struct Conversation {
     pub(super) delivery: Option<Box<Delivery>>,
     label: Option<Box<Label>>,
     /// Whom this session counts for, if anybody.
-    source: Option<IpAddr>,
+    pub(super) source: Option<IpAddr>,
     /// Errors of this session that were counted.
     errors: u32,
     /// Who the client is, or is about to prove to be.

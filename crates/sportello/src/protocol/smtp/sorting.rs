@@ -12,6 +12,7 @@ use sportello_wire::mail::rewrite::{Fault, Missing, Plan, Rewriter};
 use sportello_wire::mail::{Address, ReversePath};
 use sportello_wire::smtp::server::{Mail, Recipient, Reply};
 
+use super::arrival::{Arrival, Client, Folder, Verdict};
 use super::office::{Office, Way, destination};
 
 /// The most places and addresses of one message, as the store takes them.
@@ -30,6 +31,9 @@ pub(super) struct Sorting {
     count: usize,
     rewriter: Option<Rewriter>,
     authors: Authors,
+    /// Where it is judged.
+    arrival: Option<Box<Arrival>>,
+    folder: Folder,
 }
 
 /// Whether the account may say what the From field says.
@@ -42,18 +46,12 @@ enum Authors {
 
 impl Sorting {
     /// One from this account, or from elsewhere.
-    pub(super) fn new(office: Office, account: Option<AccountId>) -> Self {
+    pub(super) fn new(office: Office, account: Option<AccountId>, client: Option<Client>) -> Self {
         let (accounts, onward) = (Vec::new(), BTreeMap::new());
-        Self {
-            office,
-            account,
-            accounts,
-            is_caught: false,
-            onward,
-            count: 0,
-            rewriter: None,
-            authors: Authors::Unknown,
-        }
+        let arrival = office.judge().cloned().zip(client).map(|(judge, client)| Arrival::new(judge, client));
+        let (arrival, folder) = (arrival.map(Box::new), Folder::Inbox);
+        let (is_caught, count, rewriter, authors) = (false, 0, None, Authors::Unknown);
+        Self { office, account, accounts, is_caught, onward, count, rewriter, authors, arrival, folder }
     }
 
     /// Adds where the mail of one recipient goes.
@@ -105,6 +103,9 @@ impl Sorting {
 
     /// Takes the next octets of the text: what of them is to be kept is appended to `out`, and what is returned comes behind it.
     pub(super) async fn write<'a>(&mut self, text: &'a [u8], out: &mut Vec<u8>) -> Result<&'a [u8], Reply> {
+        if let Some(arrival) = &mut self.arrival {
+            arrival.hear(text);
+        }
         let Some(rewriter) = &mut self.rewriter else { return Ok(text) };
         let rest = rewriter.push(text, out).map_err(faulty)?;
         self.check_authors().await?;
@@ -117,6 +118,14 @@ impl Sorting {
             rewriter.finish(out).map_err(faulty)?;
         }
         self.check_authors().await
+    }
+
+    /// Judges it, where it comes from another server: what goes in front of it, and the trace of the decision.
+    pub(super) async fn judge(&mut self) -> Result<(Vec<u8>, Option<String>), Reply> {
+        let Some(arrival) = self.arrival.take() else { return Ok((Vec::new(), None)) };
+        let Verdict { folder, field, trace } = arrival.decide().await?;
+        self.folder = folder;
+        Ok((field, trace))
     }
 
     /// RFC 6409 §6.1: nobody hands in mail that says it is another's.
@@ -145,7 +154,12 @@ impl Sorting {
         for account in &self.accounts {
             // Every account has one; where it is being deleted, it has not.
             let inbox = store.mailbox(*account, INBOX).await?.ok_or(sportello_store::Error::NoMailbox)?;
-            places.push(Place::new(inbox));
+            // Its owner may have deleted the other one.
+            let junk = match self.folder {
+                Folder::Inbox => None,
+                Folder::Junk => store.mailbox(*account, JUNK).await?,
+            };
+            places.push(Place::new(junk.unwrap_or(inbox)));
         }
         Ok(places)
     }
@@ -171,6 +185,8 @@ impl Sorting {
 
 /// The mailbox that takes what arrives (RFC 9051 §5.1).
 const INBOX: &str = "INBOX";
+/// What takes what is suspicious (RFC 6154 §2).
+const JUNK: &str = "Junk";
 /// Different authors of one message, each looked up.
 const MOST_AUTHORS: usize = 20;
 

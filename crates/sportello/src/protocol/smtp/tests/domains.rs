@@ -2,6 +2,8 @@
 
 use sportello_service::accounts::{Accounts, NewAccount};
 use sportello_service::directory::{Addresses, Alias, Book, Handling, MailDomain, MailDomains, Member};
+use sportello_service::dns::Table;
+use sportello_service::judge::{self, Judge};
 use sportello_store::queue::{Chosen, EntryRow, EntryWindow};
 use sportello_wire::mail::Address;
 
@@ -30,6 +32,14 @@ fn domains() -> MailDomains {
 
 /// A server with accounts: alice, bob, and full, whose mailbox has no room.
 fn exchange() -> Server {
+    exchange_in(None)
+}
+
+/// One that judges all that arrives by what this says, if there is anything.
+fn exchange_in(world: Option<Table>) -> Server {
+    let local = if world.is_some() { Local::LikeOthers } else { Local::Trusted };
+    let settings = judge::Settings { server: "mx.example.org".to_owned(), lists: vec!["list.example".to_owned()] };
+    let judge = world.map(|world| Judge::new(settings, Arc::new(world)).unwrap());
     let made = |store: &Store| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let accounts = runtime.block_on(async {
@@ -40,17 +50,22 @@ fn exchange() -> Server {
             }
             accounts
         });
-        Some(Office::new(accounts, Addresses::new(Arc::new(domains()), store.clone())))
+        let office = Office::new(accounts, Addresses::new(Arc::new(domains()), store.clone()));
+        Some(judge.into_iter().fold(office, Office::judging))
     };
-    server_asking(Settings::default(), Deadlines::default(), made)
+    let settings = Settings { local, ..Settings::default() };
+    server_asking(settings, Deadlines::default(), made)
 }
 
 impl Server {
-    /// The subjects of what is in the inbox of an account.
     fn inbox(&self, account: &str) -> Vec<MessageRow> {
+        self.mailbox(account, "INBOX")
+    }
+
+    fn mailbox(&self, account: &str, name: &str) -> Vec<MessageRow> {
         self.runtime.block_on(async {
             let account = self.store.account(account).await.unwrap().unwrap();
-            let mailbox = self.store.mailbox(account.id, "INBOX").await.unwrap().unwrap();
+            let mailbox = self.store.mailbox(account.id, name).await.unwrap().unwrap();
             self.store.list(ListPage { mailbox, before: None, limit: ListPage::MOST }).await.unwrap()
         })
     }
@@ -157,4 +172,48 @@ fn what_is_caught_and_what_is_kept_may_be_one_message() {
     assert!(body.starts_with("Return-Path: <>\r\nReceived: ") && body.ends_with("\r\n\r\nHello\r\n"), "{body}");
     assert_eq!(server.inbox("bob@example.org").len(), 1);
     server.stop(client);
+}
+
+const FROM_ADA: &str = "Authentication-Results: mx.example.org; dmarc=pass\r\nFrom: ada@bank.example\r\nSubject: money\r\n\r\ntext\r\n.\r\n";
+
+/// Sends a message that says it is from ada@bank.example to alice, and to the domain that is caught.
+fn forge(server: &Server) -> String {
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<ada@bank.example>\r\nRCPT TO:<alice@example.org>\r\n").expect(&[250, 250, 250]);
+    client.send("DATA\r\n").expect(&[354]);
+    client.send(FROM_ADA).reply()
+}
+
+#[test]
+fn mail_whose_author_does_not_stand_behind_it_goes_to_junk_and_says_why() {
+    let world = Table::new().txt("bank.example", "v=spf1 -all").txt("_dmarc.bank.example", "v=DMARC1; p=reject");
+    let server = exchange_in(Some(world));
+    assert!(forge(&server).starts_with("250 "));
+    assert!(server.inbox("alice@example.org").is_empty());
+    let [row] = server.mailbox("alice@example.org", "Junk").try_into().unwrap();
+    let body = String::from_utf8(server.body(&row)).unwrap();
+    assert!(body.starts_with("Authentication-Results: mx.example.org"), "{body}");
+    assert_eq!(body.matches("Authentication-Results").count(), 1, "the forged one is gone: {body}");
+    assert!(body.contains("spf=fail") && body.contains("dmarc=fail") && !body.contains("dmarc=pass"), "{body}");
+    let trace = server.runtime.block_on(server.store.trace(row.id)).unwrap().unwrap();
+    assert!(trace.starts_with("{\"decisions\":[{") && trace.contains("dmarc"), "{trace}");
+    server.stop(());
+}
+
+#[test]
+fn mail_of_a_client_that_is_listed_is_refused_and_mail_that_cannot_be_judged_is_taken() {
+    let world = Table::new().address("1.0.0.127.list.example", "127.0.0.2");
+    let server = exchange_in(Some(world));
+    let reply = forge(&server);
+    assert!(reply.starts_with("550 5.7.1 ") && reply.contains("list.example"), "{reply}");
+    assert!(server.inbox("alice@example.org").is_empty());
+    server.stop(());
+    let mut world = Table::new();
+    for name in ["bank.example", "_dmarc.bank.example", "1.0.0.127.list.example", "1.0.0.127.in-addr.arpa"] {
+        world.trouble(name);
+    }
+    let server = exchange_in(Some(world));
+    assert!(forge(&server).starts_with("250 "));
+    assert_eq!(server.inbox("alice@example.org").len(), 1);
+    server.stop(());
 }
