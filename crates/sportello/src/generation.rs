@@ -19,9 +19,8 @@ use sportello_net::{Connection, Serve, Workers};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
 use sportello_service::directory::{Addresses, MailDomains};
-use sportello_service::dns::System;
+use sportello_service::dns::{Servers, System, Validation};
 use sportello_service::judge::{self, Judge};
-use sportello_service::outbound::dns::Servers;
 use sportello_service::picture::{Observer, RefusalView};
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
@@ -77,7 +76,7 @@ pub(crate) struct Generation {
     hostname: String,
     mail: Arc<MailDomains>,
     /// Which name servers are asked about mail.
-    name_servers: Servers,
+    name_servers: (Servers, Validation),
     pub(crate) runner: Runner,
     /// Where long bodies of requests wait, whatever the configuration.
     spool: Arc<Spool>,
@@ -180,7 +179,7 @@ impl Generation {
             renewed,
             hostname: settings.hostname.clone(),
             mail: Arc::clone(&settings.mail),
-            name_servers: settings.sending.servers.clone(),
+            name_servers: (settings.sending.servers.clone(), settings.sending.validation),
             runner,
             spool,
             slow_log: settings.slow_log,
@@ -192,10 +191,8 @@ impl Generation {
         if self.mail.only_capture() {
             return None;
         }
-        let asked = match &self.name_servers {
-            Servers::System => System::new(),
-            Servers::These(servers) => System::of(servers),
-        };
+        let (servers, validation) = &self.name_servers;
+        let asked = System::asking(servers, *validation);
         let settings = judge::Settings { server: self.hostname.clone(), lists: Vec::new() };
         let made = asked.map_err(|error| error.to_string());
         let made = made.and_then(|dns| Judge::new(settings, Arc::new(dns)).map_err(|error| error.to_string()));
