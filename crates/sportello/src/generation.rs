@@ -488,11 +488,12 @@ impl Services {
         let is_command = |plan: &Plan| matches!(plan, Plan::Command(_) | Plan::CommandLine);
         let channels =
             generation.planned.iter().filter(|planned| is_command(&planned.plan)).map(|planned| planned.index);
-        let (limits, reloads, accounts) = match plan {
-            Plan::Command(limits) => (*limits, None, None),
+        let (limits, reloads, accounts, dkim) = match plan {
+            Plan::Command(limits) => (*limits, None, None, None),
             _ => {
-                let accounts = self.house.shared.accounts.clone();
-                (command::Limits::default(), Some(self.house.reloads.clone()), Some(accounts))
+                let Shared { accounts, dkim, .. } = &self.house.shared;
+                let reloads = self.house.reloads.clone();
+                (command::Limits::default(), Some(reloads), Some(accounts.clone()), Some(dkim.clone()))
             }
         };
         command::Service::new(command::Parts {
@@ -500,6 +501,7 @@ impl Services {
             runner: generation.runner.clone(),
             observer: Arc::clone(&self.observer),
             keyring: self.house.observatory.keyring.clone(),
+            dkim,
             workers: self.workers.clone(),
             limits,
             channels: channels.collect(),

@@ -12,6 +12,7 @@ use sportello_net::{BindError, Channel, Listener, Workers};
 use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Wanted;
 use sportello_service::conversations::Conversations;
+use sportello_service::dkim;
 use sportello_service::failure::Failure;
 use sportello_service::files;
 use sportello_service::picture::ConfigurationView;
@@ -45,6 +46,9 @@ pub enum StartError {
         /// The way out.
         advice: String,
     },
+    /// The keys by which our mail is signed cannot be read.
+    #[error("the keys by which mail is signed (DKIM) cannot be read: {0}")]
+    Dkim(#[from] dkim::KeyringError),
     /// The state folder is not to be had.
     #[error("{0} (--state DIR names another state folder)")]
     Store(#[from] OpenError),
@@ -104,6 +108,8 @@ pub struct Shared {
     pub(crate) runner: Runner,
     pub(crate) conversations: Conversations,
     pub(crate) records: command::Records,
+    /// The keys by which our mail is signed.
+    pub(crate) dkim: dkim::Keyring,
 }
 
 /// Starts everything: listens on all channels or on none, opens the store, starts the workers. `spawner` was started before any
@@ -127,6 +133,7 @@ pub async fn start(
     let store = open_store(settings)?;
     let shared = Shared {
         accounts: Accounts::open(store.clone()).await?,
+        dkim: dkim::Keyring::open(store.clone()).await?,
         store,
         runner: start_runner(spawner, settings)?,
         conversations: Conversations::default(),

@@ -90,6 +90,7 @@ impl Ground {
                 channels: Rc::new([0]),
                 records: Records::default(),
                 slow_log: Default::default(),
+                dkim: None,
                 reloads: None,
                 accounts: None,
             });

@@ -49,6 +49,7 @@ impl House {
             channels: Rc::new([0]),
             records: Records::default(),
             slow_log: Default::default(),
+            dkim: None,
             reloads: None,
             accounts: None,
         };

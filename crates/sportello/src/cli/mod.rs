@@ -11,6 +11,7 @@ pub mod certificates;
 mod check;
 mod connections;
 mod conversation;
+mod dkim;
 mod explain;
 mod fmt;
 mod get;
@@ -73,6 +74,8 @@ pub enum Command {
     Certificates(certificates::Certificates),
     /// Print the root of the server's local CA, and say where to install it
     Ca(certificates::Ca),
+    /// Make, list and change the keys by which our domains' mail is signed (DKIM)
+    Dkim(dkim::Dkim),
     /// List, read, search and save the caught mail
     Mail(mail::Mail),
     /// Show and change what addresses stand for others; comments in the configuration stay
@@ -121,6 +124,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Connections(connections) => connections::run(connections),
         Command::Certificates(certificates) => certificates::run(certificates),
         Command::Ca(ca) => certificates::run_ca(ca),
+        Command::Dkim(dkim) => dkim::run(dkim),
         Command::Mail(mail) => mail::run(mail),
         Command::Alias(alias) => alias::run(alias),
         Command::Account(account) => account::run(account),

@@ -57,6 +57,7 @@ pub(super) enum Kind {
     Connections,
     Threads,
     Certificates,
+    Dkim,
     Mail,
     Account,
     Bans,

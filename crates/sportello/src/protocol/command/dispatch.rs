@@ -12,7 +12,7 @@ use super::builtin::{self, Builtin, Kind, Subcommand};
 use super::session::Library;
 use super::show::Subject;
 use super::task::{Action, Form, Label, Task};
-use super::{Service, account, client, docs, help, kept, mail, refused, show};
+use super::{Service, account, client, dkim, docs, help, kept, mail, refused, show};
 
 /// What a request may look at and change.
 pub(super) struct Context<'a> {
@@ -72,6 +72,7 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
         Kind::SlowLog => context.service.records.slow.command(builtin, arguments, context.reply),
         Kind::Monitor => return Step::Monitor,
         Kind::Client => return client::dispatch(builtin, arguments, began, context),
+        Kind::Dkim => return dkim::dispatch(builtin, arguments, began, context),
         Kind::Mail => return mail::dispatch(builtin, arguments, began, context),
         Kind::Account => return account::dispatch(builtin, arguments, began, context),
         Kind::Bans => return account::bans(arguments, context),

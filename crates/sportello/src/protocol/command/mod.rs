@@ -12,6 +12,7 @@ mod account;
 mod builtin;
 mod client;
 mod dispatch;
+mod dkim;
 mod docs;
 mod help;
 mod input;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use sportello_net::{Connection, Workers};
 use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Keyring;
+use sportello_service::dkim::Keyring as DkimKeyring;
 use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
 use sportello_store::Store;
@@ -62,6 +64,7 @@ pub struct Service {
     runner: Runner,
     observer: Observer,
     keyring: Keyring,
+    dkim: Option<DkimKeyring>,
     workers: Workers,
     limits: Limits,
     channels: Rc<[usize]>,
@@ -82,6 +85,8 @@ pub struct Parts {
     pub observer: Observer,
     /// The certificates.
     pub keyring: Keyring,
+    /// The keys by which our mail is signed, on the channel of this machine's administrator.
+    pub dkim: Option<DkimKeyring>,
     /// To list and to close connections.
     pub workers: Workers,
     /// Bounds on one request.
@@ -101,14 +106,27 @@ pub struct Parts {
 impl Service {
     /// To be called on the worker's thread.
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, runner, observer, keyring, workers, limits, channels, records, slow_log, reloads, accounts } =
-            parts;
+        let Parts {
+            store,
+            runner,
+            observer,
+            keyring,
+            dkim,
+            workers,
+            limits,
+            channels,
+            records,
+            slow_log,
+            reloads,
+            accounts,
+        } = parts;
         let audience = Audience::new(Arc::clone(&records.monitors));
         Self {
             store,
             runner,
             observer,
             keyring,
+            dkim,
             workers,
             limits,
             channels,

@@ -14,7 +14,7 @@ use super::kept::Secret;
 use super::mail::Order;
 use super::session::{self, STOPPING, Session};
 use super::show::{self, Subject};
-use super::{account, client, mail, outcome};
+use super::{account, client, dkim, mail, outcome};
 
 /// Something to wait for.
 pub(super) struct Task {
@@ -44,6 +44,9 @@ pub(super) enum Action {
     /// Another certificate for what bears this name.
     RenewCertificate {
         name: String,
+    },
+    Dkim {
+        order: dkim::Order,
     },
     Mail {
         order: Order,
@@ -156,6 +159,7 @@ impl Session {
                 let renewed = unless_left(&mut self.connection, service.keyring.renew(&name)).await?;
                 show::renewed(&renewed, &mut self.reply);
             }
+            Action::Dkim { order } => Box::pin(dkim::carry_out(self, order)).await?,
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::Account { order } => Box::pin(account::carry_out(self, order)).await?,
             Action::ListClients { wanted } => {

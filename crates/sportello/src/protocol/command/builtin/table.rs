@@ -31,6 +31,13 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
         &[one_of("form", &[word("JSON"), word("ROOT"), text("name").after("RENEW")]).optional()],
         "the certificates that are shown to clients; the root of the local CA; or, over the command line's own socket, another one from the CA now",
     ),
+    group(
+        Kind::Dkim,
+        "DKIM",
+        1..=3,
+        DKIM,
+        "the keys by which our mail is signed, over the command line's own socket only",
+    ),
     group(Kind::Mail, "MAIL", 1..=MANY, MAIL, "the mail that was caught"),
     group(
         Kind::Account,
@@ -81,6 +88,14 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
     builtin(Kind::Select, "SELECT", 1..=1, &[word("0")], "there is one database number, and nothing in it"),
     builtin(Kind::Reset, "RESET", 0..=0, &[], "the connection as it was when it began"),
     builtin(Kind::Quit, "QUIT", 0..=0, &[], "closes the connection"),
+];
+
+const DKIM: &[Subcommand] = &[
+    subcommand("LIST", 0..=1, &[text("domain").optional()], "the keys of a domain, or of all, as JSON"),
+    subcommand("MAKE", 1..=1, &[text("domain")], "makes a domain's first pair of keys, or its next one"),
+    subcommand("ROTATE", 1..=1, &[text("domain")], "lets the next pair sign from now on"),
+    subcommand("RETIRE", 1..=2, &[text("domain"), word("NOW").optional()], "forgets the pair that signed before"),
+    subcommand("SIGN", 2..=2, &[text("sender"), text("message")], "the fields that would come before this message"),
 ];
 
 const MAIL: &[Subcommand] = &[
@@ -203,6 +218,7 @@ pub const RESERVED: &[&str] = &[
     "CONNECTIONS",
     "THREADS",
     "CERTIFICATES",
+    "DKIM",
     "MAIL",
     "ACCOUNT",
     "BANS",
