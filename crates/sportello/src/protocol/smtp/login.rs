@@ -62,7 +62,7 @@ impl Conversation {
                 office.verify(&name, &password).await.map(|known| Some(Login::Known(known)))
             }
             Some(Asked::Keys(name)) => {
-                let offer = office.scram(&name.to_owned()).await?;
+                let offer = office.scram(name).await?;
                 let nonce = office.nonce()?;
                 let binding = self.connection.channel_binding();
                 self.session.challenge(offer.keys.clone(), &nonce, binding.as_ref(), &mut self.out);
