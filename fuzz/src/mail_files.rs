@@ -46,7 +46,8 @@ pub(crate) fn mbox(data: &[u8]) {
     // As the store has it: lines that end with CR LF.
     let mut text = Vec::new();
     LineEnds::default().push(data, &mut text);
-    if !text.is_empty() && (!text.ends_with(b"\n") || text.ends_with(b"\r\n")) {
+    let ends_in_doubt = matches!(text.as_slice(), [.., b'\r']) || text.ends_with(b"\n") && !text.ends_with(b"\r\n");
+    if !text.is_empty() && !ends_in_doubt {
         let marks = Marks::of_maildir(data);
         for cut in cuts(&text) {
             let mut file = Vec::new();

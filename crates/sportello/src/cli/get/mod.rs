@@ -1,7 +1,7 @@
 //! `sportello get`: fetches one URL into a file that is either whole or not there, and goes on where it stopped.
 
 mod part;
-mod progress;
+pub(super) mod progress;
 pub mod url;
 
 use std::path::{Path, PathBuf};

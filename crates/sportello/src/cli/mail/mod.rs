@@ -1,16 +1,19 @@
-//! `sportello mail`: the caught mail, listed, read, searched and saved.
+//! `sportello mail`: the caught mail, listed, read and searched; mail of any mailbox, saved to files and taken from them.
 //!
 //! All that a message says is its sender's: a terminal shows it and obeys nothing in it.
 
 mod export;
+mod import;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
+use sportello_wire::mail::Marks;
 
 use self::export::Export;
+use self::import::Import;
 use super::conversation::Deadlines;
 use super::conversation::resp::Commands;
 use super::paper::{Failed, Ink, Paper, Style, byte_size, visible};
@@ -39,6 +42,9 @@ pub enum Action {
     /// Save messages to files, byte for byte
     #[command(after_help = EXAMPLES)]
     Export(Export),
+    /// Take messages from files, none twice; an interrupted import goes on when it is run again
+    #[command(after_help = EXAMPLES)]
+    Import(Import),
 }
 
 /// `sportello mail list`.
@@ -89,6 +95,15 @@ pub struct Search {
     pub whereabouts: Whereabouts,
 }
 
+/// Whose mail, and which files: `[ACCOUNT] PATH`, with options before, between and behind them.
+fn account_and_path(words: &[String]) -> Result<(Option<&str>, &Path), Failed> {
+    match words {
+        [path] => Ok((None, Path::new(path))),
+        [account, path] => Ok((Some(account), Path::new(path))),
+        _ => Err(Failed::new("an account and one path, or a path alone").with_code(2)),
+    }
+}
+
 /// One word of a search. An option among them would be looked for in the mail, and nothing be found.
 fn search_word(word: &str) -> Result<String, &'static str> {
     if word.starts_with("--") || matches!(word, "-n" | "-h") {
@@ -102,6 +117,8 @@ fn search_word(word: &str) -> Result<String, &'static str> {
 pub enum Form {
     /// A folder with one file for each message, its bytes and nothing else
     Eml,
+    /// A folder with cur, new and tmp, mailboxes beneath it as Maildir++ has them, flags in the names
+    Maildir,
     /// One file, in the form mboxrd: a line `From …` before each message, `>` before lines that look like one
     Mbox,
 }
@@ -113,8 +130,11 @@ Examples:
   sportello mail read 17 --raw > 17.eml
   sportello mail search from:ada invoice -is:read
   sportello mail export saved/                    one .eml file for each message
-  sportello mail export --form mbox all.mbox
+  sportello mail export --format mbox all.mbox
   sportello mail export --search subject:invoice invoices/
+  sportello mail export ada@example.org backup/   all her mailboxes, as a Maildir
+  sportello mail import ada@example.org ~ada/Maildir
+  sportello mail import ada@example.org --mailbox Archive/2024 old.mbox
 
 Options of `search` stand before its words. Nothing that exists is ever overwritten.
 
@@ -129,6 +149,12 @@ pub struct Row {
     pub uid: u32,
     /// Whether somebody has read it.
     pub seen: bool,
+    /// Its flags.
+    #[serde(default)]
+    pub flags: Vec<String>,
+    /// SHA-256 of its bytes, in hexadecimal digits.
+    #[serde(default)]
+    pub hash: String,
     /// Its bytes.
     pub size: u64,
     /// When it came, milliseconds since 1970.
@@ -143,6 +169,21 @@ pub struct Row {
     pub subject: String,
     #[serde(flatten)]
     more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Row {
+    /// Its flags.
+    fn marks(&self) -> Marks {
+        let known = |name: &str| match name {
+            "seen" => Marks::SEEN,
+            "answered" => Marks::ANSWERED,
+            "flagged" => Marks::FLAGGED,
+            "deleted" => Marks::DELETED,
+            "draft" => Marks::DRAFT,
+            _ => Marks::NONE,
+        };
+        self.flags.iter().map(|name| known(name)).fold(Marks::NONE, Marks::with)
+    }
 }
 
 /// What MAIL SEARCH finds.
@@ -165,6 +206,7 @@ pub fn run(mail: &Mail) -> Result<u8, Failed> {
         Action::Read(read) => run_read(read),
         Action::Search(search) => run_search(search),
         Action::Export(export) => export::run(export),
+        Action::Import(import) => import::run(import),
     }
 }
 
@@ -257,15 +299,6 @@ fn moment(milliseconds: u64) -> String {
     String::from_utf8_lossy(text.get(..16).unwrap_or_default()).replace('T', " ")
 }
 
-/// Where something is to be saved; it must not be there yet.
-fn absent(path: &PathBuf) -> Result<(), Failed> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error.into()),
-        Ok(_) => Err(Failed::new(format!("{} is there already; nothing was written", path.display()))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +307,7 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
-    const ROW: &str = r#"{"id":17,"uid":3,"seen":false,"size":1536,"received_ms":1795417651000,"sender":"ada@example.org",
+    const ROW: &str = r#"{"id":17,"uid":3,"seen":false,"flags":[],"hash":"00","size":1536,"received_ms":1795417651000,"sender":"ada@example.org",
         "recipients":["b@example.org"],"from":"Ada\u001b]0;x\u0007","to":"b","subject":"","date_unix":null,"message_id":""}"#;
 
     #[test]
@@ -285,6 +318,14 @@ mod tests {
         }
         assert!(!line.contains(['\x1b', '\x07']), "{line}");
         assert_eq!(shown("a\tb\x1b[31m\x07\u{9b}"), "a\tb\u{fffd}[31m\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_path_stands_alone_or_behind_an_account() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(account_and_path(&words(&["p"])).unwrap(), (None, Path::new("p")));
+        assert_eq!(account_and_path(&words(&["a@b", "p"])).unwrap(), (Some("a@b"), Path::new("p")));
+        assert!([words(&[]), words(&["a", "b", "c"])].iter().all(|words| account_and_path(words).is_err()));
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub(super) enum Kind {
     Mail,
     Account,
     Bans,
+    Mailbox,
     Pipe,
     SlowLog,
     Monitor,

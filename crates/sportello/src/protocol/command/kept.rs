@@ -52,6 +52,10 @@ impl Secret {
         if is(name, "ACCOUNT") {
             return Self::From(3);
         }
+        // A message and whom it is from.
+        if is(name, "MAILBOX") {
+            return Self::From(2);
+        }
         // All behind the first AUTH: where that is the value of SETNAME, the words of another AUTH follow it.
         if is(name, "HELLO")
             && let Some(place) = arguments.from(0).position(|word| is(Some(word), "AUTH"))
@@ -105,6 +109,7 @@ mod tests {
             ("config set requirepass secret", "config (redacted) (redacted) (redacted)"),
             ("account PASSWORD ada@example.org secret", "account PASSWORD ada@example.org (redacted)"),
             ("ACCOUNT ADD ada@example.org {password}", "ACCOUNT ADD ada@example.org (redacted)"),
+            ("mailbox MORE text", "mailbox MORE (redacted)"),
             ("greet AUTH x", "greet AUTH x"),
         ] {
             assert_eq!(shown(line), expect);

@@ -9,7 +9,7 @@ use sportello_net::Ended;
 use sportello_service::failure::{Class, Failure};
 use sportello_service::mailbox::letter::Letter;
 use sportello_service::mailbox::structure::Limits;
-use sportello_service::mailbox::{self, plain};
+use sportello_service::mailbox::{plain, search};
 use sportello_store::{
     MailboxId, MessageId, MessageRow, Page, Query, Seen, Selection, Start, Store, StoredBody, Uid, Window,
 };
@@ -20,7 +20,7 @@ use super::builtin::Builtin;
 use super::dispatch::{Context, Step, is, subcommand, task, visible};
 use super::session::{OUT_MOST, Session};
 use super::task::{Action, Form, unless_left};
-use super::{outcome, show};
+use super::{Service, mailbox, outcome, show};
 
 /// Messages listed when no number is given.
 const LISTED: usize = 20;
@@ -126,13 +126,13 @@ pub(super) async fn carry_out(session: &mut Session, order: Order) -> Result<(),
             found.map(|found| show(&found, form, session))
         }
         Order::Read { id } => {
-            let text = unless_left(&mut session.connection, read(store, id)).await?;
+            let text = unless_left(&mut session.connection, read(&service, id)).await?;
             text.map(|text| session.reply.verbatim(&text))
         }
-        Order::Raw { id } => match unless_left(&mut session.connection, store.body(id)).await? {
+        Order::Raw { id } => match unless_left(&mut session.connection, body(&service, id)).await? {
             Ok(Some(body)) => return raw(session, body).await,
             Ok(None) => Err(no_such(id)),
-            Err(error) => Err(error.into()),
+            Err(failure) => Err(failure),
         },
         // What changes something is not raced against the client: what was asked for is done.
         Order::Mark { ids, seen } => {
@@ -154,7 +154,7 @@ async fn find(store: &Store, list: List) -> Result<Listed, Failure> {
     match list.query {
         None => Ok(Listed { page: store.page(MailboxId::INBOX, list.window).await?, search: None }),
         Some(query) => {
-            let found = mailbox::search(store, &query, list.window).await?;
+            let found = search(store, &query, list.window).await?;
             Ok(Listed { page: found.page, search: Some(found.pending) })
         }
     }
@@ -204,9 +204,18 @@ async fn raw(session: &mut Session, body: StoredBody) -> Result<(), Ended> {
     if session.reply.len() >= OUT_MOST { session.flush().await } else { Ok(()) }
 }
 
+/// A message's bytes. What accounts have is for whoever may open the command line's socket; what is caught, for all who may ask.
+async fn body(service: &Service, id: MessageId) -> Result<Option<StoredBody>, Failure> {
+    let store = &service.store;
+    let is_caught =
+        async || Ok::<_, Failure>(store.message(id).await?.is_some_and(|row| row.mailbox == MailboxId::INBOX));
+    if service.reloads.is_some() || is_caught().await? { Ok(store.body(id).await?) } else { Ok(None) }
+}
+
 /// The message as people read it. It then counts as read.
-async fn read(store: &Store, id: MessageId) -> Result<String, Failure> {
-    let body = store.body(id).await?.ok_or_else(|| no_such(id))?;
+async fn read(service: &Service, id: MessageId) -> Result<String, Failure> {
+    let store = &service.store;
+    let body = body(service, id).await?.ok_or_else(|| no_such(id))?;
     let text = tokio::task::spawn_blocking(move || shown(&body))
         .await
         .map_err(Failure::internal)?
@@ -253,12 +262,14 @@ fn row_line(row: &MessageRow) -> String {
     )
 }
 
-fn row_json(row: &MessageRow) -> serde_json::Value {
+pub(super) fn row_json(row: &MessageRow) -> serde_json::Value {
     json!({
         "id": row.id.number(),
         "uid": row.uid.0,
         "seen": row.flags.seen(),
+        "flags": mailbox::flags_json(row),
         "size": row.size,
+        "hash": row.hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
         "received_ms": row.received_ms,
         "sender": row.envelope.sender,
         "recipients": row.envelope.recipients,

@@ -13,6 +13,7 @@ use super::Service;
 use super::dispatch::{self, Step};
 use super::input::Input;
 use super::kept;
+use super::mailbox::Intake;
 use super::task::{Label, Task};
 use super::watch::Watched;
 use crate::current::{Current, Renewed};
@@ -28,6 +29,8 @@ pub(super) struct Session {
     pub(super) library: Library,
     pub(super) input: Input,
     pub(super) parser: Parser,
+    /// Messages from files.
+    pub(super) intake: Option<Box<Intake>>,
     /// When it began.
     began: Instant,
 }
@@ -75,6 +78,7 @@ impl Session {
             reply: Reply::new(),
             library: Library::default(),
             input: Input::default(),
+            intake: None,
             parser: Parser::new(service.limits),
             service,
             current,
@@ -111,6 +115,11 @@ impl Session {
 
     pub(super) fn into_connection(self) -> Connection {
         self.connection
+    }
+
+    /// The messages from files that this session brings.
+    pub(super) fn intake(&mut self) -> &mut Intake {
+        self.intake.get_or_insert_default()
     }
 
     /// The state of a connection that has just begun.

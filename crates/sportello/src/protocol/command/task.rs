@@ -14,7 +14,7 @@ use super::kept::Secret;
 use super::mail::Order;
 use super::session::{self, STOPPING, Session};
 use super::show::{self, Subject};
-use super::{account, client, dkim, mail, outcome};
+use super::{account, client, dkim, mail, mailbox, outcome};
 
 /// Something to wait for.
 pub(super) struct Task {
@@ -53,6 +53,9 @@ pub(super) enum Action {
     },
     Account {
         order: account::Order,
+    },
+    Mailbox {
+        order: mailbox::Order,
     },
     ListClients {
         wanted: client::Wanted,
@@ -162,6 +165,7 @@ impl Session {
             Action::Dkim { order } => Box::pin(dkim::carry_out(self, order)).await?,
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::Account { order } => Box::pin(account::carry_out(self, order)).await?,
+            Action::Mailbox { order } => Box::pin(mailbox::carry_out(self, order)).await?,
             Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;
                 client::list(&reports, &wanted, self);

@@ -2,7 +2,7 @@
 //! line behind it, and one `>` more before each line that is `From ` behind any number of `>`.
 //!
 //! [`Writer`] writes exactly that, with the flags in the fields Status and X-Status at the very top of each message.
-//! [`Reader`] reads it back byte for byte, and what others write as far as it can be told: mboxo (only `From ` is quoted), mboxcl
+//! [`Reader`] reads it back byte for byte (but one that ends with a CR or LF alone, which mail does not), and what others write as far as it can be told: mboxo (only `From ` is quoted), mboxcl
 //! (nothing is; Content-Length is there, and is not trusted: a message ends where the next one begins). Both hold less than
 //! one short line.
 

@@ -299,8 +299,9 @@ impl Message {
             _ => None,
         };
         self.marks = self.marks.with(read.unwrap_or_default());
-        self.leaves_out = read.is_some();
-        self.leaves_out
+        // We fold none: what follows ours is the message's own, however it begins.
+        self.leaves_out = read.is_some() && self.fields != Fields::Ours;
+        read.is_some()
     }
 }
 

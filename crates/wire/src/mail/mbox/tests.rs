@@ -140,6 +140,7 @@ fn what_is_written_is_read_byte_for_byte() {
         "\r\n\r\n\r\n",
         "A: b\r\n\r\nbare\nlf\n\n\r\n",
         "no lines at all",
+        " begins with a space\r\n",
     ];
     let mut file = Vec::new();
     for message in messages {

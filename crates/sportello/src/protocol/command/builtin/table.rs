@@ -53,6 +53,13 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
         &[text("address").after("LIFT").optional()],
         "who guessed passwords and is not heard for a while, over the command line's own socket only",
     ),
+    group(
+        Kind::Mailbox,
+        "MAILBOX",
+        1..=MANY,
+        MAILBOX,
+        "the mailboxes of accounts, read and filled from files, over the command line's own socket only",
+    ),
     group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
     builtin(
         Kind::Monitor,
@@ -141,6 +148,42 @@ const ACCOUNT: &[Subcommand] = &[
     subcommand("REVOKE", 2..=2, &[text("address"), text("name")], "takes one back"),
 ];
 
+const MAILBOX: &[Subcommand] = &[
+    subcommand("LIST", 1..=1, &[text("account")], "the mailboxes of an account, as JSON"),
+    subcommand("MAKE", 2..=2, &[text("account"), text("name")], "a mailbox's number; it is made where there is none"),
+    subcommand("PAGE", 2..=2, &[number("mailbox"), number("uid")], "messages behind this uid, oldest first, as JSON"),
+    subcommand(
+        "THERE",
+        2..=2,
+        &[number("mailbox"), number("uid")],
+        "messages behind this uid, 36 bytes each: SHA-256 and uid, the higher byte first",
+    ),
+    subcommand(
+        "TAKEN",
+        1..=2,
+        &[number("mailbox"), text("record").optional()],
+        "what was taken from files, behind this record, 36 bytes each: SHA-256 and which of equal ones",
+    ),
+    subcommand(
+        "TAKE",
+        9..=9,
+        &[
+            number("mailbox"),
+            text("flags"),
+            number("received-ms"),
+            number("ordinal"),
+            one_of("repeat", &[word("ONCE"), word("AGAIN")]),
+            text("sender"),
+            text("recipient"),
+            number("size"),
+            text("bytes"),
+        ],
+        "begins a message with its first bytes: its place since the last SETTLE",
+    ),
+    subcommand("MORE", 1..=1, &[text("bytes")], "the next bytes of the message"),
+    subcommand("SETTLE", 0..=0, &[], "waits until what was taken is on disk, and tells as JSON what is not, and why"),
+];
+
 /// Which of the messages, and how they are written.
 const PAGE: &[Argument] =
     &[number("count").optional(), number("uid").after("BEFORE").optional(), word("UNREAD").optional(), JSON];
@@ -222,6 +265,7 @@ pub const RESERVED: &[&str] = &[
     "MAIL",
     "ACCOUNT",
     "BANS",
+    "MAILBOX",
     "SLOWLOG",
     "MONITOR",
     "RELOAD",
