@@ -26,6 +26,7 @@ pub mod outbound;
 pub mod page;
 pub mod picture;
 pub mod proxy;
+pub mod published;
 pub mod queue;
 pub mod run;
 pub mod site;

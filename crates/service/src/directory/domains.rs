@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use sportello_wire::mail::{Address, Domain};
 
+use crate::published::MtaSts;
+
 /// All of them: those that are named, and perhaps one for every other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailDomains {
@@ -51,6 +53,8 @@ pub struct Book {
     pub postmaster: Option<Alias>,
     /// What becomes of what its accounts send elsewhere.
     pub outgoing: Outgoing,
+    /// The policy by which others send to it over TLS.
+    pub mta_sts: MtaSts,
 }
 
 /// An address that stands for others.

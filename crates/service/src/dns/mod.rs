@@ -65,6 +65,10 @@ pub enum Kind {
     Ptr,
     /// Certificates (RFC 6698).
     Tlsa,
+    /// Where a service is (RFC 2782).
+    Srv,
+    /// Which CAs may sign (RFC 8659).
+    Caa,
 }
 
 /// One record of an answer; only such as were asked for.
@@ -87,6 +91,24 @@ pub enum Record {
     Ptr(String),
     /// A certificate.
     Tlsa(Tlsa),
+    /// Where a service is (RFC 2782).
+    Srv {
+        /// The least is tried first.
+        priority: u16,
+        /// Of those of one priority, how often.
+        weight: u16,
+        /// The port.
+        port: u16,
+        /// The host, without the last dot.
+        target: String,
+    },
+    /// Which CAs may sign (RFC 8659 §4.1).
+    Caa {
+        /// What is said.
+        tag: String,
+        /// Of whom.
+        value: String,
+    },
 }
 
 /// What a server's certificate must be (RFC 6698 §2.1).

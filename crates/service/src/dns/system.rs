@@ -212,6 +212,8 @@ fn record_type(kind: Kind) -> RecordType {
         Kind::Txt => RecordType::TXT,
         Kind::Ptr => RecordType::PTR,
         Kind::Tlsa => RecordType::TLSA,
+        Kind::Srv => RecordType::SRV,
+        Kind::Caa => RecordType::CAA,
     }
 }
 
@@ -257,6 +259,15 @@ fn read(data: &RData, kind: Kind) -> Option<Record> {
             matching: tlsa.matching.into(),
             data: tlsa.cert_data.clone(),
         }),
+        (Kind::Srv, RData::SRV(srv)) => Record::Srv {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: plain(&srv.target),
+        },
+        (Kind::Caa, RData::CAA(caa)) => {
+            Record::Caa { tag: caa.tag.clone(), value: String::from_utf8_lossy(&caa.value).into_owned() }
+        }
         _ => return None,
     })
 }

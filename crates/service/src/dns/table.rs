@@ -103,6 +103,8 @@ fn kind(record: &Record) -> Kind {
         Record::Txt(_) => Kind::Txt,
         Record::Ptr(_) => Kind::Ptr,
         Record::Tlsa(_) => Kind::Tlsa,
+        Record::Srv { .. } => Kind::Srv,
+        Record::Caa { .. } => Kind::Caa,
     }
 }
 

@@ -12,6 +12,7 @@ mod check;
 mod connections;
 mod conversation;
 mod dkim;
+mod dns;
 mod explain;
 mod fmt;
 mod get;
@@ -78,6 +79,8 @@ pub enum Command {
     Dkim(dkim::Dkim),
     /// List, read, search and save the caught mail
     Mail(mail::Mail),
+    /// Print every record of the DNS that a domain needs for its mail; or look each up
+    Dns(dns::Dns),
     /// Show and change what addresses stand for others; comments in the configuration stay
     Alias(alias::Alias),
     /// Make, change and delete accounts: who has mailboxes here
@@ -129,6 +132,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Alias(alias) => alias::run(alias),
         Command::Account(account) => account::run(account),
         Command::Bans(bans) => account::run_bans(bans),
+        Command::Dns(dns) => dns::run(dns),
         Command::Serve(_) => Err(Failed::new("the server is not started from here")),
     };
     match outcome {

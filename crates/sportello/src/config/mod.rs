@@ -27,4 +27,5 @@ pub use self::flags::Error;
 pub use self::settings::{
     AccessLog, Ban, Begins, Door, Hosts, HttpsPort, Logging, Origin, Others, Role, Settings, Site, Tls,
 };
+pub use self::settle::published::submission;
 pub use self::usual::{deadlines, default_state};

@@ -13,6 +13,7 @@ mod domains;
 mod encrypted;
 mod files;
 mod mail;
+pub(super) mod published;
 mod routes;
 mod sending;
 pub(super) mod state;
@@ -44,19 +45,21 @@ impl Settings {
         let address = one(written.first("address")).and_then(Value::address).unwrap_or(Ipv4Addr::LOCALHOST.into());
         let (most_connections, most_per_source) = connections(written, faults);
         let store = store(written, faults);
-        let (sites, mail) = domains::settle(written, faults);
+        let (mut sites, mail) = domains::settle(written, faults);
         if let Some(store) = &store {
             state::apart(written, &store.folder, faults);
         }
         let mut channels = channels::settle(written, (address, most_connections), faults);
         take_mail(&mut channels, &mail);
+        let hostname = one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned);
+        let of_mail = published::sites(written, &mail, (&channels, &hostname), &sites, faults);
+        sites.extend(of_mail);
         let programs = commands::settle(written, faults);
         // What seems to be missing may be what was mistyped and told already.
         if is_sound {
             let parts = Parts { channels: &channels, sites: &sites, mail: &mail, programs: &programs };
             parts.fit_together(written, faults);
         }
-        let hostname = one(written.first("hostname")).and_then(Value::text).map_or_else(usual::hostname, str::to_owned);
         let certificates = encrypted::settle(written, (&hostname, address), &mut channels, &sites, faults);
         let sending = sending::settle(written, &hostname, &channels, faults);
         let acme = acme::settle(written, &channels, faults);

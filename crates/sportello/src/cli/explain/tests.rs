@@ -3,7 +3,7 @@ use std::path::Path;
 use super::*;
 use crate::config::source::Source;
 
-fn basis(text: &str) -> Basis {
+pub(super) fn basis(text: &str) -> Basis {
     let mut faults = Vec::new();
     let source = Source::new(Path::new("/tmp/a.kdl"), text.as_bytes(), &mut faults);
     let checked = Checked::new(source, faults);

@@ -3,9 +3,10 @@
 use sportello_service::directory::{
     Alias, Book, Handling, MailDomain, MailDomains, Member, Outgoing, PlusTags, Tangle, folded,
 };
+use sportello_service::published::Mode;
 use sportello_wire::mail::{Address, Domain};
 
-use super::one;
+use super::{one, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::source::Span;
@@ -56,7 +57,7 @@ impl Reader<'_> {
 
     /// Where all is captured, nothing else decides.
     fn useless_beside(&mut self, capture: &Directive, mail: &Directive) {
-        const BY_ADDRESS: [&str; 4] = ["alias", "catch-all", "plus-tags", "postmaster"];
+        const BY_ADDRESS: [&str; 5] = ["alias", "catch-all", "plus-tags", "postmaster", "mta-sts"];
         let other = mail.children.iter().find(|child| BY_ADDRESS.contains(&child.row.name));
         if let Some(other) = other {
             let message = format!("all mail of this domain is captured, so {} decides nothing", other.row.name);
@@ -88,6 +89,14 @@ impl Reader<'_> {
         });
         if one(mail.first("plus-tags")).and_then(Value::text) == Some("off") {
             book.plus_tags = PlusTags::Off;
+        }
+        if let Some(directive) = mail.first("mta-sts") {
+            book.mta_sts.mode = match one(Some(directive)).and_then(Value::text) {
+                Some("enforce") => Mode::Enforce,
+                Some("off") => Mode::Off,
+                _ => Mode::Testing,
+            };
+            set(&mut book.mta_sts.max_age, directive.property("max-age").and_then(Value::time));
         }
         book
     }

@@ -14,7 +14,6 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
     Absent { within, what: What::Value(name, value), instead }
 }
 
-const MTA_STS: &str = "remove it; the policy of RFC 8461 can be a file of a site";
 const ACCOUNT: &str = "remove it; accounts are made while the server runs: sportello account add ADDRESS";
 const ALLOW: &str = "remove it; commands ask nobody for an account yet, and their channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
@@ -31,7 +30,6 @@ pub const ABSENT: &[Absent] = &[
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
     directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
     directive("domain/mail", "dkim", SENDING),
-    directive("domain/mail", "mta-sts", MTA_STS),
     directive("domain/mail", "mailbox", "remove it; accounts and their mailboxes are made with sportello account add"),
     directive("domain/mail", "spf", "remove it; senders are not judged yet"),
     directive("domain/mail", "dmarc", "remove it; senders are not judged yet"),

@@ -1,7 +1,12 @@
 //! What becomes of a domain's mail.
 
+use std::time::Duration;
+
 use super::super::{Kind, Property, Row, Times};
 use super::{PLAIN, any, one, optional};
+
+/// RFC 8461 §3.2: at most a year.
+const POLICY_AGE: Kind = Kind::Time(Duration::from_secs(86_400), Duration::from_secs(31_557_600));
 
 /// For whom an address stands.
 const FOR_WHOM: &[Property] = &[
@@ -64,6 +69,20 @@ pub(super) static ROWS: &[Row] = &[
         doc: "Whether what stands behind a + in an address is a mark that its owner may choose.",
         default: "on",
         example: "domain example.org {\n    mail {\n        plus-tags off\n    }\n}",
+        ..PLAIN
+    },
+    Row {
+        name: "mta-sts",
+        within: "domain/mail",
+        arguments: &[one(
+            "mode",
+            Kind::OneOf(&["testing", "enforce", "off"]),
+            "enforce: others do not send where TLS cannot be verified; testing: they do all the same",
+        )],
+        properties: &[optional("max-age", POLICY_AGE, "", "for how long others keep it; 7 days unless written")],
+        doc: "The policy that asks others to send over verified TLS (RFC 8461). It is given at https://mta-sts.DOMAIN/ by the channels with TLS, and holds once the record that sportello dns prints is published.",
+        default: "testing, where a channel speaks https and an smtp channel speaks TLS",
+        example: "channel mail port=2525 protocol=smtp tls=starttls\nchannel web port=8443 protocol=http tls=auto\ndomain example.org {\n    mail {\n        mta-sts enforce max-age=\"14d\"\n    }\n}",
         ..PLAIN
     },
     Row {
