@@ -1,10 +1,13 @@
 //! What name servers say of a domain's records, beside what they should.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use sportello_service::dns::{self, Kind, Record, System, Unanswered};
 use sportello_service::published::{Facts, Need, Published};
+use tokio::time::timeout;
 
 use super::super::paper::{Failed, Paper, Style, visible};
 use super::Dns;
@@ -42,7 +45,7 @@ pub(super) fn run(facts: &Facts, records: &[Published], dns: &Dns) -> Result<u8,
             named => System::of(named),
         };
         let servers = servers.map_err(|error| Failed::new(crate::cli::chain(&error)))?;
-        Ok::<_, Failed>(find(&servers, facts, records).await)
+        Ok::<_, Failed>(find(Arc::new(servers), facts, records).await)
     })?;
     let suffers = |finding: &Finding| finding.need == Need::Must && finding.verdict != Verdict::Good;
     let code = u8::from(findings.iter().any(suffers));
@@ -76,13 +79,27 @@ fn show(findings: &[Finding], dns: &Dns) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn find(servers: &dyn dns::Dns, facts: &Facts, records: &[Published]) -> Vec<Finding> {
-    let mut findings = Vec::new();
+/// All at once: servers that do not answer are waited for once and not once for each.
+async fn find(servers: Arc<dyn dns::Dns>, facts: &Facts, records: &[Published]) -> Vec<Finding> {
+    let facts = Arc::new(facts.clone());
+    let mut questions = Vec::new();
     for record in records {
-        findings.push(one(servers, facts, record).await);
+        let (servers, facts, record) = (Arc::clone(&servers), Arc::clone(&facts), record.clone());
+        questions.push(tokio::spawn(async move {
+            let found = timeout(PATIENCE, one(&*servers, &facts, &record)).await;
+            found.unwrap_or_else(|_| finding(&record, unanswered(&silence())))
+        }));
     }
-    for address in &facts.addresses {
-        findings.push(reverse(servers, &facts.host, *address).await);
+    for address in facts.addresses.clone() {
+        let (servers, facts) = (Arc::clone(&servers), Arc::clone(&facts));
+        questions.push(tokio::spawn(async move {
+            let name = timeout(PATIENCE, servers.ask(&dns::reverse_name(address), Kind::Ptr)).await;
+            reverse(name.unwrap_or_else(|_| Err(silence())), &facts.host, address)
+        }));
+    }
+    let mut findings = Vec::new();
+    for question in questions {
+        findings.extend(question.await.ok());
     }
     findings
 }
@@ -99,7 +116,7 @@ async fn one(servers: &dyn dns::Dns, facts: &Facts, record: &Published) -> Findi
         _ => servers.ask(&record.name, Kind::Txt).await,
     };
     let here = if record.kind == "CNAME" { addresses(servers, &facts.host).await.unwrap_or_default() } else { vec![] };
-    let (verdict, found) = match answer {
+    let said = match answer {
         Ok(all) => match record.kind {
             "CNAME" => (good(all.iter().any(|one| here.contains(one))), all.iter().map(told).collect()),
             "TXT" => text(record, &all),
@@ -110,6 +127,10 @@ async fn one(servers: &dyn dns::Dns, facts: &Facts, record: &Published) -> Findi
         },
         Err(why) => unanswered(&why),
     };
+    finding(record, said)
+}
+
+fn finding(record: &Published, (verdict, found): (Verdict, Vec<String>)) -> Finding {
     Finding {
         name: record.name.clone(),
         kind: record.kind,
@@ -122,9 +143,9 @@ async fn one(servers: &dyn dns::Dns, facts: &Facts, record: &Published) -> Findi
 }
 
 /// The name of an address, which whoever gave the address sets.
-async fn reverse(servers: &dyn dns::Dns, host: &str, address: IpAddr) -> Finding {
+fn reverse(answer: Result<Vec<Record>, Unanswered>, host: &str, address: IpAddr) -> Finding {
     let name = dns::reverse_name(address);
-    let (verdict, found) = match servers.ask(&name, Kind::Ptr).await {
+    let (verdict, found) = match answer {
         Ok(all) => {
             let is_host = |one: &Record| matches!(one, Record::Ptr(name) if name.eq_ignore_ascii_case(host));
             (good(all.iter().any(is_host)), all.iter().map(told).collect())
@@ -200,6 +221,10 @@ fn unanswered(why: &Unanswered) -> (Verdict, Vec<String>) {
     if why.is_void() { (Verdict::Missing, Vec::new()) } else { (Verdict::Unknown, vec![why.to_string()]) }
 }
 
+fn silence() -> Unanswered {
+    Unanswered::Trouble("no name server answered in time".to_owned())
+}
+
 fn told(record: &Record) -> String {
     match record {
         Record::A(address) => address.to_string(),
@@ -211,6 +236,9 @@ fn told(record: &Record) -> String {
         Record::Caa { tag, value } => format!("{tag} \"{value}\""),
     }
 }
+
+/// How long is waited for what is said of one record.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]
 mod tests;

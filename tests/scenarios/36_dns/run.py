@@ -1,0 +1,87 @@
+"""The records that a domain needs: printed, published by a real name server, looked up, and found wrong when they are."""
+
+import json
+
+from nameserver import NameServer
+from sportello import BINARY, check, contains, finish, folder, run, same, step, write
+
+here = folder("sportello-records-")
+file = write(here / "sportello.kdl", """
+address "127.0.0.1"
+hostname mail.example.org
+state "state"
+acme
+channel plain port=0 protocol=http
+channel web port=0 protocol=http tls=auto
+channel smtp port=0 protocol=smtp tls=starttls
+domain example.org {
+    // who sells
+    mail {
+        alias info to="ada bob@example.net" // since May
+        alias tls-reports to=ada
+        mta-sts enforce
+    }
+}
+""")
+
+WRONG = """
+mail A 192.0.2.2
+@ MX 10 other.example.net.
+@ TXT "v=spf1 ip4:192.0.2.1 -all"
+_mta-sts TXT "v=STSv1; id=old;"
+mta-sts A 192.0.2.3
+@ CAA 0 issue "other.example"
+"""
+
+
+def printed(*more):
+    return run(BINARY, "dns", "--config", file, "--address", "192.0.2.1", *more, "example.org")
+
+
+def findings(server, code):
+    done = printed("--check", "--json", "--name-server", server.address)
+    same(done.returncode, code, done.stdout + done.stderr)
+    return {(one["kind"], one["name"]): one["verdict"] for one in json.loads(done.stdout)}
+
+
+with step("What is printed is a zone that a name server takes, and finds all of it good"):
+    text = printed().stdout
+    contains(text, "IN MX    10 mail.example.org.")
+    server = NameServer({"example.org": text, "2.0.192.in-addr.arpa": "1 PTR mail.example.org."})
+    found = findings(server, 0)
+    same(set(found.values()), {"good"}, str(found))
+    for kind, name in [("A", "mail"), ("MX", ""), ("TXT", "_dmarc"), ("TXT", "_mta-sts"), ("TXT", "_smtp._tls"), ("CNAME", "mta-sts"),
+                       ("CAA", "")]:
+        check((kind, f"{name}.example.org".strip(".")) in found, str((kind, name, found)))
+
+with step("What is missing, wrong or nobody's to say is told, with why it matters"):
+    server.set("example.org", WRONG)
+    found = findings(server, 1)
+    same(found[("MX", "example.org")], "wrong")
+    same(found[("A", "mail.example.org")], "wrong")
+    same(found[("TXT", "_mta-sts.example.org")], "wrong")
+    same(found[("TXT", "_dmarc.example.org")], "missing")
+    same(found[("CNAME", "mta-sts.example.org")], "wrong")
+    same(found[("CAA", "example.org")], "wrong")
+    told = printed("--check", "--name-server", server.address).stdout
+    contains(told, "found: 10 other.example.net.")
+    contains(told, "who takes the domain's mail")
+    server.stop()
+    same(findings(server, 1)[("MX", "example.org")], "unknown")
+
+with step("An alias is added and taken away, and the rest of the file stays as it was"):
+    before = file.read_text()
+    done = run(BINARY, "alias", "add", "--config", file, "info@example.org", "carol")
+    same(done.returncode, 0, done.stderr)
+    same(file.read_text(), before.replace('to="ada bob@example.net"', 'to="ada bob@example.net carol"'))
+    same(run(BINARY, "alias", "remove", "--config", file, "info@example.org", "carol").returncode, 0)
+    same(file.read_text(), before)
+    contains(run(BINARY, "alias", "list", "--config", file).stdout, "info@example.org         ada@example.org bob@example.net")
+
+with step("An address is followed by its aliases"):
+    done = run(BINARY, "explain", "--config", file, "Info@example.org")
+    same(done.returncode, 0, done.stderr)
+    contains(done.stdout, "alias info stands for ada@example.org, bob@example.net")
+    contains(done.stdout, 'alias info to="ada bob@example.net" // since May')
+
+finish()
