@@ -259,12 +259,9 @@ fn read(data: &RData, kind: Kind) -> Option<Record> {
             matching: tlsa.matching.into(),
             data: tlsa.cert_data.clone(),
         }),
-        (Kind::Srv, RData::SRV(srv)) => Record::Srv {
-            priority: srv.priority,
-            weight: srv.weight,
-            port: srv.port,
-            target: plain(&srv.target),
-        },
+        (Kind::Srv, RData::SRV(srv)) => {
+            Record::Srv { priority: srv.priority, weight: srv.weight, port: srv.port, target: plain(&srv.target) }
+        }
         (Kind::Caa, RData::CAA(caa)) => {
             Record::Caa { tag: caa.tag.clone(), value: String::from_utf8_lossy(&caa.value).into_owned() }
         }

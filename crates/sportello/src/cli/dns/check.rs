@@ -234,6 +234,7 @@ fn told(record: &Record) -> String {
         Record::Ptr(name) => format!("{name}."),
         Record::Srv { priority, weight, port, target } => format!("{priority} {weight} {port} {target}."),
         Record::Caa { tag, value } => format!("{tag} \"{value}\""),
+        Record::Tlsa(tlsa) => format!("{} {} {}", tlsa.usage, tlsa.selector, tlsa.matching),
     }
 }
 
