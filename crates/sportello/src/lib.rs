@@ -18,6 +18,7 @@ mod introduction;
 pub mod observe;
 pub(crate) mod opened;
 pub mod protocol;
+pub mod queue;
 pub mod reload;
 mod renewal;
 pub mod server;

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::config::{Begins, Door, Role, Settings};
 use crate::generation::Generation;
-use crate::server::{Server, StartError, bind_one, view};
+use crate::server::{Server, StartError, bind_one, sends, view};
 
 /// How long opening folders and logs may take, and how long reading certificates: a dead disk must hold neither the next reload nor
 /// the end of the server.
@@ -114,6 +114,9 @@ impl Server {
             tracing::error!(%error, "no certificate is obtained until the next reload: there is no thread for it");
         }
         self.workers.bans().set(settings.ban_rule());
+        if let Err(error) = self.sending.renew(sends(settings)) {
+            tracing::error!(%error, "no mail is sent until the next reload: there is no thread for it");
+        }
         self.procurement.shows_kept().await;
         let changes = self.changes(&doors);
         (self.doors, self.asked) = (doors, settings.channels.clone());

@@ -30,6 +30,7 @@ use crate::observe::access::AccessLogs;
 use crate::observe::log::Log;
 use crate::observe::{About, Observatory, Routes, Samples, View, routes_of};
 use crate::protocol::command;
+use crate::queue::{self, Sending};
 use crate::reload::Reloads;
 use crate::socket;
 
@@ -86,6 +87,8 @@ pub struct Server {
     pub attendant: Attendant,
     /// What obtains them from a CA, if one is to be asked; it ends before that.
     pub procurement: Procurement,
+    /// What sends mail to other servers; it ends before the store does.
+    pub sending: Sending,
     pub(crate) encryption: Encryption,
     /// The certificates that are wanted.
     pub(crate) certificates: Wanted,
@@ -143,6 +146,8 @@ pub async fn start(
         Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
     let procurement = Procurement::start(settings.acme.clone(), encryption.keyring(), &shared)
         .map_err(|error| StartError::Io("start the thread that obtains certificates", error))?;
+    let sending = Sending::start(sends(settings), shared.store.clone(), shared.dkim.signer())
+        .map_err(|error| StartError::Io("start the thread that sends mail", error))?;
     let access_logs = AccessLogs::default();
     let made_of = (&encryption, &access_logs);
     let mut generation = Generation::new(settings, &doors, shared.runner.clone(), made_of, None)?;
@@ -197,6 +202,7 @@ pub async fn start(
         shared,
         attendant,
         procurement,
+        sending,
         encryption,
         certificates,
         house,
@@ -221,6 +227,11 @@ impl Shared {
         runner.close();
         self.store.close().await;
     }
+}
+
+/// How mail to other servers is sent.
+pub(crate) fn sends(settings: &Settings) -> queue::Settings {
+    queue::Settings { outbound: settings.sending.clone(), mail: Arc::clone(&settings.mail) }
 }
 
 /// What is said of the server with these settings.

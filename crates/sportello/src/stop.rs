@@ -4,7 +4,7 @@ use std::future;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sportello_net::{ConnectionReport, Workers};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -77,7 +77,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Stops the server: at once when nothing is in flight, at the latest after `grace`, and sooner when another signal comes.
 pub async fn stop(mut signals: Signals, server: Server, grace: Duration) {
-    let workers = server.workers.clone();
+    let (workers, began) = (server.workers.clone(), Instant::now());
     workers.drain().await;
     let mut all_ended = pin!(joined(server.threads));
     let waited_for = in_flight(&workers).await;
@@ -108,6 +108,8 @@ pub async fn stop(mut signals: Signals, server: Server, grace: Duration) {
         let _ = tokio::time::timeout(LAST_WORDS, &mut all_ended).await;
     }
     server.procurement.close();
+    let left = grace.saturating_sub(began.elapsed());
+    server.sending.close(if finished { left } else { LAST_WORDS });
     server.house.access_logs.flush(LAST_WORDS);
     server.attendant.close();
     server.shared.close().await;

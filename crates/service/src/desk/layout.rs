@@ -28,6 +28,8 @@ pub(super) enum Place {
     Server,
     /// The mail.
     Inbox,
+    /// The mail for other servers.
+    Queue,
     /// The kept SMTP sessions.
     Sessions,
     /// The JSON API.
@@ -39,6 +41,7 @@ impl Place {
     pub(super) fn of(path: &str) -> Self {
         match path.split('/').nth(1) {
             Some("inbox") => Self::Inbox,
+            Some("queue") => Self::Queue,
             Some("sessions") => Self::Sessions,
             _ => Self::Server,
         }
@@ -88,6 +91,7 @@ fn bar(place: Place, reload: Option<u32>) -> Markup {
             nav aria-label="Pages" {
                 (entry(Place::Server, "/", "Server"))
                 (entry(Place::Inbox, "/inbox", "Inbox"))
+                (entry(Place::Queue, "/queue", "Queue"))
                 (entry(Place::Sessions, "/sessions", "Sessions"))
                 (entry(Place::Reference, "/api", "API"))
             }

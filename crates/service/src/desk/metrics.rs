@@ -8,15 +8,19 @@ mod web;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
+use sportello_store::queue::QueueFigures;
+
 use crate::picture::{ChannelView, Picture};
 use crate::web::Answer;
 
 /// The page for one picture.
-pub(super) fn answer(picture: &Picture) -> Answer {
-    Answer::bytes(200, "text/plain; version=0.0.4; charset=utf-8", exposition(picture))
+pub(super) fn answer(picture: &Picture, queued: QueueFigures) -> Answer {
+    let mut page = exposition(picture);
+    queue(&mut page, queued);
+    Answer::bytes(200, "text/plain; version=0.0.4; charset=utf-8", page.text)
 }
 
-fn exposition(picture: &Picture) -> String {
+fn exposition(picture: &Picture) -> Page {
     let mut page = Page::default();
     let version = [("version", picture.version.as_str())];
     page.family("sportello_build_info", Kind::Gauge, "Which version runs.").sample(&version, 1);
@@ -28,7 +32,17 @@ fn exposition(picture: &Picture) -> String {
     threads(&mut page, picture);
     store(&mut page, picture);
     programs(&mut page, picture);
-    page.text
+    page
+}
+
+fn queue(page: &mut Page, figures: QueueFigures) {
+    let help = "Entries of the queue by what they do: wait, are being sent, are held by a person.";
+    let mut family = page.family("sportello_queue_entries", Kind::Gauge, help);
+    for (state, number) in [("waiting", figures.waiting), ("leased", figures.leased), ("held", figures.held)] {
+        family.sample(&[("state", state)], number);
+    }
+    let help = "Entries that were being sent when the run before ended, and were sent again.";
+    page.family("sportello_queue_interrupted_total", Kind::Counter, help).sample(&[], figures.interrupted);
 }
 
 fn process(page: &mut Page, picture: &Picture) {
@@ -254,7 +268,7 @@ mod tests {
 
     #[test]
     fn figures_are_in_base_units_and_names_are_escaped() {
-        let text = exposition(&picture());
+        let text = exposition(&picture()).text;
         for line in [
             "# TYPE sportello_requests_total counter",
             "sportello_requests_total{channel=\"a\\\"b\\\\c\\nd\",protocol=\"http\"} 7",
@@ -272,7 +286,7 @@ mod tests {
 
     #[test]
     fn every_series_stands_once_under_one_head() {
-        let text = exposition(&picture());
+        let text = exposition(&picture()).text;
         let mut series: Vec<&str> = text
             .lines()
             .filter(|line| !line.starts_with('#'))
@@ -295,7 +309,7 @@ mod tests {
         let thread = |number: usize| ThreadView { name: format!("t{number:04}"), ..ThreadView::default() };
         for (many, told) in [(MOST_THREADS, MOST_THREADS), (MOST_THREADS + 1, MOST_THREADS)] {
             let picture = Picture { threads: (0..many).map(thread).collect(), ..Picture::default() };
-            assert_eq!(exposition(&picture).matches("{thread=").count(), told);
+            assert_eq!(exposition(&picture).text.matches("{thread=").count(), told);
         }
     }
 }

@@ -21,6 +21,7 @@ mod mailpit;
 mod message;
 mod metrics;
 mod neutral;
+mod queue;
 mod reference;
 mod request;
 mod route;
@@ -34,6 +35,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sportello_store::queue::{Chosen, EntryWindow};
 use sportello_store::{MailboxId, MessageId, Page as Rows, Query, Start, Store, StoredBody, Window};
 
 use self::events::{Events, Wants};
@@ -111,6 +113,8 @@ impl Desk {
             Route::First => Ok(counter::answer(&self.picture().await)),
             Route::Reference => Ok(reference::answer(&self.picture().await)),
             Route::Inbox => self.inbox(request).await,
+            Route::Queue => self.queue().await,
+            Route::Queued { id } => self.queued(id).await,
             Route::Sessions => Ok(sessions::list(&self.conversations)),
             Route::Session { connection } => Ok(sessions::one(&self.conversations.find(connection).ok_or(NO_SESSION)?)),
             Route::Message { id, view } => self.message(request, id, view).await,
@@ -139,7 +143,7 @@ impl Desk {
     async fn metrics(&self) -> Result<Answer, Failure> {
         let picture = tokio::time::timeout(OBSERVING, (self.observer)()).await;
         let picture = picture.map_err(|_| Failure::new(Class::TimedOut, "the workers are too busy to be asked"))?;
-        Ok(metrics::answer(&picture))
+        Ok(metrics::answer(&picture, self.store.queue_figures()))
     }
 
     async fn inbox(&self, request: &Request) -> Result<Answer, Failure> {
@@ -171,6 +175,27 @@ impl Desk {
             tags: self.store.tags().await?,
         };
         Ok(inbox::answer(&listing, &picture))
+    }
+
+    async fn queue(&self) -> Result<Answer, Failure> {
+        let window = EntryWindow { of: Chosen::default(), before: None, limit: PAGE };
+        let shown = queue::Queue {
+            figures: self.store.queue_figures(),
+            destinations: self.store.queue_destinations(None, EntryWindow::MOST).await?,
+            entries: self.store.queue_page(window).await?,
+        };
+        Ok(queue::answer(&shown))
+    }
+
+    async fn queued(&self, id: MessageId) -> Result<Answer, Failure> {
+        let of = Chosen { message: Some(id), destination: None };
+        let rows = self.store.queue_page(EntryWindow { of, before: None, limit: PAGE }).await?;
+        let mut shown = Vec::with_capacity(rows.len());
+        for row in rows {
+            let attempt = self.store.queue_attempt(row.entry.id).await?;
+            shown.push((row, attempt));
+        }
+        if shown.is_empty() { Err(NO_MESSAGE) } else { Ok(queue::one(&shown)) }
     }
 
     async fn message(&self, request: &Request, id: MessageId, view: View) -> Result<Answer, Failure> {

@@ -31,6 +31,10 @@ pub(super) enum Route {
     ReadAll,
     /// The form that deletes all messages.
     DeleteAll,
+    /// The mail for other servers.
+    Queue,
+    /// What of a message is still to be sent.
+    Queued { id: MessageId },
     /// The kept SMTP sessions.
     Sessions,
     /// One of them, by its connection.
@@ -81,6 +85,8 @@ impl Route {
             ["inbox", "selected"] => Self::Selected,
             ["inbox", "read-all"] => Self::ReadAll,
             ["inbox", "delete-all"] => Self::DeleteAll,
+            ["queue"] => Self::Queue,
+            ["queue", id] => Self::Queued { id: message_id(id)? },
             ["sessions"] => Self::Sessions,
             ["sessions", "keep"] => Self::Keep,
             ["sessions", connection] => Self::Session { connection: connection.parse().ok()? },

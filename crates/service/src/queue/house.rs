@@ -3,15 +3,15 @@
 use std::future::Future;
 
 use sportello_store::queue::{Destination, Entry};
-use sportello_store::{Place, StoredBody};
+use sportello_store::{Error, Place, StoredBody};
 
 /// The house around the queue.
 pub trait House {
     /// Our name, as reports say it.
     fn name(&self) -> &str;
 
-    /// Where reports to a sender go.
-    fn home(&self, sender: &str) -> impl Future<Output = Home>;
+    /// Where reports to a sender go. An error of the store: it is asked again.
+    fn home(&self, sender: &str) -> impl Future<Output = Result<Home, Error>>;
 
     /// The fields that are sent before a message: its signatures, each a whole line with its CR LF. An error is told to
     /// people, and the message waits.
@@ -23,8 +23,8 @@ pub trait House {
 pub enum Home {
     /// Into mailboxes here.
     Here(Vec<Place>),
-    /// To another server.
-    Elsewhere(Destination),
+    /// To another server, to this address there.
+    Elsewhere(Destination, String),
     /// The address is one of ours and nobody has it.
     Nowhere,
 }

@@ -34,25 +34,22 @@ pub(super) async fn make(
     subject: Subject<'_>,
     now_ms: u64,
 ) -> Result<Option<Accept>, Error> {
-    let (places, destination) = match home {
+    let (places, elsewhere) = match home {
         Home::Here(places) => (places, None),
-        Home::Elsewhere(destination) => (Vec::new(), Some(destination)),
+        Home::Elsewhere(destination, address) => (Vec::new(), Some((destination, address))),
         Home::Nowhere => return Ok(None),
     };
     let mut body = store.begin(None)?;
     let written = write(by, &body.id().to_string(), &subject, now_ms).await;
-    if destination.is_none() {
+    if elsewhere.is_none() {
         // RFC 5321 §4.4: the server of the final delivery.
         body.write(b"Return-Path: <>\r\n").await?;
     }
     body.write(&written.bytes).await?;
     let sender = &subject.entry.sender;
-    let queue = destination.map(|destination| Outgoing {
+    let queue = elsewhere.map(|(destination, address)| Outgoing {
         sender: String::new(),
-        recipients: vec![To {
-            destination,
-            recipient: Recipient { address: sender.clone(), notify: Notify::NEVER, original: None },
-        }],
+        recipients: vec![To { destination, recipient: Recipient { address, notify: Notify::NEVER, original: None } }],
         options: Options {
             script: if written.is_international { Script::Utf8 } else { Script::Ascii },
             body: if written.is_eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },

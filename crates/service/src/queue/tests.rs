@@ -98,7 +98,7 @@ async fn nobody_is_told_of_a_report_that_fails_nor_where_nobody_has_the_address(
 #[tokio::test]
 async fn a_report_to_a_sender_elsewhere_goes_into_the_queue_and_is_not_reported_on() {
     let mut stage = Stage::new(|_, _| Act::answers(failed("550 5.1.1 no such user")));
-    stage.home = Home::Elsewhere(Destination::new("example.org"));
+    stage.home = Home::Elsewhere(Destination::new("example.org"), "anna@example.org".to_owned());
     stage.send("anna@example.org", &["bob@one.example"]).await;
     let (script, store) = stage.run(async |stage| stage.pass(MINUTE).await).await;
     let tries = script.tries();

@@ -162,7 +162,7 @@ impl<C: Carrier + 'static, H: House + 'static> Shared<C, H> {
         if !decided.told.is_empty() {
             // RFC 5321 §4.5.5: nothing is reported of a report.
             if !entry.sender.is_empty() {
-                let home = self.house.home(&entry.sender).await;
+                let home = self.house.home(&entry.sender).await?;
                 let subject = Subject { entry, told: &decided.told, body };
                 report = report::make(&self.store, (self.house.name(), home), subject, self.now_ms()).await?;
             }

@@ -20,6 +20,7 @@ mod mail;
 pub mod paper;
 mod password;
 mod place;
+mod queue;
 mod reload;
 mod send;
 mod serve;
@@ -81,6 +82,8 @@ pub enum Command {
     Mail(mail::Mail),
     /// Print every record of the DNS that a domain needs for its mail; or look each up
     Dns(dns::Dns),
+    /// Show and change the mail that waits for other servers
+    Queue(queue::Queue),
     /// Show and change what addresses stand for others; comments in the configuration stay
     Alias(alias::Alias),
     /// Make, change and delete accounts: who has mailboxes here
@@ -129,6 +132,7 @@ pub fn run(command: &Command) -> ExitCode {
         Command::Ca(ca) => certificates::run_ca(ca),
         Command::Dkim(dkim) => dkim::run(dkim),
         Command::Mail(mail) => mail::run(mail),
+        Command::Queue(queue) => queue::run(queue),
         Command::Alias(alias) => alias::run(alias),
         Command::Account(account) => account::run(account),
         Command::Bans(bans) => account::run_bans(bans),

@@ -113,7 +113,7 @@ mod tests {
             ..UpstreamView::default()
         };
         let picture = Picture { routes: vec![route], upstreams: vec![upstream], ..Picture::default() };
-        let text = exposition(&picture);
+        let text = exposition(&picture).text;
         for line in [
             "sportello_http_requests_total{site=\"a.example\",route=\"/x/*\",class=\"5xx\"} 1",
             "sportello_http_answer_bytes_total{site=\"a.example\",route=\"/x/*\"} 520",

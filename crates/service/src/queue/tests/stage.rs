@@ -147,8 +147,8 @@ impl House for TestHouse {
         "mail.example.org"
     }
 
-    async fn home(&self, _: &str) -> Home {
-        self.0.clone()
+    async fn home(&self, _: &str) -> Result<Home, sportello_store::Error> {
+        Ok(self.0.clone())
     }
 
     async fn sign(&self, _: &Entry, _: &StoredBody) -> Result<Vec<u8>, String> {

@@ -83,6 +83,15 @@ impl Commands {
         }
     }
 
+    /// One request whose answer is a number of things.
+    pub fn count<W: AsRef<[u8]>>(&mut self, words: &[W]) -> Result<u64, Error> {
+        match self.ask(words)? {
+            Value::Integer(number) => Ok(number.unsigned_abs()),
+            Value::Error(error) => Err(Error::Refused(crate::cli::paper::visible_bytes(&error))),
+            _ => Err(Error::Kind(self.conversation.way().clone(), what(words))),
+        }
+    }
+
     /// One request whose answer is a string of bytes that may be too large to be held: it goes to `into` as it comes. How many
     /// bytes that were. A connection on which this failed is of no use.
     pub fn copy<W: AsRef<[u8]>>(&mut self, words: &[W], into: &mut impl Write) -> Result<u64, Error> {

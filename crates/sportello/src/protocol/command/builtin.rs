@@ -62,6 +62,7 @@ pub(super) enum Kind {
     Account,
     Bans,
     Mailbox,
+    Queue,
     Pipe,
     SlowLog,
     Monitor,

@@ -12,7 +12,7 @@ use super::builtin::{self, Builtin, Kind, Subcommand};
 use super::session::Library;
 use super::show::Subject;
 use super::task::{Action, Form, Label, Task};
-use super::{Service, account, client, dkim, docs, help, kept, mail, mailbox, refused, show};
+use super::{Service, account, client, dkim, docs, help, kept, mail, mailbox, queue, refused, show};
 
 /// What a request may look at and change.
 pub(super) struct Context<'a> {
@@ -77,6 +77,7 @@ pub(super) fn dispatch(arguments: &Arguments<'_>, began: Instant, context: &mut 
         Kind::Account => return account::dispatch(builtin, arguments, began, context),
         Kind::Bans => return account::bans(arguments, context),
         Kind::Mailbox => return mailbox::dispatch(builtin, arguments, began, context),
+        Kind::Queue => return queue::dispatch(builtin, arguments, began, context),
         Kind::Pipe => {
             let input = Bytes::copy_from_slice(arguments.at(1).unwrap_or_default());
             return run(arguments, 2, input, began, context);

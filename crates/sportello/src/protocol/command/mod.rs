@@ -21,6 +21,7 @@ mod mail;
 mod mailbox;
 mod monitor;
 mod outcome;
+mod queue;
 mod refused;
 mod session;
 mod show;

@@ -14,7 +14,7 @@ use super::kept::Secret;
 use super::mail::Order;
 use super::session::{self, STOPPING, Session};
 use super::show::{self, Subject};
-use super::{account, client, dkim, mail, mailbox, outcome};
+use super::{account, client, dkim, mail, mailbox, outcome, queue};
 
 /// Something to wait for.
 pub(super) struct Task {
@@ -56,6 +56,9 @@ pub(super) enum Action {
     },
     Mailbox {
         order: mailbox::Order,
+    },
+    Queue {
+        order: queue::Order,
     },
     ListClients {
         wanted: client::Wanted,
@@ -166,6 +169,7 @@ impl Session {
             Action::Mail { order } => mail::carry_out(self, order).await?,
             Action::Account { order } => Box::pin(account::carry_out(self, order)).await?,
             Action::Mailbox { order } => Box::pin(mailbox::carry_out(self, order)).await?,
+            Action::Queue { order } => Box::pin(queue::carry_out(self, order)).await?,
             Action::ListClients { wanted } => {
                 let reports = unless_left(&mut self.connection, service.workers.report(client::MOST_LISTED)).await?;
                 client::list(&reports, &wanted, self);

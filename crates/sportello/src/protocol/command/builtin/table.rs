@@ -60,6 +60,7 @@ pub(in super::super) const BUILTINS: &[Builtin] = &[
         MAILBOX,
         "the mailboxes of accounts, read and filled from files, over the command line's own socket only",
     ),
+    group(Kind::Queue, "QUEUE", 1..=MANY, QUEUE, "the mail for other servers, over the command line's own socket only"),
     group(Kind::SlowLog, "SLOWLOG", 1..=2, SLOWLOG, "the requests that took longest to answer"),
     builtin(
         Kind::Monitor,
@@ -190,6 +191,33 @@ const PAGE: &[Argument] =
 
 const SEARCH: &[Argument] = &[text("query"), PAGE[0], PAGE[1], PAGE[2], PAGE[3]];
 
+const QUEUE: &[Subcommand] = &[
+    subcommand(
+        "LIST",
+        0..=8,
+        &[
+            number("count").optional(),
+            number("entry").after("BEFORE").optional(),
+            number("id").after("MESSAGE").optional(),
+            text("domain").after("DESTINATION").optional(),
+            JSON,
+        ],
+        "the newest entries, 20 unless told, at most 200",
+    ),
+    subcommand("SHOW", 1..=2, &[number("id"), JSON], "a message's entries with the last conversation of each"),
+    subcommand("DESTINATIONS", 0..=1, &[JSON], "where mail goes, how much waits, what was not reached"),
+    subcommand("RETRY", 1..=4, CHOSEN, "lets entries be tried at once"),
+    subcommand("HOLD", 1..=4, CHOSEN, "keeps entries from being tried"),
+    subcommand("RELEASE", 1..=4, CHOSEN, "lets held entries go on"),
+    subcommand("DELETE", 1..=4, CHOSEN, "deletes entries without a report"),
+    subcommand("SUSPEND", 1..=1, &[text("domain")], "tries nothing at a destination until it is resumed"),
+    subcommand("RESUME", 1..=1, &[text("domain")], "goes on with a suspended destination"),
+];
+
+/// Which entries of the queue.
+const CHOSEN: &[Argument] =
+    &[one_of("which", &[word("ALL"), number("id").after("MESSAGE"), text("domain").after("DESTINATION")]).many()];
+
 const SLOWLOG: &[Subcommand] = &[
     subcommand("GET", 0..=1, &[number("count").optional()], "the latest slow requests, 10 unless told, -1 for all"),
     subcommand("LEN", 0..=0, &[], "how many are kept"),
@@ -266,6 +294,7 @@ pub const RESERVED: &[&str] = &[
     "ACCOUNT",
     "BANS",
     "MAILBOX",
+    "QUEUE",
     "SLOWLOG",
     "MONITOR",
     "RELOAD",
