@@ -189,7 +189,7 @@ command greet { program "/bin/echo" }
     contains(explained("HELLO")["happens"][0], "built-in")
     contains(explained("ping")["happens"][0], "built-in")
     contains("\n".join(explained("idle")["happens"]), "How long a connection may stay open")
-    contains("\n".join(explained("relay")["happens"]), "not built yet")
+    contains("\n".join(explained("include")["happens"]), "not built yet")
     sportello("explain", "nonsense", cwd=here, code=1)
     # Without a file: what sportello serve alone does.
     alone = folder()
