@@ -181,6 +181,6 @@ channel commands port=6379 protocol=command { proxy-protocol "192.0.2.1"; }
     checked = run(os.environ["SPORTELLO"], "check", home / "wrong.kdl")
     check(checked.returncode != 0, "it is refused")
     contains(checked.stdout + checked.stderr, "the desk is for this machine")
-    contains(checked.stdout + checked.stderr, "proxy-protocol is for http or smtp channels")
+    contains(checked.stdout + checked.stderr, "proxy-protocol is for http or smtp or submission channels")
 
 finish()
