@@ -19,7 +19,7 @@ pub struct CertificateView {
     pub issuer: Option<String>,
     /// Until when it is good, milliseconds since 1970.
     pub not_after_ms: Option<u64>,
-    /// When it will be renewed, or that is tried again, milliseconds since 1970.
+    /// When it will be renewed, or that is tried again, milliseconds since 1970; none where that is not known, or is as soon as may be.
     pub renewal_ms: Option<u64>,
     /// What people should be warned of.
     pub warning: Option<String>,
@@ -44,7 +44,8 @@ impl CertificateView {
             file,
             issuer: standing.issuer.clone(),
             not_after_ms: standing.not_after.map(ms),
-            renewal_ms: standing.renewal.map(ms),
+            // What was never tried is due since the beginning of time, which nobody wants to read.
+            renewal_ms: standing.renewal.map(ms).filter(|renewal| *renewal > 0),
             warning: standing.warning(now),
         }
     }
@@ -71,5 +72,7 @@ mod tests {
         assert_eq!((view.source.as_str(), view.file.as_deref()), ("file", Some("/a.pem")));
         assert_eq!((view.not_after_ms, view.renewal_ms), (Some(86_400_000 * 100), None));
         assert_eq!(view.warning.as_deref(), Some("it expires in 3 days"));
+        let never_tried = Standing { renewal: Some(UNIX_EPOCH), ..standing };
+        assert_eq!(CertificateView::of(&never_tried, moment).renewal_ms, None);
     }
 }

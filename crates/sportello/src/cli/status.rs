@@ -76,7 +76,8 @@ fn heading(ink: Ink, text: &str) -> String {
 }
 
 fn channel_row(channel: &ChannelView, ink: Ink) -> String {
-    let port = channel.address.map_or_else(|| "?".to_owned(), |address| address.port().to_string());
+    // The socket in the state folder has none.
+    let port = channel.address.map_or_else(|| "-".to_owned(), |address| address.port().to_string());
     let failures = format!("{:>8}", grouped(channel.failures));
     format!(
         "  {} {port:>5} {:>6} {:>9} {:>8} {:>10} {} {:>8} {:>8}\n",
