@@ -4,7 +4,7 @@ mod stage;
 
 use std::time::Duration;
 
-use sportello_store::queue::{Change, Chosen};
+use sportello_store::queue::{Change, Chosen, Standing};
 
 use super::carrier::{Reach, Reports};
 use super::house::Home;
@@ -211,6 +211,30 @@ async fn what_a_person_asks_for_is_done_at_once() {
         .await;
     assert_eq!(script.tries().len(), 2);
     assert!(matches!(script.reaches()[..], [Reach::Unreached, Reach::Spoke]));
+    assert_eq!(store.queue_figures(), Default::default());
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_a_person_lets_go_on_goes_at_once() {
+    let stage = Stage::new(|_, _| Act::answers(delivered()));
+    let (held, suspended) = (Destination::new("held.example"), Destination::new("suspended.example"));
+    stage.send("anna@example.org", &["bob@held.example", "eve@suspended.example"]).await;
+    let of = Chosen { message: None, destination: Some(held) };
+    stage.store.queue_change(of.clone(), Change::Hold).await.unwrap();
+    stage.store.queue_stand(suspended.clone(), Standing::Suspended).await.unwrap();
+    let (script, store) = stage
+        .run(async |stage| {
+            stage.pass(Duration::from_secs(5)).await;
+            assert_eq!(stage.tried(), [""; 0]);
+            stage.store.queue_stand(suspended, Standing::Open).await.unwrap();
+            stage.pass(Duration::from_secs(5)).await;
+            assert_eq!(stage.tried(), ["suspended.example"]);
+            stage.store.queue_change(of, Change::Release).await.unwrap();
+            stage.pass(Duration::from_secs(5)).await;
+        })
+        .await;
+    assert_eq!(script.tries().len(), 2);
     assert_eq!(store.queue_figures(), Default::default());
     store.close().await;
 }

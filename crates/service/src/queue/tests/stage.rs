@@ -308,6 +308,11 @@ impl Running {
         }
     }
 
+    /// The destinations that were tried, in this order.
+    pub(super) fn tried(&self) -> Vec<String> {
+        self.script.tries().into_iter().map(|one| one.destination).collect()
+    }
+
     pub(super) async fn subjects(&self) -> Vec<String> {
         subjects(&self.store).await
     }

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::queue::{Change, Chosen, Destination, EntryId, Standing};
 use crate::sqlite::apply::Removed;
 use crate::sqlite::ledger::Ledgers;
-use crate::sqlite::queue::{Counts, HELD, LEASED, Outcome, WAITING, count, forget, refresh, settle, statements};
+use crate::sqlite::queue::{Counts, HELD, LEASED, Outcome, WAITING, count, settle, statements};
 use crate::sqlite::trouble::Trouble;
 use crate::types::MessageId;
 
@@ -122,7 +122,12 @@ fn apply(
 }
 
 /// Suspends a destination, or resumes it; whether it was otherwise before.
-pub(super) fn stand(connection: &Connection, name: &Destination, standing: Standing) -> Result<bool, Trouble> {
+pub(super) fn stand(
+    connection: &Connection,
+    ledgers: &mut Ledgers,
+    name: &Destination,
+    standing: Standing,
+) -> Result<bool, Trouble> {
     let sql = match standing {
         Standing::Suspended => {
             let suspended: i64 = connection.query_row(statements::COUNT_SUSPENDED, (), |row| row.get(0))?;
@@ -136,12 +141,7 @@ pub(super) fn stand(connection: &Connection, name: &Destination, standing: Stand
     };
     let found: Option<i64> = connection.prepare_cached(sql)?.query_row([name.as_str()], |row| row.get(0)).optional()?;
     let Some(destination) = found else { return Ok(false) };
-    let is_over: bool =
-        connection.prepare_cached(statements::COUNT)?.query_row(params![destination, 0, 0, 0], |row| row.get(0))?;
-    if is_over {
-        forget(connection, destination)?;
-    } else {
-        refresh(connection, destination)?;
-    }
+    // No entry does anything else, but those there may be tried now, or not: whoever waits for changes looks.
+    count(connection, ledgers, destination, Counts::default())?;
     Ok(true)
 }

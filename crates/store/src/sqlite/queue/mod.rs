@@ -120,7 +120,9 @@ pub(crate) fn obey(
         Order::Change { of, after, most, change, now_ms } => {
             change::step(connection, ledgers, of, (*after, *most), *change, *now_ms)
         }
-        Order::Stand(destination, standing) => change::stand(connection, destination, *standing).map(Outcome::Stood),
+        Order::Stand(destination, standing) => {
+            change::stand(connection, ledgers, destination, *standing).map(Outcome::Stood)
+        }
     }
 }
 
