@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::queue::Counted;
+
 pub use certificate::CertificateView;
 pub use web::{ApplicationView, RouteView, UpstreamView};
 
@@ -49,6 +51,12 @@ pub struct Picture {
     pub requests: Vec<RequestView>,
     /// The store.
     pub store: StoreView,
+    /// What became of mail for other servers.
+    #[serde(default)]
+    pub sending: Counted,
+    /// Who is not heard.
+    #[serde(default)]
+    pub bans: BansView,
     /// Programs.
     pub programs: ProgramsView,
     /// The certificates in use, those that end first; at most [`Picture::MOST_CERTIFICATES`].
@@ -252,6 +260,17 @@ pub struct StoreView {
     pub spooled: u64,
     /// Why writes are refused, if they are.
     pub failed: Option<String>,
+}
+
+/// The list of bans, in figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BansView {
+    /// Sources that are banned now.
+    pub standing: u64,
+    /// Bans since the start.
+    pub begun: u64,
+    /// Connections of banned sources that were closed since.
+    pub refused: u64,
 }
 
 /// The figures of the programs.

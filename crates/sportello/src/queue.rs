@@ -87,7 +87,8 @@ impl Sending {
     fn begin(&mut self, settings: Settings) -> io::Result<()> {
         self.settings = None;
         if !settings.mail.only_capture() {
-            let runtime = tokio::runtime::Builder::new_current_thread().thread_name("queue").enable_all().build()?;
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().thread_name("queue-names").enable_all().build()?;
             let (stop, stopped) = oneshot::channel();
             let (own, figures) = (settings.clone(), Arc::clone(&self.figures));
             let (store, signer) = (self.store.clone(), self.signer.clone());

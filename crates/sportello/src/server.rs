@@ -172,6 +172,7 @@ pub async fn start(
         store: shared.store.clone(),
         keyring: encryption.keyring().clone(),
         routes: Routes::default(),
+        sending: sending.figures(),
         began: Instant::now(),
         view: Mutex::new(Arc::new(view)),
     };

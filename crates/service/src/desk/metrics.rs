@@ -31,6 +31,8 @@ fn exposition(picture: &Picture) -> Page {
     certificates(&mut page, picture);
     threads(&mut page, picture);
     store(&mut page, picture);
+    sending(&mut page, picture);
+    bans(&mut page, picture);
     programs(&mut page, picture);
     page
 }
@@ -146,6 +148,34 @@ fn store(page: &mut Page, picture: &Picture) {
     }
 }
 
+fn sending(page: &mut Page, picture: &Picture) {
+    let sent = &picture.sending;
+    for (name, help, value) in [
+        ("sportello_queue_attempts_total", "Tries at entries of the queue.", sent.attempts),
+        ("sportello_queue_unreached_total", "Tries that reached no server.", sent.unreached),
+        ("sportello_queue_reports_total", "Reports to senders.", sent.reports),
+        ("sportello_queue_unreported_total", "Failures of which nobody could be told.", sent.unreported),
+    ] {
+        page.family(name, Kind::Counter, help).sample(&[], value);
+    }
+    let help = "Recipients by what a try came to: taken by another server, to be tried again, given up.";
+    let mut family = page.family("sportello_queue_recipients_total", Kind::Counter, help);
+    for (outcome, number) in [("delivered", sent.delivered), ("deferred", sent.deferred), ("failed", sent.failed)] {
+        family.sample(&[("outcome", outcome)], number);
+    }
+}
+
+fn bans(page: &mut Page, picture: &Picture) {
+    let bans = &picture.bans;
+    for (name, kind, help, value) in [
+        ("sportello_bans", Kind::Gauge, "Sources that are banned now.", bans.standing),
+        ("sportello_bans_total", Kind::Counter, "Bans for wrong passwords.", bans.begun),
+        ("sportello_bans_refused_total", Kind::Counter, "Connections of banned sources, closed.", bans.refused),
+    ] {
+        page.family(name, kind, help).sample(&[], value);
+    }
+}
+
 fn programs(page: &mut Page, picture: &Picture) {
     let programs = &picture.programs;
     for (name, kind, help, value) in [
@@ -242,7 +272,8 @@ const MOST_THREADS: usize = 2000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{ConnectionView, RefusalView, RequestView, ThreadView};
+    use crate::picture::{BansView, ConnectionView, RefusalView, RequestView, ThreadView};
+    use crate::queue::Counted;
 
     fn picture() -> Picture {
         let thread = |name: &str, cpu_ms| ThreadView { name: name.into(), cpu_ms, ..ThreadView::default() };
@@ -259,6 +290,8 @@ mod tests {
                     .to_vec(),
                 ..ChannelView::default()
             }],
+            bans: BansView { standing: 1, begun: 2, refused: 3 },
+            sending: Counted { deferred: 4, ..Counted::default() },
             threads: vec![thread("worker-0", 1_001), thread("tokio", 10), thread("tokio", 20)],
             connections: vec![ConnectionView { name: "stranger".into(), ..ConnectionView::default() }],
             requests: vec![RequestView { what: "GET /stranger".into(), ..RequestView::default() }],
@@ -278,6 +311,9 @@ mod tests {
             "sportello_uptime_seconds 1.250",
             "sportello_thread_cpu_seconds_total{thread=\"worker-0\"} 1.001",
             "sportello_store_failed 0",
+            "sportello_bans 1",
+            "sportello_bans_refused_total 3",
+            "sportello_queue_recipients_total{outcome=\"deferred\"} 4",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 /// The counts, since the server began. Written by one thread.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -15,7 +17,7 @@ pub struct Figures {
 }
 
 /// The counts of one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// Tries at entries.
     pub attempts: u64,

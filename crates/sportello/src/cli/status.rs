@@ -119,6 +119,24 @@ fn totals(picture: &Picture, ink: Ink) -> String {
         text += &format!("             {}\n", ink.paint(Style::Bad, format_args!("refuses mail: {}", visible(reason))));
     }
     text += &refusals(picture);
+    let (sent, bans) = (&picture.sending, &picture.bans);
+    if sent.attempts > 0 {
+        text += &format!(
+            "  sending    {} delivered, {} to be tried again, {} given up · {}\n",
+            grouped(sent.delivered),
+            grouped(sent.deferred),
+            grouped(sent.failed),
+            count(sent.reports, "report"),
+        );
+    }
+    if bans.begun > 0 {
+        text += &format!(
+            "  bans       {} now · {} since the start, {} refused\n",
+            count(bans.standing, "source"),
+            grouped(bans.begun),
+            count(bans.refused, "connection"),
+        );
+    }
     let names = match programs.names.len() {
         0 => "none configured (serve --command NAME=PATH)".to_owned(),
         _ => cut(&programs.names.join(" "), 40),
@@ -172,7 +190,8 @@ fn duration(milliseconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use sportello_service::picture::RefusalView;
+    use sportello_service::picture::{BansView, RefusalView};
+    use sportello_service::queue::Counted;
 
     use super::*;
 
@@ -232,6 +251,17 @@ mod tests {
         let text = table(&Picture { channels, ..Picture::default() }, Ink::Plain);
         assert!(text.contains("  refused: 1,000 pregreet · 1 x") && !text.contains('\x1b'), "{text}");
         assert!(!table(&Picture::default(), Ink::Plain).contains("refused:"));
+    }
+
+    #[test]
+    fn what_was_sent_and_who_is_banned_are_told_where_there_is_any() {
+        let sending = Counted { attempts: 2, delivered: 1, deferred: 1_000, reports: 1, ..Counted::default() };
+        let bans = BansView { standing: 2, begun: 3, refused: 1 };
+        let text = table(&Picture { sending, bans, ..Picture::default() }, Ink::Plain);
+        assert!(text.contains("1 delivered, 1,000 to be tried again, 0 given up · 1 report\n"), "{text}");
+        assert!(text.contains("2 sources now · 3 since the start, 1 connection refused\n"), "{text}");
+        let nothing = table(&Picture::default(), Ink::Plain);
+        assert!(!nothing.contains("sending ") && !nothing.contains("bans "), "{nothing}");
     }
 
     #[test]

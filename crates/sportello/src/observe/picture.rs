@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use sportello_net::ban::Bans;
 use sportello_net::tls::Secured;
 use sportello_net::{ChannelReport, ConnectionReport, TcpInfo, UNIX_PEER, Workers};
 use sportello_service::certificates::{Keyring, described};
 use sportello_service::picture::{
-    ApplicationView, CertificateView, ChannelView, ConfigurationView, ConnectionView, Observer, Picture, RefusalView,
-    RequestView, StoreView, TcpView, ThreadView, UpstreamView,
+    ApplicationView, BansView, CertificateView, ChannelView, ConfigurationView, ConnectionView, Observer, Picture,
+    RefusalView, RequestView, StoreView, TcpView, ThreadView, UpstreamView,
 };
+use sportello_service::queue::Figures;
 use sportello_service::run::Runner;
 use sportello_service::site::Description;
 use sportello_store::Store;
@@ -33,6 +35,8 @@ pub struct Observatory {
     pub keyring: Keyring,
     /// What workers count of sites and routes.
     pub routes: Routes,
+    /// What the queue counts.
+    pub sending: Arc<Figures>,
     /// When the server began to accept.
     pub began: Instant,
     /// What the configuration in force says.
@@ -109,6 +113,8 @@ impl Observatory {
                 spooled: figures.spooled,
                 failed: figures.failed,
             },
+            sending: self.sending.read(),
+            bans: bans(workers.bans()),
             programs: view.runner.view(),
             certificates: self.certificates(),
             routes: self.routes.view(&view.routes),
@@ -177,6 +183,11 @@ impl View {
         };
         workers.channels().iter().filter_map(view).collect()
     }
+}
+
+fn bans(bans: &Bans) -> BansView {
+    let standing = u64::try_from(bans.list().len()).unwrap_or(u64::MAX);
+    BansView { standing, begun: bans.begun(), refused: bans.refused() }
 }
 
 fn worker_threads(workers: &Workers) -> Vec<ThreadView> {
