@@ -10,6 +10,7 @@ use crate::cpu::{Sample, Spent};
 use crate::error::{Doing, Error};
 use crate::harness::{Harness, Process};
 use crate::histogram::Histogram;
+use crate::peers::sportello::is_queue_empty;
 
 /// A server under load.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Contender {
     pub(crate) log: Option<PathBuf>,
     /// Folders that must hold no file before it has done its work: a mail server's queue.
     pub(crate) queues: Vec<PathBuf>,
+    /// Where Sportello is asked whether its queue is empty; none where nothing goes there.
+    pub(crate) socket: Option<PathBuf>,
     /// A folder of delivered mails, emptied after each slice.
     pub(crate) delivered: Option<PathBuf>,
 }
@@ -28,7 +31,7 @@ pub(crate) struct Contender {
 impl Contender {
     /// A server that puts nothing off and writes no log that we read.
     pub(crate) fn new(name: &str, address: SocketAddr, process: Process) -> Self {
-        Self { name: name.to_owned(), address, process, log: None, queues: Vec::new(), delivered: None }
+        Self { name: name.to_owned(), address, process, log: None, queues: Vec::new(), socket: None, delivered: None }
     }
 }
 
@@ -139,15 +142,34 @@ fn one_slice(contender: &mut Contender, time: Duration, load: &mut Load<'_>) -> 
 
 /// What a server does after its answers (writing its log, delivering its queue) is charged to it.
 fn settle(contender: &mut Contender) -> Result<(), Error> {
+    wait_for(contender, |contender| Ok(!contender.queues.iter().any(|folder| holds_a_file(folder))))?;
+    std::thread::sleep(SETTLE);
+    Ok(())
+}
+
+/// Waits until `sunk` mails have come out at the other end, as `taken` counts them, and the queue is empty.
+pub(crate) fn relayed(
+    contender: &mut Contender,
+    sunk: u64,
+    mut taken: impl FnMut() -> Result<u64, Error>,
+) -> Result<(), Error> {
+    wait_for(contender, |contender| {
+        Ok(taken()? >= sunk
+            && !contender.queues.iter().any(|folder| holds_a_file(folder))
+            && contender.socket.as_deref().map_or(Ok(true), is_queue_empty)?)
+    })
+}
+
+/// Waits until the server has `done` what it put off, while it lives.
+fn wait_for(contender: &mut Contender, mut done: impl FnMut(&Contender) -> Result<bool, Error>) -> Result<(), Error> {
     let began = Instant::now();
-    while contender.queues.iter().any(|folder| holds_a_file(folder)) {
+    while !done(contender)? {
         contender.process.alive()?;
         if began.elapsed() > PATIENCE {
             return Err(Error::not_so(format!("{} did not empty its queue within {PATIENCE:?}", contender.name)));
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    std::thread::sleep(SETTLE);
     Ok(())
 }
 

@@ -4,7 +4,9 @@
 //! turn before. The time ends with the last 250; the processor time with the last delivery, which for the peers is later.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::error::{Doing, Error};
@@ -33,22 +35,47 @@ pub(crate) fn run(
     smtp::deliver(ours.address, "Subject: check\r\n\r\nA mail to check by.\r\n")?;
     let mut contenders = vec![ours, postfix::start(harness)?, opensmtpd::start(harness)?];
     let named = contenders.iter().map(|contender| contender.name.clone()).collect();
-    let mut rates: HashMap<String, f64> = HashMap::new();
-    let disk = std::fs::File::open(&root).doing(|| "opening the folder".to_owned())?;
+    let mut portions = Portions::on(&root, sessions, length)?;
     let mut load = |contender: &mut Contender, time: Duration, meter: &mut Meter| {
-        let rate = rates.get(&contender.name).copied().unwrap_or(FIRST_RATE);
-        let most = (rate * time.as_secs_f64()) as u64;
-        let messages = most.min(MOST_BYTES / u64::from(length)).clamp(u64::from(sessions) * 2, MOST);
-        // What the turn before has left to be written is not this server's.
-        rustix::fs::syncfs(disk.as_fd()).doing(|| "writing what is left".to_owned())?;
+        let messages = portions.next(&contender.name, time)?;
         let began: Instant = meter.begin();
         smtp::source(contender.address, sessions, kind, messages, length)?;
         meter.end();
-        rates.insert(contender.name.clone(), messages as f64 / began.elapsed().as_secs_f64());
+        portions.took(&contender.name, messages, began.elapsed());
         Ok(messages)
     };
     let slices = take_turns(harness, &mut contenders, &mut load)?;
     Ok(Finding::compared(Measure::Rate, target, named, slices, Vec::new()))
+}
+
+/// How many mails each server gets in a slice.
+pub(super) struct Portions {
+    rates: HashMap<String, f64>,
+    disk: File,
+    sessions: u32,
+    length: u32,
+}
+
+impl Portions {
+    /// For servers that write to the disk on which `folder` is.
+    pub(super) fn on(folder: &Path, sessions: u32, length: u32) -> Result<Self, Error> {
+        let disk = File::open(folder).doing(|| "opening the folder".to_owned())?;
+        Ok(Self { rates: HashMap::new(), disk, sessions, length })
+    }
+
+    /// As many as the server takes `time` for, as far as is known.
+    pub(super) fn next(&self, name: &str, time: Duration) -> Result<u64, Error> {
+        let rate = self.rates.get(name).copied().unwrap_or(FIRST_RATE);
+        let most = (rate * time.as_secs_f64()) as u64;
+        // What the turn before has left to be written is not this server's.
+        rustix::fs::syncfs(self.disk.as_fd()).doing(|| "writing what is left".to_owned())?;
+        Ok(most.min(MOST_BYTES / u64::from(self.length)).clamp(u64::from(self.sessions) * 2, MOST))
+    }
+
+    /// The server took `time` for that many.
+    pub(super) fn took(&mut self, name: &str, messages: u64, time: Duration) {
+        self.rates.insert(name.to_owned(), messages as f64 / time.as_secs_f64());
+    }
 }
 
 /// Mails per second, before anything is known.

@@ -9,6 +9,7 @@ pub(crate) mod memory;
 pub(crate) mod ping;
 pub(crate) mod programs;
 pub(crate) mod proxy;
+pub(crate) mod relay;
 pub(crate) mod sites;
 pub(crate) mod tls;
 
@@ -90,6 +91,9 @@ pub(crate) const CASES: &[Case] = &[
     asked("mail-kept-1", "SMTP 4 KiB, 1 session, kept for many mails", |at| mail::run(at, 1, 4 << 10, Kept, 3.0)),
     asked("mail-kept-16", "SMTP 4 KiB, 16 sessions, kept for many mails", |at| mail::run(at, 16, 4 << 10, Kept, 10.0)),
     asked("mail-kept-64", "SMTP 4 KiB, 64 sessions, kept for many mails", |at| mail::run(at, 64, 4 << 10, Kept, 12.0)),
+    pinned("relay-1", "SMTP 4 KiB passed on to another server, 1 session", |at| relay::run(at, 1, 5.0)),
+    pinned("relay-16", "SMTP 4 KiB passed on to another server, 16 sessions", |at| relay::run(at, 16, 5.0)),
+    pinned("relay-64", "SMTP 4 KiB passed on to another server, 64 sessions", |at| relay::run(at, 64, 5.0)),
     pinned("memory-start", "resident at start", memory::start),
     pinned("memory-idle", "memory per idle kept HTTP connection, of 1,000", |at| memory::idle(at, 1_000)),
     pinned("memory-idle-8000", "memory per idle kept HTTP connection, of 8,000", |at| memory::idle(at, 8_000)),

@@ -10,6 +10,7 @@ pub(crate) mod opensmtpd;
 pub(crate) mod postfix;
 pub(crate) mod programs;
 pub(crate) mod redis;
+pub(crate) mod sink;
 pub(crate) mod sportello;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

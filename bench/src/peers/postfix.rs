@@ -1,10 +1,11 @@
-//! A private Postfix that takes any mail and delivers it to a Maildir, at its best: durable (queue file and Maildir file
-//! are synced), with everything off that a plain delivery does not need.
+//! A private Postfix that takes any mail and delivers it to a Maildir or passes it on, at its best: durable (queue file
+//! and Maildir file are synced), with everything off that a plain delivery does not need.
 //!
 //! Off: name look-ups, TLS, chroot, anvil's counters, flow delay, header checks, address rewriting, limits on concurrent
 //! deliveries and sessions. It logs to nobody (there is no syslog daemon where the harness runs, or it pays for one).
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,9 +20,24 @@ const DAEMONS: &str = "/usr/lib/postfix/sbin";
 /// Debian's package leaves this folder to Postfix's user.
 const OWNED: &str = "/var/lib/postfix";
 
-/// Starts Postfix; needs root, as its master does.
+/// Starts Postfix so that it delivers to a Maildir; needs root, as its master does.
 pub(crate) fn start(harness: &Harness) -> Result<Contender, Error> {
     let folder = harness.folder("postfix")?;
+    let delivered = inbox(&folder);
+    let contender = launch(harness, &folder, delivering)?;
+    let mut contender = Contender { delivered: Some(delivered.clone()), ..contender };
+    check_delivery(&mut contender, &delivered)?;
+    Ok(contender)
+}
+
+/// Starts Postfix so that all mail goes on to the server at `sink`, over connections that it keeps.
+pub(crate) fn start_relaying(harness: &Harness, sink: SocketAddr) -> Result<Contender, Error> {
+    launch(harness, &harness.folder("postfix")?, |_, _, _| relaying(sink))
+}
+
+/// Starts it in `folder` with the parameters that every case has and those of `more`, which is told the folder and its
+/// user and group.
+fn launch(harness: &Harness, folder: &Path, more: impl FnOnce(&Path, u32, u32) -> String) -> Result<Contender, Error> {
     let address = free_address()?;
     let owner = fs::metadata(OWNED).doing(|| format!("looking at {OWNED} (package postfix)"))?;
     for (name, own) in [("etc", false), ("queue", false), ("data", true), ("mail", true)] {
@@ -32,7 +48,7 @@ pub(crate) fn start(harness: &Harness) -> Result<Contender, Error> {
         }
     }
     let etc = folder.join("etc");
-    let parameters = main_cf(&folder, owner.uid(), owner.gid());
+    let parameters = main_cf(folder) + &more(folder, owner.uid(), owner.gid());
     fs::write(etc.join("main.cf"), parameters).doing(|| "writing main.cf".to_owned())?;
     fs::write(etc.join("master.cf"), master_cf(&address.to_string())).doing(|| "writing master.cf".to_owned())?;
     let etc = etc.to_string_lossy();
@@ -48,11 +64,7 @@ pub(crate) fn start(harness: &Harness) -> Result<Contender, Error> {
     })?;
     process.wait_until("listening", || listens(address))?;
     let queues = ["maildrop", "incoming", "active"].map(|queue| folder.join("queue").join(queue)).to_vec();
-    let delivered = inbox(&folder);
-    let mut contender =
-        Contender { queues, delivered: Some(delivered.clone()), ..Contender::new("Postfix", address, process) };
-    check_delivery(&mut contender, &delivered)?;
-    Ok(contender)
+    Ok(Contender { queues, ..Contender::new("Postfix", address, process) })
 }
 
 /// One mail must arrive byte for byte (with the line ends of a Maildir).
@@ -75,7 +87,8 @@ pub(crate) fn mail_version() -> String {
     format!("Postfix {}", version("postconf", &["-d", "-h", "mail_version"]))
 }
 
-fn main_cf(folder: &Path, user: u32, group: u32) -> String {
+/// What every case has.
+fn main_cf(folder: &Path) -> String {
     let at = folder.display();
     format!(
         "compatibility_level = 3.6\nqueue_directory = {at}/queue\ndata_directory = {at}/data\n\
@@ -89,11 +102,29 @@ fn main_cf(folder: &Path, user: u32, group: u32) -> String {
          smtpd_relay_restrictions = permit_mynetworks,reject\nsmtpd_recipient_restrictions = permit_mynetworks,reject\n\
          receive_override_options = no_unknown_recipient_checks,no_header_body_checks,no_address_mappings\n\
          local_header_rewrite_clients =\ndisable_mime_input_processing = yes\nenable_original_recipient = no\n\
-         virtual_mailbox_domains = static:yes\nvirtual_mailbox_base = {at}/mail\n\
+         initial_destination_concurrency = 20\ndefault_process_limit = 200\nmax_use = 1000000\n\
+         max_idle = 1h\nqueue_minfree = 0\nmessage_size_limit = 104857600\n"
+    )
+}
+
+/// All mail goes to one Maildir.
+fn delivering(folder: &Path, user: u32, group: u32) -> String {
+    let at = folder.display();
+    format!(
+        "virtual_mailbox_domains = static:yes\nvirtual_mailbox_base = {at}/mail\n\
          virtual_mailbox_maps = static:inbox/\nvirtual_uid_maps = static:{user}\nvirtual_gid_maps = static:{group}\n\
-         virtual_minimum_uid = 1\nvirtual_transport = virtual\ninitial_destination_concurrency = 20\n\
-         virtual_destination_concurrency_limit = 20\ndefault_process_limit = 200\nmax_use = 1000000\n\
-         max_idle = 1h\nqueue_minfree = 0\nmessage_size_limit = 104857600\nvirtual_mailbox_limit = 0\n"
+         virtual_minimum_uid = 1\nvirtual_transport = virtual\nvirtual_destination_concurrency_limit = 20\n\
+         virtual_mailbox_limit = 0\n"
+    )
+}
+
+/// All mail goes to one server; its connections are kept without being asked for.
+fn relaying(sink: SocketAddr) -> String {
+    format!(
+        "relayhost = [{}]:{}\nsmtp_host_lookup = native\nsmtp_destination_concurrency_limit = 20\n\
+         smtp_connection_cache_destinations = $relayhost\n",
+        sink.ip(),
+        sink.port()
     )
 }
 
@@ -113,6 +144,8 @@ fn master_cf(address: &str) -> String {
         "error unix - - n - - error",
         "retry unix - - n - - error",
         "virtual unix - n n - - virtual",
+        "smtp unix - - n - - smtp",
+        "scache unix - - n - 1 scache",
         "anvil unix - - n - 1 anvil",
         "postlog unix-dgram n - n - 1 postlogd",
     ];

@@ -1,8 +1,9 @@
 //! Our own server, as a newcomer would start it, with its log (request lines too) written to a file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,8 @@ use serde::Deserialize;
 
 use super::programs::PROGRAM;
 use crate::error::{Doing, Error};
-use crate::harness::Harness;
+use crate::generator::smtp::DOMAIN;
+use crate::harness::{Harness, START};
 use crate::rounds::Contender;
 
 /// Which of its channels is loaded.
@@ -110,13 +112,51 @@ fn flags(folder: &Path, root: &Path, workers: u32) -> Vec<String> {
 /// Starts Sportello with a configuration: `rest`, behind the state folder and as many workers as its peers have. It has a
 /// channel `web`, which is loaded.
 pub(crate) fn start_configured(harness: &Harness, name: &str, rest: &str) -> Result<Contender, Error> {
+    configured(harness, name, rest, Door::Web)
+}
+
+/// Starts Sportello so that mail for `inbox` at [`DOMAIN`] goes on to the server at `sink`: by an alias that leads elsewhere,
+/// which asks for no login, as `smtp-source` has none.
+pub(crate) fn start_relaying(harness: &Harness, sink: SocketAddr) -> Result<Contender, Error> {
+    let rest = format!(
+        "hostname \"mx.{DOMAIN}\"\nrelay \"{sink}\" tls=off\nchannel mail port=0 protocol=smtp\n\
+         domain {DOMAIN} {{\n    mail {{\n        alias inbox to=\"inbox@elsewhere.test\"\n    }}\n}}\n"
+    );
+    let contender = configured(harness, "Sportello", &rest, Door::Mail)?;
+    let socket = contender.log.as_ref().map(|log| log.with_file_name(STATE).join(SOCKET));
+    Ok(Contender { socket, ..contender })
+}
+
+/// Where the queue is asked for, in the state folder.
+const SOCKET: &str = "command.sock";
+const STATE: &str = "state";
+
+/// Whether the queue of the server behind `socket` is empty.
+pub(crate) fn is_queue_empty(socket: &Path) -> Result<bool, Error> {
+    let doing = || "asking for the queue of sportello".to_owned();
+    let mut stream = UnixStream::connect(socket).doing(doing)?;
+    stream.set_read_timeout(Some(START)).doing(doing)?;
+    stream.write_all(b"*4\r\n$5\r\nQUEUE\r\n$4\r\nLIST\r\n$1\r\n1\r\n$4\r\nJSON\r\n").doing(doing)?;
+    let mut length = String::new();
+    BufReader::new(stream.take(LONGEST_LENGTH)).read_line(&mut length).doing(doing)?;
+    match length.trim_end().strip_prefix('$').and_then(|digits| digits.parse::<u64>().ok()) {
+        // `[]`: a list of nothing.
+        Some(octets) => Ok(octets == 2),
+        None => Err(Error::not_so(format!("sportello told of its queue {length:?}"))),
+    }
+}
+
+/// The most octets of the line that is read of an answer.
+const LONGEST_LENGTH: u64 = 200;
+
+fn configured(harness: &Harness, name: &str, rest: &str, door: Door) -> Result<Contender, Error> {
     let folder = folder(harness, name)?;
-    let state = folder.join("state");
+    let state = folder.join(STATE);
     let text = format!("state \"{}\"\nworkers {}\n{rest}", state.display(), harness.cores.workers());
     let file = folder.join("sportello.kdl");
     fs::write(&file, text).doing(|| "writing sportello.kdl".to_owned())?;
     let arguments = ["serve", "--json", "--config", &file.to_string_lossy()].map(str::to_owned);
-    launch(harness, name, &harness.sportello, &folder, &arguments, Door::Web.name())
+    launch(harness, name, &harness.sportello, &folder, &arguments, door.name())
 }
 
 fn folder(harness: &Harness, name: &str) -> Result<PathBuf, Error> {
