@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use sportello_service::directory::{Alias as Meaning, Member};
+use sportello_service::directory::Alias as Meaning;
 use sportello_wire::mail::Address;
 
 use super::check;
@@ -16,7 +16,7 @@ use super::conversation::resp::Commands;
 use super::fmt::replace;
 use super::paper::{Failed, Paper, visible};
 use super::place::{Way, Whereabouts};
-use crate::config::aliases::{Members, with, without};
+use crate::config::aliases::{with, without};
 use crate::config::as_written::Written;
 use crate::config::fault::any_error;
 use crate::config::format::formatted;
@@ -67,11 +67,8 @@ pub struct Add {
     #[arg(value_name = "ADDRESS")]
     pub alias: String,
     /// For whom: names of the same domain, or whole addresses anywhere.
-    #[arg(value_name = "TO", required_unless_present = "run")]
+    #[arg(value_name = "TO", required = true)]
     pub to: Vec<String>,
-    /// A command of the configuration that is run with each message.
-    #[arg(long, value_name = "COMMAND")]
-    pub run: Option<String>,
     #[command(flatten)]
     pub place: Place,
 }
@@ -104,7 +101,6 @@ pub struct Place {
 struct Shown {
     alias: String,
     to: Vec<String>,
-    run: Option<String>,
     line: usize,
 }
 
@@ -112,12 +108,9 @@ struct Shown {
 pub fn run(alias: &Alias) -> Result<u8, Failed> {
     match &alias.action {
         Action::List(list) => show(list),
-        Action::Add(add) => {
-            let members = Members { to: add.to.clone(), run: add.run.clone() };
-            change(&add.place, |written| {
-                with(written, &address(&add.alias)?, &members).map_err(|error| Failed::new(error.to_string()))
-            })
-        }
+        Action::Add(add) => change(&add.place, |written| {
+            with(written, &address(&add.alias)?, &add.to).map_err(|error| Failed::new(error.to_string()))
+        }),
         Action::Remove(remove) => change(&remove.place, |written| {
             without(written, &address(&remove.alias)?, &remove.to).map_err(|error| Failed::new(error.to_string()))
         }),
@@ -148,10 +141,8 @@ fn show(list: &List) -> Result<u8, Failed> {
         return paper.json(&all).map(|()| 0);
     }
     let width = all.iter().map(|shown| shown.alias.chars().count()).max().unwrap_or(0);
-    for Shown { alias, to, run, .. } in &all {
-        let run = run.iter().map(|run| format!("run {run}"));
-        let members: Vec<String> = to.iter().cloned().chain(run).collect();
-        paper.line(format_args!("{:width$}  {}", visible(alias), visible(&members.join(" "))))?;
+    for Shown { alias, to, .. } in &all {
+        paper.line(format_args!("{:width$}  {}", visible(alias), visible(&to.join(" "))))?;
     }
     Ok(0)
 }
@@ -162,15 +153,10 @@ fn listed(settings: &Settings, domain: Option<&str>) -> Vec<Shown> {
         if domain.is_some_and(|wanted| !wanted.eq_ignore_ascii_case(name)) {
             continue;
         }
-        let one = |local: &str, alias: &Meaning| {
-            let (mut to, mut run) = (Vec::new(), None);
-            for member in &alias.members {
-                match member {
-                    Member::Address(address) => to.push(address.to_string()),
-                    Member::Program(name) => run = Some(name.to_string()),
-                }
-            }
-            Shown { alias: format!("{local}@{name}"), to, run, line: alias.line }
+        let one = |local: &str, alias: &Meaning| Shown {
+            alias: format!("{local}@{name}"),
+            to: alias.members.iter().map(ToString::to_string).collect(),
+            line: alias.line,
         };
         all.extend(book.aliases.iter().map(|(local, alias)| one(local, alias)));
         all.extend(book.catch_all.iter().map(|alias| one("*", alias)));
@@ -220,7 +206,6 @@ const EXAMPLES: &str = "\
 Examples:
   sportello alias list
   sportello alias add info@example.org ada bob@example.net
-  sportello alias add build@example.org --run ci
   sportello alias remove info@example.org bob@example.net    no more for him
   sportello alias remove info@example.org                    no more at all
   sportello alias add --config /etc/sportello.kdl info@example.org ada
@@ -246,7 +231,7 @@ mod tests {
         let place = || Place { config: config.clone(), no_reload: false };
         let add = |alias: &str, to: &str| {
             let to = to.split_whitespace().map(str::to_owned).collect();
-            run(&Alias { action: Action::Add(Add { alias: alias.to_owned(), to, run: None, place: place() }) })
+            run(&Alias { action: Action::Add(Add { alias: alias.to_owned(), to, place: place() }) })
         };
         assert_eq!(add("info@example.org", "ada bob@example.net").unwrap(), 0);
         let expect = text.replace(
@@ -262,7 +247,7 @@ mod tests {
         let (_, settings) = read(&config).unwrap().unwrap();
         let all = listed(&settings, Some("EXAMPLE.org"));
         let to = vec!["ada@example.org".to_owned(), "bob@example.net".to_owned()];
-        assert_eq!(all, [Shown { alias: "info@example.org".to_owned(), to, run: None, line: 7 }]);
+        assert_eq!(all, [Shown { alias: "info@example.org".to_owned(), to, line: 7 }]);
         assert!(listed(&settings, Some("example.net")).is_empty());
         let remove = Remove { alias: "INFO@example.org".to_owned(), to: Vec::new(), place: place() };
         assert_eq!(run(&Alias { action: Action::Remove(remove) }).unwrap(), 0);

@@ -10,15 +10,6 @@ use thiserror::Error;
 use super::as_written::{Directive, Value, Written};
 use super::value::is_name;
 
-/// For whom an alias is to stand, beside those for whom it does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Members {
-    /// Addresses, as they are to be written.
-    pub to: Vec<String>,
-    /// A command.
-    pub run: Option<String>,
-}
-
 /// Why a text cannot be changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EditError {
@@ -34,43 +25,30 @@ pub enum EditError {
     /// It does not stand for this one.
     #[error("the alias {0} does not stand for {1}")]
     NoMember(String, String),
-    /// It is to run two commands.
-    #[error("the alias {0} runs {1} already; an alias runs one command")]
-    Runs(String, String),
 }
 
-/// The text with `alias` standing for these too.
+/// The text with `alias` standing for these addresses too, beside those for whom it does.
 ///
 /// # Errors
 /// When there is no place for it, or nothing to change.
-pub fn with(written: &Written, alias: &Address, members: &Members) -> Result<String, EditError> {
+pub fn with(written: &Written, alias: &Address, members: &[String]) -> Result<String, EditError> {
     let mail = mail_of(written, alias)?;
     let text = written.source.text();
     let Some(found) = find(mail, alias) else { return Ok(inserted(text, mail, &line_of(alias.local(), members))) };
-    let shown = alias.to_string();
     let before = found.property("to").and_then(Value::text).unwrap_or_default();
     let domain = folded_domain(alias);
     let has = |one: &str| before.split_whitespace().any(|other| whole(other, &domain) == whole(one, &domain));
-    let new: Vec<&str> = members.to.iter().map(String::as_str).filter(|one| !has(one)).collect();
-    let run = match (found.property("run").and_then(Value::text), &members.run) {
-        (Some(one), Some(other)) if one != other => return Err(EditError::Runs(shown, one.to_owned())),
-        (Some(_), _) | (None, None) => None,
-        (None, Some(run)) => Some(run),
-    };
-    if new.is_empty() && run.is_none() {
-        return Err(EditError::Same(shown));
+    let new: Vec<&str> = members.iter().map(String::as_str).filter(|one| !has(one)).collect();
+    if new.is_empty() {
+        return Err(EditError::Same(alias.to_string()));
     }
     let mut to: Vec<&str> = before.split_whitespace().collect();
     to.extend(new);
     let mut changed = text.to_owned();
-    if let Some(run) = run {
-        changed.insert_str(heads_end(found), &format!(" run={}", word(run)));
-    }
-    let to = (!to.is_empty()).then(|| format!("to={}", quoted(&to.join(" "))));
-    match (found.property("to"), to) {
-        (Some(value), Some(to)) => changed.replace_range(value.span.start..value.span.end, &to),
-        (None, Some(to)) => changed.insert_str(heads_end(found), &format!(" {to}")),
-        _ => {}
+    let to = format!("to={}", quoted(&to.join(" ")));
+    match found.property("to") {
+        Some(value) => changed.replace_range(value.span.start..value.span.end, &to),
+        None => changed.insert_str(heads_end(found), &format!(" {to}")),
     }
     Ok(changed)
 }
@@ -97,10 +75,6 @@ pub fn without(written: &Written, alias: &Address, members: &[String]) -> Result
     match found.property("to") {
         Some(value) if !members.is_empty() && !left.is_empty() => {
             changed.replace_range(value.span.start..value.span.end, &format!("to={}", quoted(&left.join(" "))));
-        }
-        Some(value) if !members.is_empty() && found.property("run").is_some() => {
-            let start = text.get(..value.span.start).map_or(0, |front| front.trim_end_matches(' ').len());
-            changed.replace_range(start..value.span.end, "");
         }
         _ => changed.replace_range(line_around(text, found), ""),
     }
@@ -129,15 +103,8 @@ fn whole(member: &str, domain: &str) -> String {
     Address::parse(text.as_bytes()).map_or(text, |address| folded(&address))
 }
 
-fn line_of(name: &str, members: &Members) -> String {
-    let mut line = format!("alias {}", word(name));
-    if !members.to.is_empty() {
-        line.push_str(&format!(" to={}", quoted(&members.to.join(" "))));
-    }
-    if let Some(run) = &members.run {
-        line.push_str(&format!(" run={}", word(run)));
-    }
-    line
+fn line_of(name: &str, members: &[String]) -> String {
+    format!("alias {} to={}", word(name), quoted(&members.join(" ")))
 }
 
 /// The text with a line more in the block of `mail`: behind its last alias, else at its end.

@@ -15,10 +15,8 @@ fn written(text: &str) -> Written {
     checked.written.unwrap()
 }
 
-fn members(to: &str) -> Members {
-    let (run, to): (Vec<_>, Vec<_>) = to.split_whitespace().partition(|word| word.starts_with('|'));
-    let to = to.into_iter().map(str::to_owned).collect();
-    Members { to, run: run.first().map(|run| run[1..].to_owned()) }
+fn members(to: &str) -> Vec<String> {
+    to.split_whitespace().map(str::to_owned).collect()
 }
 
 fn address(text: &str) -> Address {
@@ -34,7 +32,7 @@ fn added(text: &str, alias: &str, to: &str) -> Result<String, EditError> {
 }
 
 fn removed(text: &str, alias: &str, to: &str) -> Result<String, EditError> {
-    let changed = without(&written(text), &address(alias), &members(to).to)?;
+    let changed = without(&written(text), &address(alias), &members(to))?;
     let changed = changed.strip_suffix(REST).unwrap().to_owned();
     written(&changed);
     Ok(changed)
@@ -68,7 +66,7 @@ fn a_line_is_added_and_all_else_stays() {
         assert_eq!(added(&text(mail), "a@EXAMPLE.org", "b").unwrap(), text(expect), "{mail}");
     }
     let german = "domain bücher.example {\n    mail\n}\n";
-    assert!(added(german, "josé@xn--bcher-kva.example", "|ci").unwrap().contains("alias \"josé\" run=ci"));
+    assert!(added(german, "josé@xn--bcher-kva.example", "ada").unwrap().contains("alias \"josé\" to=\"ada\""));
     assert!(added(FILE, "\"a b\"@example.org", "ada").unwrap().contains("alias \"a b\" to=\"ada\""));
     assert!(added(FILE, "true@example.org", "ada").unwrap().contains("alias \"true\" to=\"ada\""));
 }
@@ -78,14 +76,7 @@ fn who_is_there_stays_there() {
     let change = |to: &str| added(FILE, "Sales@example.org", to);
     assert_eq!(change("bob").unwrap(), FILE.replace("to=\"ada\"", "to=\"ada bob\""));
     assert_eq!(change("ADA@example.org bob").unwrap(), FILE.replace("to=\"ada\"", "to=\"ada bob\""));
-    assert_eq!(change("|ci").unwrap(), FILE.replace("to=\"ada\"", "to=\"ada\" run=ci"));
     assert_eq!(change("ada@Example.org"), Err(EditError::Same("Sales@example.org".to_owned())));
-    let runs = FILE.replace("to=\"ada\"", "run=ci");
-    assert_eq!(added(&runs, "sales@example.org", "bob").unwrap(), FILE.replace("to=\"ada\"", "run=ci to=\"bob\""));
-    assert_eq!(
-        added(&runs, "sales@example.org", "|cd"),
-        Err(EditError::Runs("sales@example.org".to_owned(), "ci".to_owned()))
-    );
     for (alias, name) in [("a@example.net", "example.net"), ("a@sub.example.org", "sub.example.org")] {
         assert_eq!(added(FILE, alias, "b"), Err(EditError::NoMail(name.to_owned())));
     }
@@ -93,13 +84,13 @@ fn who_is_there_stays_there() {
 
 #[test]
 fn what_is_removed_leaves_the_rest() {
-    let many = "domain example.org {\n    mail {\n        // first\n        alias a to=\"x y@z.example\"\n        alias b to=\"x\" run=ci // why\n        alias c to=x; alias d to=x\n    }\n}\n";
+    let many = "domain example.org {\n    mail {\n        // first\n        alias a to=\"x y@z.example\"\n        alias b to=\"x\" // why\n        alias c to=x; alias d to=x\n    }\n}\n";
     for (alias, to, from, expect) in [
         ("A@example.org", "", "        alias a to=\"x y@z.example\"\n", ""),
         ("a@example.org", "x@example.org", "\"x y@z.example\"", "\"y@z.example\""),
         ("a@example.org", "x Y@Z.example", "        alias a to=\"x y@z.example\"\n", ""),
-        ("b@example.org", "", "alias b to=\"x\" run=ci // why", " // why"),
-        ("b@example.org", "x", " to=\"x\"", ""),
+        ("b@example.org", "", "alias b to=\"x\" // why", " // why"),
+        ("b@example.org", "x", "alias b to=\"x\" // why", " // why"),
         ("c@example.org", "", "alias c to=x;", ""),
         ("d@example.org", "", " alias d to=x", " "),
     ] {

@@ -10,7 +10,6 @@ use super::{one, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
 use crate::config::source::Span;
-use crate::config::suggest::nearest;
 
 /// All domains, those without mail too.
 pub(super) fn settle(written: &Written, faults: &mut Vec<Fault>) -> MailDomains {
@@ -121,34 +120,16 @@ impl Reader<'_> {
     }
 
     fn alias(&mut self, directive: &Directive) -> Alias {
-        let (to, run) = (directive.property("to"), directive.property("run"));
-        let mut members = to.map_or_else(Vec::new, |to| self.addresses(to));
-        if let Some((value, name)) = run.and_then(|value| Some((value, value.text()?))) {
-            self.is_command(name, value.span);
-            members.push(Member::Program(name.into()));
-        }
+        let to = directive.property("to");
+        let members = to.map_or_else(Vec::new, |to| self.addresses(to));
         // What was written wrongly is told already.
-        let is_bare = to.is_none() && run.is_none() && directive.properties.is_empty();
+        let is_bare = to.is_none() && directive.properties.is_empty();
         if is_bare && directive.span.end == directive.arguments.last().map_or(directive.name.end, |last| last.span.end)
         {
             let fault = Fault::error(directive.name, format!("this {} stands for nobody", directive.row.name));
-            let help = "write to=\"ada bob@example.net\" for addresses, run=NAME for a command, or both";
-            self.faults.push(fault.label("to= or run= is missing").help(help));
+            self.faults.push(fault.label("to= is missing").help("write to=\"ada bob@example.net\""));
         }
         Alias { line: line(self.written, directive.name), members }
-    }
-
-    fn is_command(&mut self, name: &str, at: Span) {
-        let names = || self.written.all("command").filter_map(|command| one(Some(command)).and_then(Value::text));
-        if names().any(|its| its.eq_ignore_ascii_case(name)) {
-            return;
-        }
-        let fault = Fault::error(at, format!("there is no command {name}")).label("unknown");
-        let help = match nearest(name, names()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("write it: command {name} {{ program \"/usr/local/bin/{name}\" }}"),
-        };
-        self.faults.push(fault.help(help));
     }
 
     /// Addresses with spaces between them; a name alone is of this domain.

@@ -18,6 +18,8 @@ const ACCOUNT: &str = "remove it; accounts are made while the server runs: sport
 const ALLOW: &str = "remove it; commands ask nobody for an account yet, and their channels listen on loopback only";
 const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
 
+const RUN: &str = "remove it; mail is not given to programs yet, name who gets it: to=\"ada\"";
+
 /// All of it.
 pub const ABSENT: &[Absent] = &[
     directive("", "tls", "write tls=auto on the line of a channel"),
@@ -33,6 +35,8 @@ pub const ABSENT: &[Absent] = &[
     directive("domain/mail", "mailbox", "remove it; accounts and their mailboxes are made with sportello account add"),
     directive("domain/mail", "spf", "remove it; senders are not judged yet"),
     directive("domain/mail", "dmarc", "remove it; senders are not judged yet"),
+    property("domain/mail/alias", "run", RUN),
+    property("domain/mail/catch-all", "run", RUN),
     directive(
         "command",
         "stdin",

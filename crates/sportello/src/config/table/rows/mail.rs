@@ -9,15 +9,12 @@ use super::{PLAIN, any, one, optional};
 const POLICY_AGE: Kind = Kind::Time(Duration::from_secs(86_400), Duration::from_secs(31_557_600));
 
 /// For whom an address stands.
-const FOR_WHOM: &[Property] = &[
-    optional(
-        "to",
-        Kind::Text,
-        "",
-        "addresses with spaces between them; those without @ are of the same domain, others may be anywhere",
-    ),
-    optional("run", Kind::Name, "", "a command of this file that is run with the message as its input"),
-];
+const FOR_WHOM: &[Property] = &[optional(
+    "to",
+    Kind::Text,
+    "",
+    "addresses with spaces between them; those without @ are of the same domain, others may be anywhere",
+)];
 
 /// In the order of the reference.
 pub(super) static ROWS: &[Row] = &[
@@ -48,9 +45,9 @@ pub(super) static ROWS: &[Row] = &[
         times: Times::Many,
         arguments: &[one("name", Kind::Text, "what is before the @")],
         properties: FOR_WHOM,
-        doc: "An address that stands for others, here or elsewhere, or for a program. One that names itself means the account of that name too.",
+        doc: "An address that stands for others, here or elsewhere. One that names itself means the account of that name too.",
         default: "",
-        example: "domain example.org {\n    mail {\n        alias info to=\"ada bob@example.net\"\n        alias build run=ci\n    }\n}\ncommand ci {\n    program \"/bin/cat\"\n}",
+        example: "domain example.org {\n    mail {\n        alias info to=\"ada bob@example.net\"\n    }\n}",
         ..PLAIN
     },
     Row {
