@@ -502,6 +502,7 @@ impl Services {
             observer: Arc::clone(&self.observer),
             keyring: self.house.observatory.keyring.clone(),
             dkim,
+            mail: Arc::clone(&generation.mail),
             workers: self.workers.clone(),
             limits,
             channels: channels.collect(),

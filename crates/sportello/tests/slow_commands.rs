@@ -91,6 +91,7 @@ impl Ground {
                 records: Records::default(),
                 slow_log: Default::default(),
                 dkim: None,
+                mail: Arc::default(),
                 reloads: None,
                 accounts: None,
             });

@@ -50,6 +50,7 @@ impl House {
             records: Records::default(),
             slow_log: Default::default(),
             dkim: None,
+            mail: Arc::default(),
             reloads: None,
             accounts: None,
         };

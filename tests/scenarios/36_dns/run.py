@@ -3,7 +3,7 @@
 import json
 
 from nameserver import NameServer
-from sportello import BINARY, check, contains, finish, folder, run, same, step, write
+from sportello import BINARY, Server, check, contains, finish, folder, run, same, step, write
 
 here = folder("sportello-records-")
 file = write(here / "sportello.kdl", """
@@ -53,6 +53,33 @@ with step("What is printed is a zone that a name server takes, and finds all of 
     for kind, name in [("A", "mail"), ("MX", ""), ("TXT", "_dmarc"), ("TXT", "_mta-sts"), ("TXT", "_smtp._tls"), ("CNAME", "mta-sts"),
                        ("CAA", "")]:
         check((kind, f"{name}.example.org".strip(".")) in found, str((kind, name, found)))
+
+with step("The keys of a running server are among the records, and looked up too"):
+    contains(printed().stderr, "(DKIM) are left out")
+    signing = write(here / "signing.kdl", f'''
+hostname mail.example.org
+state "{here}/signing"
+channel smtp port=0 protocol=smtp
+domain example.org {{ mail }}
+''')
+
+    def signatures(*more):
+        done = run(BINARY, "dns", "--config", signing, "--json", *more, "example.org")
+        return done, [one for one in json.loads(done.stdout) if "._domainkey." in one["name"]]
+
+    with Server(config=signing):
+        done, none = signatures()
+        same(none, [])
+        contains(done.stderr, "sportello dkim make example.org")
+        made = run(BINARY, "dkim", "make", "--state", f"{here}/signing", "example.org")
+        same(made.returncode, 0, made.stderr)
+        done, both = signatures()
+        same(len(both), 2, done.stdout + done.stderr)
+        zone = run(BINARY, "dns", "--config", signing, "--address", "192.0.2.1", "example.org").stdout
+        server.set("example.org", zone)
+        same([one["verdict"] for one in signatures("--check", "--name-server", server.address)[1]], ["good", "good"])
+        server.set("example.org", zone.replace("p=", "q="))
+        same([one["verdict"] for one in signatures("--check", "--name-server", server.address)[1]], ["wrong", "wrong"])
 
 with step("What is missing, wrong or nobody's to say is told, with why it matters"):
     server.set("example.org", WRONG)

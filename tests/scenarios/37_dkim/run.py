@@ -63,6 +63,12 @@ with Server(config=file) as server:
         for bad in ("", "a..org", "[192.0.2.1]"):
             same(ask("make", bad).returncode, 1)
 
+    with step("keys are made for domains with mail in the configuration only, and that is said"):
+        foreign = ask("make", "example.net")
+        same((foreign.returncode, foreign.stdout), (1, ""))
+        contains(foreign.stderr, "no mail of the domain example.net is written")
+        same(keys(), [])
+
     with step("the first pair signs at once, and its records are lines of a zone file"):
         made = ask("make", "Example.org")
         same(made.returncode, 0, made.stderr)

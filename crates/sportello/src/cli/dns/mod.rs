@@ -8,9 +8,13 @@ use std::path::PathBuf;
 use clap::Args;
 use sportello_service::certificates::acme::LETS_ENCRYPT;
 use sportello_service::directory::Handling;
+use sportello_service::dkim::KeyView;
 use sportello_service::published::{Facts, Mode, MtaSts, zone, zone_text};
 
+use super::conversation::Deadlines;
+use super::conversation::resp::Commands;
 use super::paper::{Failed, Paper, visible};
+use super::place::{Way, Whereabouts};
 use crate::config::{Checked, Settings, international, submission};
 
 /// `sportello dns`.
@@ -44,7 +48,8 @@ pub fn run(dns: &Dns) -> Result<u8, Failed> {
         super::check::told(&checked);
         return Ok(1);
     };
-    let facts = facts(&settings, &dns.domain, &dns.addresses)?;
+    let mut facts = facts(&settings, &dns.domain, &dns.addresses)?;
+    facts.dkim = signatures(&settings, &facts.domain)?;
     let records = zone(&facts);
     if dns.check {
         return check::run(&facts, &records, dns);
@@ -111,6 +116,23 @@ fn facts(settings: &Settings, domain: &str, addresses: &[IpAddr]) -> Result<Fact
     })
 }
 
+/// The records of the domain's keys, those to come and those before too: all are to be published. Only the server that runs with this
+/// state folder has them; where there are none, or nobody to ask, it is said beside what is printed.
+fn signatures(settings: &Settings, domain: &str) -> Result<Vec<(String, String)>, Failed> {
+    let whereabouts = Whereabouts { server: None, state: Some(settings.store.folder.clone()) };
+    let shown = visible(domain);
+    let Ok(way @ Way::Socket(_)) = whereabouts.commands() else {
+        let note = "the records for signatures (DKIM) are left out: no server that runs by this configuration can be asked here";
+        return Paper::stderr().line(note).map(|()| Vec::new());
+    };
+    let keys: Vec<KeyView> = Commands::reach(&way, Deadlines::default())?.json(&["DKIM", "LIST", domain])?;
+    if keys.is_empty() {
+        let note = format_args!("mail of {shown} is not signed (DKIM), there are no keys: sportello dkim make {shown}");
+        Paper::stderr().line(note)?;
+    }
+    Ok(keys.into_iter().map(|key| (key.name, key.record)).collect())
+}
+
 /// Who gets reports on TLS, if the domain has such an alias.
 const TLS_REPORTS: &str = "tls-reports";
 
@@ -121,7 +143,7 @@ Examples:
   sportello dns --check example.org                   what is missing or wrong, and why it matters
   sportello dns --check --name-server 127.0.0.1:5300 example.org
 
-The records for signatures (DKIM) are printed by sportello dkim, where it has made keys. The name of an address (PTR) is set by whoever gave you the address.
+The records for signatures (DKIM) are among them where the server runs that has made the keys: sportello dkim make. The name of an address (PTR) is set by whoever gave you the address.
 
 Exit codes: 0 printed, or nothing that mail needs is missing or wrong; 1 something is, or the configuration is wrong; 2 wrong usage.";
 

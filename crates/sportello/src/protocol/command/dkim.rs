@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sportello_net::Ended;
+use sportello_service::directory::{Handling, MailDomains};
 use sportello_service::dkim::{Haste, KeyView, Keyring};
 use sportello_store::StoredBody;
 use sportello_wire::resp::Arguments;
@@ -17,6 +18,7 @@ use super::dispatch::{Context, Step, subcommand, task};
 use super::session::Session;
 use super::show;
 use super::task::Action;
+use crate::config::international::asked_for;
 
 /// What is to be done with keys.
 pub(super) enum Order {
@@ -62,7 +64,7 @@ pub(super) async fn carry_out(session: &mut Session, order: Order) -> Result<(),
     let service = Rc::clone(&session.service);
     // Not raced against the client: what was asked for is done.
     let done = match &service.dkim {
-        Some(keyring) => perform(keyring, order).await,
+        Some(keyring) => perform(keyring, &service.mail, order).await,
         None => Err(OWN_SOCKET.to_owned()),
     };
     match done {
@@ -78,9 +80,14 @@ enum Told {
     Fields(Vec<u8>),
 }
 
-async fn perform(keyring: &Keyring, order: Order) -> Result<Told, String> {
+async fn perform(keyring: &Keyring, mail: &MailDomains, order: Order) -> Result<Told, String> {
     let keys = match order {
         Order::List { domain } => keyring.list(domain.as_deref()).await,
+        Order::Make { domain } if is_foreign(mail, &domain) => {
+            return Err(format!(
+                "no mail of the domain {domain} is written in the configuration: domain {domain} {{ mail {{ }} }}"
+            ));
+        }
         Order::Make { domain } => keyring.make(&domain).await,
         Order::Rotate { domain } => keyring.rotate(&domain).await,
         Order::Retire { domain, haste } => keyring.retire(&domain, haste).await,
@@ -92,4 +99,12 @@ async fn perform(keyring: &Keyring, order: Order) -> Result<Told, String> {
         }
     };
     keys.map(Told::Keys).map_err(|error| error.to_string())
+}
+
+/// Keys for a domain that is not ours would sign nothing.
+fn is_foreign(mail: &MailDomains, domain: &str) -> bool {
+    // What is no domain at all is refused by the keyring.
+    let Ok(name) = asked_for(domain.trim_end_matches('.')) else { return false };
+    let found = mail.named(&name.to_ascii_lowercase());
+    found.is_none_or(|found| matches!(found.handling, Handling::Refused))
 }

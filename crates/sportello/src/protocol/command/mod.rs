@@ -36,6 +36,7 @@ use std::sync::Arc;
 use sportello_net::{Connection, Workers};
 use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Keyring;
+use sportello_service::directory::MailDomains;
 use sportello_service::dkim::Keyring as DkimKeyring;
 use sportello_service::picture::Observer;
 use sportello_service::run::Runner;
@@ -68,6 +69,7 @@ pub struct Service {
     observer: Observer,
     keyring: Keyring,
     dkim: Option<DkimKeyring>,
+    mail: Arc<MailDomains>,
     workers: Workers,
     limits: Limits,
     channels: Rc<[usize]>,
@@ -90,6 +92,8 @@ pub struct Parts {
     pub keyring: Keyring,
     /// The keys by which our mail is signed, on the channel of this machine's administrator.
     pub dkim: Option<DkimKeyring>,
+    /// The domains whose mail that may be.
+    pub mail: Arc<MailDomains>,
     /// To list and to close connections.
     pub workers: Workers,
     /// Bounds on one request.
@@ -115,6 +119,7 @@ impl Service {
             observer,
             keyring,
             dkim,
+            mail,
             workers,
             limits,
             channels,
@@ -130,6 +135,7 @@ impl Service {
             observer,
             keyring,
             dkim,
+            mail,
             workers,
             limits,
             channels,

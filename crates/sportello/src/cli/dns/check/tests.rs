@@ -12,9 +12,12 @@ fn facts() -> Facts {
         mta_sts: Some(MtaSts::default()),
         hosts: vec!["mta-sts.example.org".to_owned()],
         issuer: Some("letsencrypt.org".to_owned()),
+        dkim: vec![(SELECTOR.to_owned(), "v=DKIM1; k=rsa; p=AAAA".to_owned())],
         ..Facts::default()
     }
 }
+
+const SELECTOR: &str = "s1._domainkey.example.org";
 
 fn whole() -> Table {
     let policy = MtaSts::default().record("mail.example.org").unwrap();
@@ -32,6 +35,7 @@ fn whole() -> Table {
             Record::Srv { priority: 0, weight: 1, port: 465, target: "mail.example.org".to_owned() },
         )
         .with("example.org", Record::Caa { tag: "issue".to_owned(), value: "letsencrypt.org; x=y".to_owned() })
+        .txt(SELECTOR, "v=DKIM1; k=rsa; p=AAAA")
         .with("1.2.0.192.in-addr.arpa", Record::Ptr("mail.example.org".to_owned()))
 }
 
@@ -60,6 +64,25 @@ fn what_is_not_there_is_missing_and_what_nobody_says_is_unknown() {
     let mut silent = Table::new();
     silent.trouble("example.org");
     assert_eq!(verdict(silent, "MX", "example.org"), Verdict::Unknown);
+}
+
+#[test]
+fn a_key_is_good_when_others_verify_by_it() {
+    for (text, expect) in [
+        ("v=DKIM1; k=rsa; p=AAAA", Verdict::Good),
+        ("v=DKIM1;k=rsa;t=s;p=AA AA", Verdict::Good),
+        ("p=AAAA", Verdict::Good),
+        ("v=DKIM1; k=ed25519; p=AAAA", Verdict::Wrong),
+        ("v=DKIM1; k=rsa; p=", Verdict::Wrong),
+        ("v=DKIM1; k=rsa", Verdict::Wrong),
+        ("v=DKIM2; p=AAAA", Verdict::Wrong),
+        ("", Verdict::Wrong),
+    ] {
+        assert_eq!(verdict(Table::new().txt(SELECTOR, text), "TXT", SELECTOR), expect, "{text}");
+    }
+    let two = Table::new().txt(SELECTOR, "p=AAAA").txt(SELECTOR, "p=AAAA");
+    assert_eq!(verdict(two, "TXT", SELECTOR), Verdict::Wrong);
+    assert_eq!(verdict(Table::new(), "TXT", SELECTOR), Verdict::Missing);
 }
 
 #[test]
