@@ -1,9 +1,12 @@
 """The records that a domain needs: printed, published by a real name server, looked up, and found wrong when they are."""
 
+import http.client
 import json
+import ssl
+from xml.etree import ElementTree
 
 from nameserver import NameServer
-from sportello import BINARY, Server, check, contains, finish, folder, run, same, step, write
+from sportello import BINARY, Server, check, contains, finish, folder, free_ports, run, same, step, write
 
 here = folder("sportello-records-")
 file = write(here / "sportello.kdl", """
@@ -110,5 +113,41 @@ with step("An address is followed by its aliases"):
     same(done.returncode, 0, done.stderr)
     contains(done.stdout, "alias info stands for ada@example.org, bob@example.net")
     contains(done.stdout, 'alias info to="ada bob@example.net" // since May')
+
+with step("A mail program that knows an address finds over HTTPS where mail is handed in"):
+    at_once, asked = free_ports(2)
+    giving = write(here / "giving.kdl", f'''
+hostname mail.example.org
+state "{here}/giving"
+channel web port=0 protocol=http tls=local
+channel submissions port={at_once} protocol=submission tls=local
+channel submission port={asked} protocol=submission tls=starttls
+channel smtp port=0 protocol=smtp tls=local
+domain example.org {{ mail }}
+''')
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    with Server(config=giving) as server:
+        def fetched(path, host="autoconfig.example.org"):
+            client = http.client.HTTPSConnection("127.0.0.1", server.ports["web"], timeout=20, context=trusting)
+            client.request("GET", path, headers={"Host": host})
+            answer = client.getresponse()
+            body = answer.read()
+            client.close()
+            return answer, body
+
+        for path in ("/mail/config-v1.1.xml?emailaddress=ada%40example.org", "/.well-known/autoconfig/mail/config-v1.1.xml"):
+            answer, body = fetched(path)
+            same(answer.status, 200, body)
+            same(answer.headers.get_content_type(), "text/xml")
+            provider = ElementTree.fromstring(body).find("emailProvider")
+            same([one.text for one in provider.findall("domain")], ["example.org"])
+            same([[one.findtext(what) for what in ("hostname", "port", "socketType", "username")]
+                  for one in provider.findall("outgoingServer")],
+                 [["mail.example.org", str(at_once), "SSL", "%EMAILADDRESS%"],
+                  ["mail.example.org", str(asked), "STARTTLS", "%EMAILADDRESS%"]])
+            # Mail cannot be read by programs yet, so nothing says that it can.
+            same(provider.findall("incomingServer"), [])
+        same(fetched("/mail/other.xml")[0].status, 404)
 
 finish()
