@@ -18,7 +18,7 @@ use sportello_net::tls::{self, Terms};
 use sportello_net::{Connection, Serve, Workers};
 use sportello_service::certificates::Answers;
 use sportello_service::desk::Desk;
-use sportello_service::directory::{Addresses, MailDomains};
+use sportello_service::directory::Addresses;
 use sportello_service::dns::{Servers, System, Validation};
 use sportello_service::judge::{self, Judge};
 use sportello_service::picture::{Observer, RefusalView};
@@ -74,7 +74,8 @@ pub(crate) struct Generation {
     /// What was opened for them, until it is in force.
     renewed: Vec<Renewed>,
     hostname: String,
-    mail: Arc<MailDomains>,
+    /// What addresses mean: the domains are this configuration's, the key for rewritten senders is the process's.
+    addresses: Addresses,
     /// Which name servers are asked about mail.
     name_servers: (Servers, Validation),
     pub(crate) runner: Runner,
@@ -137,11 +138,11 @@ impl Plan {
 }
 
 impl Generation {
-    /// That of `settings`, whose channels have their numbers; `runner` runs the programs.
+    /// That of `settings`, whose channels have their numbers, `runner` runs the programs; `addresses` are the server's.
     pub(crate) fn new(
         settings: &Settings,
         doors: &[Door],
-        runner: Runner,
+        (runner, addresses): (Runner, &Addresses),
         (encryption, logs): (&Encryption, &AccessLogs),
         before: Option<&Self>,
     ) -> Result<Self, StartError> {
@@ -178,7 +179,7 @@ impl Generation {
             logs,
             renewed,
             hostname: settings.hostname.clone(),
-            mail: Arc::clone(&settings.mail),
+            addresses: addresses.with(Arc::clone(&settings.mail)),
             name_servers: (settings.sending.servers.clone(), settings.sending.validation),
             runner,
             spool,
@@ -188,7 +189,7 @@ impl Generation {
 
     /// Who judges mail that arrives for accounts; nobody where there are none. On the thread whose runtime asks the name servers.
     fn judge(&self) -> Option<Judge> {
-        if self.mail.only_capture() {
+        if self.addresses.domains().only_capture() {
             return None;
         }
         let (servers, validation) = &self.name_servers;
@@ -334,17 +335,17 @@ impl Serve for Services {
             let answers = self.house.answers.clone();
             http::Service { served: Rc::clone(served), limits: *limits, answers, terms: terms.cloned(), https }
         };
-        let addresses = Addresses::new(Arc::clone(&generation.mail), self.house.shared.store.clone());
         let judge = generation.judge();
         let smtp = |(policy, settings): (&_, &smtp::Settings), terms: &Option<(Arc<Terms>, Begins)>| {
             let offered = terms.clone().filter(|(_, begins)| *begins == Begins::WhenAsked);
             let service = self.smtp(&generation, policy);
-            let is_capture = generation.mail.only_capture() && settings.purpose == smtp::Purpose::Exchange;
+            let is_capture =
+                generation.addresses.domains().only_capture() && settings.purpose == smtp::Purpose::Exchange;
             let service = match is_capture {
                 true => service,
                 false => {
                     let accounts = self.house.shared.accounts.clone();
-                    let office = smtp::Office::new(accounts, addresses.clone());
+                    let office = smtp::Office::new(accounts, generation.addresses.clone());
                     let office = judge.iter().cloned().fold(office, smtp::Office::judging);
                     service.asking(office, settings.purpose)
                 }
@@ -502,7 +503,7 @@ impl Services {
             observer: Arc::clone(&self.observer),
             keyring: self.house.observatory.keyring.clone(),
             dkim,
-            mail: Arc::clone(&generation.mail),
+            mail: Arc::clone(generation.addresses.domains()),
             workers: self.workers.clone(),
             limits,
             channels: channels.collect(),

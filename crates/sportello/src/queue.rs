@@ -31,6 +31,8 @@ pub struct Settings {
 
 /// The thread, where one is wanted, and by which settings it runs.
 pub struct Sending {
+    /// Those of the server; the domains are the settings'.
+    addresses: Addresses,
     store: Store,
     signer: Signer,
     figures: Arc<Figures>,
@@ -55,8 +57,8 @@ impl Sending {
     ///
     /// # Errors
     /// When the machine has no thread left.
-    pub fn start(settings: Settings, store: Store, signer: Signer) -> io::Result<Self> {
-        let mut sending = Self { store, signer, figures: Arc::default(), settings: None, running: None };
+    pub fn start(settings: Settings, addresses: Addresses, store: Store, signer: Signer) -> io::Result<Self> {
+        let mut sending = Self { addresses, store, signer, figures: Arc::default(), settings: None, running: None };
         sending.begin(settings)?;
         Ok(sending)
     }
@@ -90,10 +92,15 @@ impl Sending {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().thread_name("queue-names").enable_all().build()?;
             let (stop, stopped) = oneshot::channel();
-            let (own, figures) = (settings.clone(), Arc::clone(&self.figures));
-            let (store, signer) = (self.store.clone(), self.signer.clone());
+            let (outbound, figures) = (settings.outbound.clone(), Arc::clone(&self.figures));
+            let office = Office {
+                name: outbound.host_name.clone(),
+                addresses: self.addresses.with(Arc::clone(&settings.mail)),
+                store: self.store.clone(),
+                signer: self.signer.clone(),
+            };
             let thread = thread::Builder::new().name("queue".to_owned()).spawn(move || {
-                runtime.block_on(send(own, (store, signer), figures, stopped));
+                runtime.block_on(send(outbound, office, figures, stopped));
                 // A name that is being looked up is waited for by nobody.
                 runtime.shutdown_background();
             })?;
@@ -115,13 +122,13 @@ impl Sending {
 
 /// Sends until it is told how long what is under way may take.
 async fn send(
-    settings: Settings,
-    (store, signer): (Store, Signer),
+    outbound: outbound::Settings,
+    office: Office,
     figures: Arc<Figures>,
     mut stopped: oneshot::Receiver<Duration>,
 ) {
     let dispatcher = loop {
-        match prepare(&settings, (&store, &signer), &figures) {
+        match prepare(&outbound, &office, &figures) {
             Ok(dispatcher) => break dispatcher,
             Err(why) => tracing::error!(why, "no mail is sent"),
         }
@@ -146,22 +153,18 @@ async fn send(
 }
 
 fn prepare(
-    settings: &Settings,
-    (store, signer): (&Store, &Signer),
+    outbound: &outbound::Settings,
+    office: &Office,
     figures: &Arc<Figures>,
 ) -> Result<Dispatcher<Outbound, Office>, String> {
-    let outbound = Outbound::new(settings.outbound.clone(), store.clone()).map_err(|error| error.to_string())?;
-    let office = Office {
-        name: settings.outbound.host_name.clone(),
-        addresses: Addresses::new(Arc::clone(&settings.mail), store.clone()),
-        store: store.clone(),
-        signer: signer.clone(),
-    };
+    let (office, store) = (office.clone(), office.store.clone());
+    let outbound = Outbound::new(outbound.clone(), store.clone()).map_err(|error| error.to_string())?;
     let settings = queue::Settings { schedule: Schedule::default(), clock: Clock::system() };
-    Ok(Dispatcher::new(store.clone(), outbound, office, settings, Arc::clone(figures)))
+    Ok(Dispatcher::new(store, outbound, office, settings, Arc::clone(figures)))
 }
 
 /// The house around the queue.
+#[derive(Clone)]
 struct Office {
     name: String,
     addresses: Addresses,

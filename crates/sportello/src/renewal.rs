@@ -134,7 +134,9 @@ impl Server {
     ) -> Result<Generation, Refused> {
         let (settings, doors) = (settings.clone(), doors.to_vec());
         let (encryption, logs) = (self.encryption.clone(), self.house.access_logs.clone());
-        let make = move || Generation::new(&settings, &doors, runner, (&encryption, &logs), Some(&before));
+        let addresses = self.shared.addresses.clone();
+        let make =
+            move || Generation::new(&settings, &doors, (runner, &addresses), (&encryption, &logs), Some(&before));
         match timeout(OPENING, spawn_blocking(make)).await {
             Ok(Ok(made)) => Ok(made?),
             Ok(Err(error)) => Err(StartError::Io("open what the sites need", error.into()).into()),

@@ -12,6 +12,7 @@ use sportello_net::{BindError, Channel, Listener, Workers};
 use sportello_service::accounts::Accounts;
 use sportello_service::certificates::Wanted;
 use sportello_service::conversations::Conversations;
+use sportello_service::directory::Addresses;
 use sportello_service::dkim;
 use sportello_service::failure::Failure;
 use sportello_service::files;
@@ -107,6 +108,8 @@ pub struct Shared {
     pub(crate) store: Store,
     /// Who has mailboxes in it.
     pub(crate) accounts: Accounts,
+    /// What addresses mean, for domains that each generation says: one for all threads, so that one key rewrites senders.
+    pub(crate) addresses: Addresses,
     /// By which all programs run.
     pub(crate) runner: Runner,
     pub(crate) conversations: Conversations,
@@ -136,6 +139,7 @@ pub async fn start(
     let store = open_store(settings)?;
     let shared = Shared {
         accounts: Accounts::open(store.clone()).await?,
+        addresses: Addresses::new(Arc::clone(&settings.mail), store.clone()),
         dkim: dkim::Keyring::open(store.clone()).await?,
         store,
         runner: start_runner(spawner, settings)?,
@@ -146,11 +150,11 @@ pub async fn start(
         Encryption::start(shared.store.clone(), &settings.hostname, settings.certificates.clone())?;
     let procurement = Procurement::start(settings.acme.clone(), encryption.keyring(), &shared)
         .map_err(|error| StartError::Io("start the thread that obtains certificates", error))?;
-    let sending = Sending::start(sends(settings), shared.store.clone(), shared.dkim.signer())
+    let sending = Sending::start(sends(settings), shared.addresses.clone(), shared.store.clone(), shared.dkim.signer())
         .map_err(|error| StartError::Io("start the thread that sends mail", error))?;
     let access_logs = AccessLogs::default();
     let made_of = (&encryption, &access_logs);
-    let mut generation = Generation::new(settings, &doors, shared.runner.clone(), made_of, None)?;
+    let mut generation = Generation::new(settings, &doors, (shared.runner.clone(), &shared.addresses), made_of, None)?;
     let command_line = match socket::listen(&settings.store.folder, listeners.len(), settings.workers) {
         Ok(listener) => {
             let channel = listener.channel().clone();

@@ -40,11 +40,12 @@ impl Addresses {
     pub const KEY: &str = "srs/key";
 
     /// Of these domains and the accounts of this store, where the key for rewritten senders is, or is put when it is first needed.
+    /// A process makes one and its others [`with`](Self::with) it: two made apart might each put a key of their own.
     pub fn new(domains: Arc<MailDomains>, store: Store) -> Self {
         Self { domains, store, srs: Arc::default(), remembered: Arc::default() }
     }
 
-    /// With other domains: what a reload makes of it.
+    /// With other domains, and the same key: what a reload makes of it.
     #[must_use]
     pub fn with(&self, domains: Arc<MailDomains>) -> Self {
         Self { domains, ..self.clone() }

@@ -104,6 +104,27 @@ async fn what_is_remembered_is_bounded() {
     house.close().await;
 }
 
+#[test]
+fn workers_on_fresh_state_rewrite_senders_by_one_key() {
+    let on_a_thread = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = on_a_thread();
+    let house = runtime.block_on(House::open("one-key"));
+    let sender = Address::parse(b"ada@far.example").unwrap();
+    let rewritten = |srs: &Srs| srs.rewritten(&sender, sender.domain(), 5).unwrap();
+    let barrier = std::sync::Barrier::new(2);
+    // As each worker has it, on its own thread.
+    let worker = || {
+        let addresses = house.addresses.with(domains());
+        barrier.wait();
+        rewritten(&on_a_thread().block_on(addresses.directory()).unwrap().srs)
+    };
+    let made = std::thread::scope(|scope| [scope.spawn(worker), scope.spawn(worker)].map(|one| one.join().unwrap()));
+    let kept = runtime.block_on(house.addresses.store.secret(Addresses::KEY)).unwrap().unwrap();
+    let expect = rewritten(&Srs::new(kept.try_into().unwrap()));
+    assert_eq!(made, [expect.clone(), expect]);
+    runtime.block_on(house.close());
+}
+
 #[tokio::test]
 async fn the_key_for_rewritten_senders_is_kept() {
     let house = House::open("key").await;
