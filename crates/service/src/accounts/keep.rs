@@ -10,7 +10,7 @@ use sportello_wire::mail::Address;
 use sportello_wire::sasl::Password;
 
 use super::{Accounts, credential};
-use crate::directory::folded;
+use crate::directory::{folded, folded_name};
 use crate::failure::{Class, Failure};
 
 /// Letters of a password that somebody chooses: fewer are guessed.
@@ -56,7 +56,7 @@ impl Accounts {
     /// [`Class::NotFound`] where there is none.
     pub async fn find(&self, address: &str) -> Result<Account, Failure> {
         let nobody = || Failure::new(Class::NotFound, format!("there is no account {address}"));
-        self.inner.store.account(&super::key_of(address)).await?.ok_or_else(nobody)
+        self.inner.store.account(&folded_name(address)).await?.ok_or_else(nobody)
     }
 
     /// Makes an account with its mailboxes.

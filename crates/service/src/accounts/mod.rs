@@ -13,11 +13,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use sportello_store::{Account, AppPassword, AppPasswordId, Scope, Standing, Store};
-use sportello_wire::mail::Address;
 use sportello_wire::sasl::Password;
 use sportello_wire::sasl::scram::Keys;
 
-use crate::directory::folded;
+use crate::directory::folded_name;
 use crate::failure::{Class, Failure};
 
 use self::credential::{Key, keyed, random};
@@ -101,7 +100,7 @@ impl Accounts {
     /// # Errors
     /// Besides: [`Class::Busy`] where too many log in at once, and what the store says.
     pub async fn verify(&self, name: &str, password: &Password, scope: Scope) -> Result<Authenticated, Failure> {
-        let found = self.inner.store.login(&key_of(name)).await?;
+        let found = self.inner.store.login(&folded_name(name)).await?;
         let found = found.filter(|(account, _)| account.standing == Standing::Active);
         if let Some((account, app_passwords)) = &found
             && let Some(used) = app_passwords.iter().find(|known| {
@@ -134,7 +133,7 @@ impl Accounts {
     /// # Errors
     /// What the store says.
     pub async fn scram(&self, name: &str, scope: Scope) -> Result<ScramOffer, Failure> {
-        let name = key_of(name);
+        let name = folded_name(name);
         let found = self.inner.store.login(&name).await?;
         let found = found.filter(|(account, _)| account.standing == Standing::Active);
         let mut holders = Vec::new();
@@ -213,11 +212,6 @@ fn of(used: &AppPassword) -> By {
 
 fn refused() -> Failure {
     Failure::new(Class::Unauthenticated, REFUSED)
-}
-
-/// A name as accounts are kept; what is no address is nobody's.
-fn key_of(name: &str) -> String {
-    Address::parse(name.as_bytes()).map_or_else(|_| name.to_lowercase(), |address| folded(&address))
 }
 
 fn now_ms() -> u64 {

@@ -148,6 +148,22 @@ async fn accounts_that_cannot_be_are_refused_in_words() {
 }
 
 /// One login by SCRAM-SHA-256, both sides.
+#[tokio::test]
+async fn an_account_is_found_however_its_name_is_spelled() {
+    let place = Place::new().await;
+    place.add("José@Bücher.example", Some("correct horse")).await.unwrap();
+    let account = place.accounts.find("josé@xn--bcher-kva.example").await.unwrap();
+    assert_eq!(account.address, "josé@xn--bcher-kva.example");
+    for name in ["José@Bücher.example", "JOSÉ@BÜCHER.EXAMPLE", "\"josé\"@XN--bcher-kva.example"] {
+        assert_eq!(place.accounts.find(name).await.unwrap().id, account.id, "{name}");
+        assert_eq!(place.verify(name, "correct horse", Scope::Smtp).await, Ok(By::Password), "{name}");
+        assert_eq!(place.add(name, None).await, Err(Class::Conflict), "{name}");
+    }
+    place.accounts.delete("josé@bücher.example").await.unwrap();
+    assert_eq!(place.accounts.find("josé@bücher.example").await.unwrap_err().class, Class::NotFound);
+    place.end().await;
+}
+
 async fn scram(place: &Place, name: &str, password: &str, scope: Scope) -> Option<By> {
     let password = Password::new(password).unwrap();
     let mut theirs = client::Exchange::new(Mechanism::ScramSha256, name, password, &[1; 18], None).unwrap();

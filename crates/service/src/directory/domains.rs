@@ -230,6 +230,11 @@ impl MailDomains {
     }
 }
 
+/// A name by which somebody asks for an account, as accounts are kept: as [`folded`]; what is no address is nobody's.
+pub fn folded_name(name: &str) -> String {
+    Address::parse(name.as_bytes()).map_or_else(|_| name.to_lowercase(), |address| folded(&address))
+}
+
 /// An address as it is compared here: in small letters, its domain as it is asked for, nothing in quotes. RFC 5321 §2.4 leaves it to
 /// the domain whether case makes a difference; in ours it makes none.
 pub fn folded(address: &Address) -> String {

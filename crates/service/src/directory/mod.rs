@@ -17,7 +17,9 @@ use sportello_wire::mail::srs::Srs;
 use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
 
 pub use self::addresses::Addresses;
-pub use self::domains::{Alias, Book, Handling, MailDomain, MailDomains, Member, Outgoing, PlusTags, Tangle, folded};
+pub use self::domains::{
+    Alias, Book, Handling, MailDomain, MailDomains, Member, Outgoing, PlusTags, Tangle, folded, folded_name,
+};
 
 /// Answers what addresses mean. Clones are cheap and the same.
 #[derive(Clone, Debug)]

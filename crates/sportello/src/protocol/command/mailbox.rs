@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 use sportello_net::{Ended, UNIX_PEER};
+use sportello_service::directory::folded_name;
 use sportello_service::failure::{Class, Failure};
 use sportello_store::{
     AccountId, Envelope, Error, Flags, Import, Imported, Incoming, Mailbox, MailboxId, MessageRow, Origin, Place,
@@ -188,7 +189,7 @@ fn records(rows: Vec<([u8; 32], u32)>) -> Vec<u8> {
 }
 
 async fn account(store: &Store, address: &str) -> Result<AccountId, Failure> {
-    let account = store.account(address).await?;
+    let account = store.account(&folded_name(address)).await?;
     let none = || Failure::new(Class::NotFound, format!("there is no account {address}"));
     account.map(|account| account.id).ok_or_else(none)
 }
