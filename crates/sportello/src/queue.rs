@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sportello_service::clock::Clock;
-use sportello_service::directory::{Addresses, Delivery, MailDomains, Refusal};
+use sportello_service::directory::{Addresses, Delivery, MailDomains, Refusal, Room};
 use sportello_service::dkim::Signer;
 use sportello_service::outbound::{self, Outbound};
 use sportello_service::queue::{self, Destination, Dispatcher, Figures, Home, House, Schedule};
@@ -180,16 +180,12 @@ impl House for Office {
     async fn home(&self, sender: &str) -> Result<Home, Error> {
         let Ok(address) = Address::parse(sender.as_bytes()) else { return Ok(Home::Nowhere) };
         let recipient = ForwardPath::Address(address.clone());
-        let resolution = self.addresses.resolve(&recipient, &ReversePath::Null).await?;
+        // Who has no room for mail is told of mail all the same.
+        let resolution = self.addresses.resolve(&recipient, &ReversePath::Null, Room::Any).await?;
         let deliveries = match resolution.outcome {
             Ok(deliveries) => deliveries,
             Err(Refusal::NotOurs) => return Ok(elsewhere(&address)),
-            // Who has no room for mail is told of mail all the same.
-            Err(Refusal::OverQuota) => match self.store.account(sender).await? {
-                Some(account) => return self.inbox(account.id).await,
-                None => return Ok(Home::Nowhere),
-            },
-            Err(Refusal::Unknown | Refusal::Disabled) => return Ok(Home::Nowhere),
+            Err(Refusal::Unknown | Refusal::Disabled | Refusal::OverQuota) => return Ok(Home::Nowhere),
         };
         let mut places = Vec::new();
         for delivery in &deliveries {

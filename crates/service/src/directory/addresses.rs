@@ -25,6 +25,15 @@ pub struct Addresses {
     remembered: Arc<Mutex<Remembered>>,
 }
 
+/// How much room the mailbox of an account must have to be given mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// For so many bytes, at least one.
+    For(u64),
+    /// None: what comes is taken whatever the quota says, as reports are.
+    Any,
+}
+
 /// What is known of accounts, while none has changed.
 #[derive(Debug, Default)]
 struct Remembered {
@@ -56,7 +65,7 @@ impl Addresses {
         &self.domains
     }
 
-    /// What becomes of mail from `sender` to `recipient`, today.
+    /// What becomes of mail from `sender` to `recipient`, today, where it needs so much room.
     ///
     /// # Errors
     /// When the store cannot say; then nothing is known, and the client is to come again.
@@ -64,9 +73,10 @@ impl Addresses {
         &self,
         recipient: &ForwardPath,
         sender: &ReversePath,
+        room: Room,
     ) -> Result<Resolution<AccountId>, store::Error> {
         let asked = Asked { recipient, sender, today: today() };
-        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted).await;
+        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted, room).await;
         self.directory().await?.resolve(asked, accounts).await
     }
 
@@ -75,7 +85,7 @@ impl Addresses {
     /// # Errors
     /// When the store cannot say.
     pub async fn may_send_as(&self, account: AccountId, address: &Address) -> Result<bool, store::Error> {
-        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted).await;
+        let accounts = async |wanted: Wanted<'_>| self.look_up(wanted, Room::Any).await;
         self.directory().await?.may_send_as(&account, address, accounts).await
     }
 
@@ -101,9 +111,12 @@ impl Addresses {
         Ok(Srs::new(key))
     }
 
-    async fn look_up(&self, wanted: Wanted<'_>) -> Result<Option<Holder<AccountId>>, store::Error> {
+    async fn look_up(&self, wanted: Wanted<'_>, room: Room) -> Result<Option<Holder<AccountId>>, store::Error> {
         let address = match wanted {
-            Wanted::First(domain) => return Ok(self.store.first_account(domain).await?.and_then(holder)),
+            Wanted::First(domain) => {
+                let found = self.store.first_account(domain).await?;
+                return Ok(found.and_then(|account| holder(account, room)));
+            }
             Wanted::Account(address) => address,
         };
         let change = self.store.account_changes();
@@ -112,7 +125,7 @@ impl Addresses {
         }
         let Some(account) = self.store.account(address).await? else { return Ok(None) };
         let may_be_remembered = account.quota.is_none();
-        let found = holder(account);
+        let found = holder(account, room);
         if let (Some(found), true) = (&found, may_be_remembered && self.store.account_changes() == change) {
             self.known(change, |accounts| {
                 if accounts.len() >= Self::MOST_REMEMBERED {
@@ -139,11 +152,15 @@ impl Addresses {
 }
 
 /// The account, unless it is on its way out.
-fn holder(account: Account) -> Option<Holder<AccountId>> {
+fn holder(account: Account, room: Room) -> Option<Holder<AccountId>> {
+    let has_room = match room {
+        Room::For(bytes) => account.has_room_for(bytes.max(1)),
+        Room::Any => true,
+    };
     let standing = match account.standing {
         store::Standing::Leaving => return None,
         store::Standing::Disabled => Standing::Disabled,
-        store::Standing::Active if account.has_room_for(1) => Standing::Open,
+        store::Standing::Active if has_room => Standing::Open,
         store::Standing::Active => Standing::OverQuota,
     };
     Some(Holder { id: account.id, address: account.address.into(), standing })

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use sportello_wire::mail::srs::Srs;
 use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
 
-pub use self::addresses::Addresses;
+pub use self::addresses::{Addresses, Room};
 pub use self::domains::{
     Alias, Book, Handling, MailDomain, MailDomains, Member, Outgoing, PlusTags, Tangle, folded, folded_name,
 };

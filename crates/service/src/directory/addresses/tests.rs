@@ -28,8 +28,12 @@ impl House {
     }
 
     async fn told(&self, recipient: &str) -> Result<Vec<Delivery<AccountId>>, Refusal> {
+        self.told_of(recipient, Room::For(1)).await
+    }
+
+    async fn told_of(&self, recipient: &str, room: Room) -> Result<Vec<Delivery<AccountId>>, Refusal> {
         let recipient = ForwardPath::parse(format!("<{recipient}>").as_bytes()).unwrap().0;
-        self.addresses.resolve(&recipient, &ReversePath::Null).await.unwrap().outcome
+        self.addresses.resolve(&recipient, &ReversePath::Null, room).await.unwrap().outcome
     }
 
     fn remembered(&self) -> usize {
@@ -86,6 +90,27 @@ async fn a_quota_is_looked_at_each_time_and_nobody_is_not_remembered() {
 }
 
 #[tokio::test]
+async fn a_message_has_room_where_the_quota_leaves_as_much() {
+    let house = House::open("room").await;
+    let small = house.make("small@example.org", Some(1000)).await;
+    let big = house.make("big@example.org", None).await;
+    let expect = mailbox(small, "small@example.org");
+    for (room, taken) in [(0, true), (1, true), (1000, true), (1001, false), (u64::MAX, false)] {
+        let told = house.told_of("small@example.org", Room::For(room)).await;
+        assert_eq!(told, if taken { expect.clone() } else { Err(Refusal::OverQuota) }, "{room}");
+        assert_eq!(house.told_of("big@example.org", Room::For(room)).await, mailbox(big, "big@example.org"));
+    }
+    // Reports come whatever it leaves; nothing at all is more than none.
+    house.addresses.store.change_account(small, AccountChange::Quota(Some(0))).await.unwrap();
+    assert_eq!(house.told_of("small@example.org", Room::For(0)).await, Err(Refusal::OverQuota));
+    assert_eq!(
+        house.told_of("SMALL+tag@example.org", Room::Any).await,
+        Ok(vec![Delivery::Mailbox { account: small, address: "small@example.org".into(), tag: Some("tag".into()) }])
+    );
+    house.close().await;
+}
+
+#[tokio::test]
 async fn what_is_remembered_is_bounded() {
     let house = House::open("bounded").await;
     let ada = house.make("ada@example.org", None).await;
@@ -131,7 +156,7 @@ async fn the_key_for_rewritten_senders_is_kept() {
     let store = house.addresses.store.clone();
     // Whoever only captures needs none.
     let caught = house.addresses.with(Arc::new(MailDomains::captured()));
-    assert!(caught.resolve(&ForwardPath::Postmaster, &ReversePath::Null).await.unwrap().outcome.is_ok());
+    assert!(caught.resolve(&ForwardPath::Postmaster, &ReversePath::Null, Room::For(1)).await.unwrap().outcome.is_ok());
     assert_eq!(store.secret(Addresses::KEY).await.unwrap(), None);
     let sender = Address::parse(b"ada@far.example").unwrap();
     let rewritten = async |addresses: &Addresses| {

@@ -138,7 +138,7 @@ impl Conversation {
         let office = self.service.office.clone().ok_or_else(not_now)?;
         let (envelope, recipient) = self.session.envelope().zip(self.session.recipient()).ok_or_else(not_now)?;
         let may_send = if self.account().is_some() { MaySend::Anywhere } else { MaySend::Here };
-        let ways = office.ways(&recipient.path, &envelope.mail.sender, may_send).await?;
+        let ways = office.ways(&recipient.path, &envelope.mail.sender, may_send, envelope.mail.size).await?;
         let sorting = self.delivery.as_mut().and_then(|delivery| delivery.sorting()).ok_or_else(not_now)?;
         sorting.add(recipient, ways)
     }

@@ -4,7 +4,7 @@
 //! Bounded by: what it asks.
 
 use sportello_service::accounts::{Accounts, Authenticated, ScramOffer};
-use sportello_service::directory::{Addresses, Delivery, Outgoing, Refusal};
+use sportello_service::directory::{Addresses, Delivery, Outgoing, Refusal, Room};
 use sportello_service::failure::{Class, Failure};
 use sportello_service::judge::Judge;
 use sportello_service::status::said;
@@ -81,14 +81,17 @@ impl Office {
         }
     }
 
-    /// Where the mail of a recipient goes: anywhere, for one who may send; else only to those who are here.
+    /// Where the mail of a recipient goes, if a message of `size` octets (RFC 1870 §6.1) has room there: anywhere, for one who may
+    /// send; else only to those who are here.
     pub(super) async fn ways(
         &self,
         recipient: &ForwardPath,
         sender: &ReversePath,
         may_send: MaySend,
+        size: Option<u64>,
     ) -> Result<Vec<Way>, Reply> {
-        let resolution = self.addresses.resolve(recipient, sender).await.map_err(|error| later(&error))?;
+        let room = Room::For(size.unwrap_or(1));
+        let resolution = self.addresses.resolve(recipient, sender, room).await.map_err(|error| later(&error))?;
         let deliveries = match (resolution.outcome, recipient) {
             (Ok(deliveries), _) => deliveries,
             (Err(Refusal::NotOurs), ForwardPath::Address(address)) if may_send == MaySend::Anywhere => {

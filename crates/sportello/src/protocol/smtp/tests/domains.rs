@@ -30,7 +30,7 @@ fn domains() -> MailDomains {
     domains
 }
 
-/// A server with accounts: alice, bob, and full, whose mailbox has no room.
+/// A server with accounts: alice, bob, full, whose mailbox has no room, and small, whose has room for 4 KiB.
 fn exchange() -> Server {
     exchange_in(None)
 }
@@ -44,7 +44,7 @@ fn exchange_in(world: Option<Table>) -> Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let accounts = runtime.block_on(async {
             let accounts = Accounts::open(store.clone()).await.unwrap();
-            for (name, quota) in [("alice", None), ("bob", None), ("full", Some(0))] {
+            for (name, quota) in [("alice", None), ("bob", None), ("full", Some(0)), ("small", Some(4096))] {
                 let address = format!("{name}@example.org");
                 accounts.add(NewAccount { address, password: None, quota, groups: Vec::new() }).await.unwrap();
             }
@@ -102,6 +102,22 @@ fn recipients_are_asked_of_the_directory() {
     ] {
         let said = client.send(format!("RCPT TO:<{recipient}>\r\n")).reply();
         assert!(said.starts_with(reply), "{recipient}: {said}");
+    }
+    server.stop(client);
+}
+
+#[test]
+fn a_message_that_a_mailbox_has_no_room_for_is_refused_before_it_comes() {
+    let server = exchange();
+    let mut client = server.client();
+    client.send("EHLO c\r\n");
+    while client.reply().starts_with("250-") {}
+    for (size, reply) in [("", "250"), (" SIZE=0", "250"), (" SIZE=4096", "250"), (" SIZE=4097", "452 4.2.2")] {
+        client.send(format!("MAIL FROM:<x@elsewhere.example>{size}\r\n")).expect(&[250]);
+        let said = client.send("RCPT TO:<small@example.org>\r\n").reply();
+        assert!(said.starts_with(reply), "{size}: {said}");
+        // Whoever has room gets it all the same.
+        client.send("RCPT TO:<alice@example.org>\r\nRSET\r\n").expect(&[250, 250]);
     }
     server.stop(client);
 }
