@@ -194,7 +194,7 @@ impl Generation {
         }
         let (servers, validation) = &self.name_servers;
         let asked = System::asking(servers, *validation);
-        let settings = judge::Settings { server: self.hostname.clone(), lists: Vec::new() };
+        let settings = judge::Settings { server: self.hostname.clone() };
         let made = asked.map_err(|error| error.to_string());
         let made = made.and_then(|dns| Judge::new(settings, Arc::new(dns)).map_err(|error| error.to_string()));
         made.inspect_err(|error| tracing::error!(%error, "mail that arrives is not judged")).ok()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sportello_wire::mail::{Address, Domain};
 
+use crate::judge::Judging;
 use crate::published::MtaSts;
 
 /// All of them: those that are named, and perhaps one for every other.
@@ -53,6 +54,8 @@ pub struct Book {
     pub postmaster: Option<Alias>,
     /// What becomes of what its accounts send elsewhere.
     pub outgoing: Outgoing,
+    /// How what other servers send to it is judged.
+    pub judging: Judging,
     /// The policy by which others send to it over TLS.
     pub mta_sts: MtaSts,
 }

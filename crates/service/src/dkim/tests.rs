@@ -31,10 +31,10 @@ async fn verified(views: &[KeyView], message: &[u8]) -> Vec<(String, SignatureRe
     for view in views {
         table.add(&view.name, Record::Txt(view.record.clone().into_bytes()));
     }
-    let settings = judge::Settings { server: "here.example".to_owned(), lists: Vec::new() };
+    let settings = judge::Settings { server: "here.example".to_owned() };
     let judge = Judge::new(settings, Arc::new(table) as Arc<dyn Dns>).unwrap();
     let address = "192.0.2.1".parse().unwrap();
-    let (source, spf) = (judge.connected(address).await, judge.sender(address, "x", "").await);
+    let (source, spf) = (judge.connected(address, &[]).await, judge.sender(address, "x", "").await);
     let mut hearing = Hearing::new();
     hearing.take(message);
     let found = judge.message(source, spf, &hearing.finish()).await;

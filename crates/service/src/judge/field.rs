@@ -5,7 +5,7 @@
 
 use super::dmarc::Dmarc;
 use super::signatures::{Chain, Signature, SignatureResult};
-use super::source::Source;
+use super::source::{Listed, Source};
 use super::spf::{Identity, Spf};
 
 /// The most bytes of a value that is written.
@@ -26,6 +26,17 @@ impl Field {
     pub(super) fn source(&mut self, source: &Source) {
         self.method("iprev", source.iprev.word(), "");
         self.property("policy.iprev", &source.address.to_string());
+        for listing in &source.listings {
+            // A method of our own (RFC 8601 §2.7.6), its properties named as those of lists of the good (RFC 8904).
+            let (result, why, code) = match &listing.listed {
+                Listed::Yes(code) => ("fail", "", code.to_string()),
+                Listed::No => ("pass", "", String::new()),
+                Listed::Unknown(why) => ("temperror", why.as_str(), String::new()),
+            };
+            self.method("x-dnsbl", result, why);
+            self.property("dns.zone", &listing.list);
+            self.property("policy.ip", &code);
+        }
     }
 
     pub(super) fn spf(&mut self, spf: &Spf) {

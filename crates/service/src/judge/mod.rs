@@ -28,7 +28,7 @@ use mail_auth::MessageAuthenticator;
 
 pub use dmarc::Dmarc;
 pub use hearing::{FIELDS_MOST, HEADER_LARGEST, Heard, Hearing};
-pub use policy::{Action, Policy, Refusal, Treatment, Trouble};
+pub use policy::{Action, Judging, Policy, Refusal, Rules, Treatment, Trouble};
 pub use signatures::{Chain, Signature};
 pub use source::Source;
 pub use spf::Spf;
@@ -56,8 +56,6 @@ pub struct Judge {
 pub struct Settings {
     /// By which name we write `Authentication-Results` (RFC 8601 §2.5).
     pub server: String,
-    /// The lists that are asked about clients; at most [`LISTS_MOST`](source::LISTS_MOST) of them.
-    pub lists: Vec<String>,
 }
 
 /// What is known of one message.
@@ -107,13 +105,11 @@ impl Judge {
         Ok(Self { dns, engine, settings: Arc::new(settings) })
     }
 
-    /// Looks at a client: its name, and what the lists say.
-    pub async fn connected(&self, address: IpAddr) -> Source {
+    /// Looks at a client: its name, and what these lists say, at most [`LISTS_MOST`](source::LISTS_MOST) of them.
+    pub async fn connected(&self, address: IpAddr, lists: &[String]) -> Source {
         let mut questions = self.questions();
-        let (iprev, listings) = tokio::join!(
-            source::iprev(&mut questions, address),
-            source::listings(&*self.dns, TIME, address, &self.settings.lists),
-        );
+        let (iprev, listings) =
+            tokio::join!(source::iprev(&mut questions, address), source::listings(&*self.dns, TIME, address, lists),);
         Source { address, iprev, listings }
     }
 

@@ -6,6 +6,30 @@ use super::dmarc::{Dmarc, DmarcResult, Wish};
 use super::source::{Iprev, Listed, Source};
 use super::spf::{Spf, SpfResult};
 
+/// How the mail of a domain is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judging {
+    /// By these rules.
+    By(Rules),
+    /// Not at all: it is taken as it comes.
+    Off,
+}
+
+/// What is asked about a client beside what is always asked, and what follows from all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// What follows.
+    pub policy: Policy,
+    /// The lists that are asked about clients, by their zones; at most [`LISTS_MOST`](super::source::LISTS_MOST) of them.
+    pub lists: Vec<String>,
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self::By(Rules::default())
+    }
+}
+
 /// What the operator wants done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -133,6 +157,15 @@ impl Policy {
 }
 
 impl Treatment {
+    /// As it is written in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tag => "tag",
+            Self::Junk => "junk",
+            Self::Reject => "reject",
+        }
+    }
+
     fn refusing(self, code: u16, status: &'static str, text: String) -> Action {
         match self {
             Self::Tag => Action::Accept,
@@ -143,6 +176,14 @@ impl Treatment {
 }
 
 impl Trouble {
+    /// As it is written in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Defer => "defer",
+        }
+    }
+
     fn deferring(self, text: &str) -> Action {
         match self {
             Self::Accept => Action::Accept,

@@ -35,14 +35,14 @@ fn hear(message: &[u8], piece: usize) -> Heard {
 
 fn judge(table: Table) -> (Judge, Arc<Table>) {
     let table = Arc::new(table);
-    let settings = Settings { server: "mx.here.example".to_owned(), lists: vec!["list.example".to_owned()] };
+    let settings = Settings { server: "mx.here.example".to_owned() };
     (Judge::new(settings, Arc::clone(&table) as Arc<dyn Dns>).unwrap(), table)
 }
 
 async fn findings(table: Table, message: &str) -> Findings {
     let (judge, _) = judge(table);
     let address = "192.0.2.1".parse().unwrap();
-    let source = judge.connected(address).await;
+    let source = judge.connected(address, &["list.example".to_owned()]).await;
     let spf = judge.sender(address, "mx.example.org", "ada@example.org").await;
     judge.message(source, spf, &hear(message.as_bytes(), 7)).await
 }
@@ -168,6 +168,8 @@ async fn a_client_on_a_list() {
     let listed = judgement.trace.iter().find(|step| step.what == "dnsbl").unwrap();
     assert_eq!(listed.why, "list.example says 127.0.0.4");
     assert_eq!(judgement.trace.last().unwrap().verdict, "junk");
+    let field = String::from_utf8(found.field()).unwrap();
+    assert!(field.contains("x-dnsbl=fail\r\n\t dns.zone=list.example\r\n\t policy.ip=127.0.0.4"), "{field}");
 }
 
 #[tokio::test]
@@ -215,7 +217,7 @@ async fn signatures_that_are_not_accepted() {
 #[tokio::test]
 async fn junk_is_judged_too() {
     let (judge, _) = judge(world());
-    let source = judge.connected("192.0.2.1".parse().unwrap()).await;
+    let source = judge.connected("192.0.2.1".parse().unwrap(), &[]).await;
     let spf = judge.sender("192.0.2.1".parse().unwrap(), "x", "").await;
     let signed = sign(MESSAGE, "example.org");
     let mut seed = 1_u64;

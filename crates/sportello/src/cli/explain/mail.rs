@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sportello_service::directory::{
     Asked, Book, Delivery, Directory, Handling, Holder, MailDomain, Resolution, Standing, Wanted, folded,
 };
+use sportello_service::judge::{Judging, Rules};
 use sportello_wire::mail::srs::Srs;
 use sportello_wire::mail::{Address, ForwardPath, ReversePath};
 
@@ -52,6 +53,11 @@ pub(super) fn explain<'a>(basis: &'a Basis, written: &str) -> Result<(Told<'a>, 
         Handling::Accounts(book) => {
             let accounts = Accounts::of(basis);
             let code = by_address(basis, (&address, book), &accounts, &mut told)?;
+            if code == 0 {
+                told.say(judged(&book.judging));
+                let mail = basis.named("domain", &found.name).and_then(|directive| directive.first("mail"));
+                told.whole.extend(mail.and_then(|mail| mail.first("judge")));
+            }
             Ok((told, code))
         }
         _ => {
@@ -144,6 +150,24 @@ fn resolve(basis: &Basis, address: &Address, accounts: &Accounts) -> Result<Reso
     let find = async |wanted: Wanted<'_>| Ok::<_, Infallible>(accounts.find(wanted));
     let Ok(resolution) = runtime.block_on(directory.resolve(asked, find));
     Ok(resolution)
+}
+
+/// What follows where it is suspicious.
+fn judged(judging: &Judging) -> String {
+    let Judging::By(Rules { policy, lists }) = judging else {
+        return "what other servers send is not judged".to_owned();
+    };
+    let lists = match lists.as_slice() {
+        [] => "no lists are asked".to_owned(),
+        lists => format!("{} for clients listed by {}", policy.listed.word(), lists.join(", ")),
+    };
+    format!(
+        "what other servers send is judged: {} where SPF fails, {} at most where DMARC fails, {} for clients without a name, {lists}; {} where that cannot be looked up",
+        policy.spf.word(),
+        policy.dmarc.word(),
+        policy.iprev.word(),
+        policy.trouble.word(),
+    )
 }
 
 fn place(delivery: &Delivery<String>) -> String {

@@ -6,6 +6,8 @@ use sportello_service::directory::{
 use sportello_service::published::Mode;
 use sportello_wire::mail::{Address, Domain};
 
+mod judging;
+
 use super::{one, set};
 use crate::config::as_written::{Directive, Value, Written};
 use crate::config::fault::Fault;
@@ -56,7 +58,7 @@ impl Reader<'_> {
 
     /// Where all is captured, nothing else decides.
     fn useless_beside(&mut self, capture: &Directive, mail: &Directive) {
-        const BY_ADDRESS: [&str; 5] = ["alias", "catch-all", "plus-tags", "postmaster", "mta-sts"];
+        const BY_ADDRESS: [&str; 6] = ["alias", "catch-all", "plus-tags", "postmaster", "judge", "mta-sts"];
         let other = mail.children.iter().find(|child| BY_ADDRESS.contains(&child.row.name));
         if let Some(other) = other {
             let message = format!("all mail of this domain is captured, so {} decides nothing", other.row.name);
@@ -89,6 +91,7 @@ impl Reader<'_> {
         if one(mail.first("plus-tags")).and_then(Value::text) == Some("off") {
             book.plus_tags = PlusTags::Off;
         }
+        book.judging = mail.first("judge").map_or_else(Default::default, |judge| judging::settle(judge, self.faults));
         if let Some(directive) = mail.first("mta-sts") {
             book.mta_sts.mode = match one(Some(directive)).and_then(Value::text) {
                 Some("enforce") => Mode::Enforce,

@@ -33,8 +33,6 @@ pub const ABSENT: &[Absent] = &[
     directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
     directive("domain/mail", "dkim", SENDING),
     directive("domain/mail", "mailbox", "remove it; accounts and their mailboxes are made with sportello account add"),
-    directive("domain/mail", "spf", "remove it; senders are not judged yet"),
-    directive("domain/mail", "dmarc", "remove it; senders are not judged yet"),
     property("domain/mail/alias", "run", RUN),
     property("domain/mail/catch-all", "run", RUN),
     directive(

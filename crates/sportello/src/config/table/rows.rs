@@ -9,6 +9,7 @@ mod command;
 mod domain;
 mod fastcgi;
 mod files;
+mod judging;
 mod mail;
 mod plain;
 mod proxy;
@@ -80,6 +81,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
         files::ROWS,
         access::ROWS,
         mail::ROWS,
+        judging::ROWS,
         sending::ROWS,
         command::ROWS,
     ]

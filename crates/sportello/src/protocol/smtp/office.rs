@@ -4,9 +4,9 @@
 //! Bounded by: what it asks.
 
 use sportello_service::accounts::{Accounts, Authenticated, ScramOffer};
-use sportello_service::directory::{Addresses, Delivery, Outgoing, Refusal, Room};
+use sportello_service::directory::{Addresses, Delivery, Handling, Outgoing, Refusal, Room};
 use sportello_service::failure::{Class, Failure};
-use sportello_service::judge::Judge;
+use sportello_service::judge::{Judge, Judging};
 use sportello_service::status::said;
 use sportello_store::{AccountId, Scope};
 use sportello_wire::mail::{Address, Domain, ForwardPath, ReversePath};
@@ -47,6 +47,19 @@ impl Office {
     /// Who judges mail from other servers.
     pub(super) fn judge(&self) -> Option<&Judge> {
         self.judge.as_ref()
+    }
+
+    /// How what other servers send to this recipient is judged; as usual, where its domain captures.
+    pub(super) fn judging_for(&self, recipient: &ForwardPath) -> Judging {
+        let domains = self.addresses.domains();
+        let domain = match recipient {
+            ForwardPath::Address(address) => domains.of(address.domain()),
+            ForwardPath::Postmaster => domains.own(),
+        };
+        match domain.map(|domain| &domain.handling) {
+            Some(Handling::Accounts(book)) => book.judging.clone(),
+            _ => Judging::default(),
+        }
     }
 
     /// Whether this is the password of that name.

@@ -59,6 +59,12 @@ impl Sorting {
         if self.count.saturating_add(ways.len()) > MOST_WAYS {
             return Err(Reply::new(452, "4.5.3", "Error: the recipients stand for too many addresses"));
         }
+        if let Some(arrival) = &mut self.arrival
+            && !arrival.is_judged(self.office.judging_for(&recipient.path))
+        {
+            // RFC 5321 §4.5.3.1.10: the client sends it again to those who are left.
+            return Err(Reply::new(452, "4.5.3", "Error: this domain judges mail by other rules, send it separately"));
+        }
         self.count = self.count.saturating_add(ways.len());
         for way in ways {
             match way {

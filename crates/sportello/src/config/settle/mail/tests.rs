@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use sportello_service::judge::{Judging, Policy, Rules, Treatment, Trouble};
+
 use super::*;
 use crate::config::Checked;
 use crate::config::source::Source;
@@ -66,6 +68,16 @@ fn what_is_wrong_is_told() {
         ("alias a to=b\nalias b to=A", "mail would go round: a@example.org → b@example.org → a@example.org"),
         ("capture outgoing\ncapture", "written twice"),
         ("capture incoming", "must be outgoing"),
+        ("judge no", "must be off"),
+        ("judge off { spf junk }", "so spf decides nothing"),
+        ("judge { spf drop }", "must be one of tag, junk, reject"),
+        ("judge { trouble reject }", "must be one of accept, defer"),
+        ("judge { dnsbl }", "zone"),
+        ("judge { dnsbl \"a b\" }", "a host's name"),
+        ("judge { dnsbl a.example A.example }", "the list a.example is written twice"),
+        ("judge { dnsbl a.example then=defer }", "must be one of tag, junk, reject"),
+        ("judge { dnsbl a.b c.d e.f g.h i.j k.l m.n o.p q.r }", "more than 8 lists"),
+        ("spf junk", "spf stands in"),
     ] {
         let faults = checked(mail).faults;
         assert!(faults.iter().any(|fault| format!("{fault:?}").contains(expect)), "{mail}: {faults:?}");
@@ -73,6 +85,7 @@ fn what_is_wrong_is_told() {
     }
     // An alias that names itself stands for the account too.
     assert!(checked("alias info to=\"info ada\"").faults.is_empty());
+    assert!(checked("capture\njudge off").faults[0].message.contains("decides nothing"));
     let beside = checked("capture\nalias info to=ada");
     assert!(beside.settings.is_some() && beside.faults[0].message.contains("decides nothing"), "{:?}", beside.faults);
 }
@@ -97,4 +110,32 @@ fn accounts_are_of_a_named_domain() {
     let text = format!("domain \"*\" {{ mail {{ plus-tags on }} }}{REST}");
     let checked = Checked::new(Source::new(Path::new("/tmp/a.kdl"), text.as_bytes(), &mut faults), faults);
     assert!(checked.faults.iter().any(|fault| fault.message == "accounts are of a domain with a name"));
+}
+
+#[test]
+fn how_mail_is_judged() {
+    let rules = |mail: &str| match book(mail).judging {
+        Judging::By(rules) => rules,
+        Judging::Off => panic!("{mail}"),
+    };
+    assert_eq!((rules(""), rules("judge"), rules("judge { }")), Default::default());
+    let written = rules(
+        "judge { spf junk; dmarc reject; iprev reject; dnsbl \"BL.example.net\" bücher.example then=tag; trouble defer }",
+    );
+    let (spf, dmarc, iprev) = (Treatment::Junk, Treatment::Reject, Treatment::Reject);
+    let policy = Policy { spf, dmarc, iprev, listed: Treatment::Tag, trouble: Trouble::Defer };
+    let lists = ["bl.example.net", "xn--bcher-kva.example"].map(str::to_owned).to_vec();
+    assert_eq!(written, Rules { policy, lists });
+    assert_eq!(rules("judge { dnsbl a.example }").policy, Policy::default());
+    assert_eq!(book("judge off").judging, Judging::Off);
+    // An IPv6 address must have room before it.
+    let zone = |length: usize| {
+        format!(
+            "judge {{ dnsbl \"{}{}\" }}",
+            "a.".repeat((length - 1) / 2 - 1),
+            "a".repeat(length - 2 * ((length - 1) / 2 - 1))
+        )
+    };
+    assert_eq!(rules(&zone(189)).lists[0].len(), 189);
+    assert!(checked(&zone(190)).faults[0].message.contains("longer than a name may be"));
 }

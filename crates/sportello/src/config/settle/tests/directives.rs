@@ -248,6 +248,9 @@ domain "*" {
     }
     mail { capture }
 }
+domain a.example {
+    mail { judge { spf tag; dmarc junk; iprev tag; dnsbl "bl.example" then=reject; trouble accept } }
+}
 command a {
     program "/bin/echo"
     timeout "30s" kill-after="2s"
@@ -267,6 +270,7 @@ sending port=25 policy-port=443
 fn what_the_table_calls_the_default_is_the_default() {
     let least = "trusted-proxies \"192.0.2.10\"\nstate \"/tmp/s\"\nchannel web port=1 protocol=http\nchannel desk port=0 protocol=http { desk }\nchannel mail port=2 protocol=smtp\n\
                  channel commands port=3 protocol=command\ndomain \"*\" { site \"*\" { route \"/a\" { respond 200 a }; route \"/b\" { redirect \"/c\" }; route \"/c\" { fastcgi \"php:9000\" { root \"/usr\"; keep 1 } }; route \"/d\" { run a }; route \"/e\" { proxy \"http://127.0.0.1:3000\" { upstream \"http://127.0.0.1:3001\"; health \"/\" } }; header set a b; ask \"http://127.0.0.1:9091\"; hsts max-age=\"1d\"; limit rate=\"10/s\" at-once=5; root \"/srv\"; log \"/tmp/a.log\" }; mail { capture } }\n\
+                 domain a.example { mail { judge { dnsbl \"bl.example\" } } }\n\
                  command a { program \"/bin/echo\" }\nrelay \"relay.example\"\n";
     let debug = |text: &str| {
         let mut settings = settings(text);

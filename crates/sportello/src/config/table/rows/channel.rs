@@ -279,7 +279,7 @@ pub(super) static ROWS: &[Row] = &[
         within: "channel",
         only: SMTP,
         arguments: &[one("how", Kind::OneOf(&["trusted", "like-others"]), "trusted: greeted at once and not counted")],
-        doc: "How clients on this machine are treated by per-minute, greet-delay and unfinished.",
+        doc: "How clients on this machine are treated by per-minute, greet-delay and unfinished, and by the judge of a domain's mail.",
         default: "trusted",
         example: "channel smtp port=1025 protocol=smtp {\n    this-machine like-others\n}",
         ..PLAIN

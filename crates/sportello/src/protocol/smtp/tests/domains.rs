@@ -3,7 +3,7 @@
 use sportello_service::accounts::{Accounts, NewAccount};
 use sportello_service::directory::{Addresses, Alias, Book, Handling, MailDomain, MailDomains, Member};
 use sportello_service::dns::Table;
-use sportello_service::judge::{self, Judge};
+use sportello_service::judge::{self, Judge, Judging, Policy, Rules, Treatment, Trouble};
 use sportello_store::queue::{Chosen, EntryRow, EntryWindow};
 use sportello_wire::mail::Address;
 
@@ -22,11 +22,21 @@ fn domains() -> MailDomains {
         ("tick", Alias { line: 1, members: vec![Member::Program("tick".into())] }),
     ];
     let aliases = aliases.into_iter().map(|(name, alias)| (name.into(), alias)).collect();
-    let book = Book { aliases, ..Book::default() };
+    let lists = vec!["list.example".to_owned()];
+    let judging = Judging::By(Rules { lists, ..Rules::default() });
+    let book = Book { aliases, judging, ..Book::default() };
     let mut domains = MailDomains::default();
     let mut add = |name: &str, handling| domains.add(MailDomain { name: name.into(), line: 1, handling });
     add("example.org", Handling::Accounts(Box::new(book)));
     add("caught.example", Handling::Captured { line: 1 });
+    let all_to_bob = |judging| {
+        let catch_all = Some(alias(&["bob@example.org"]));
+        Handling::Accounts(Box::new(Book { catch_all, judging, ..Book::default() }))
+    };
+    let policy =
+        Policy { dmarc: Treatment::Reject, spf: Treatment::Junk, trouble: Trouble::Defer, ..Policy::default() };
+    add("strict.example", all_to_bob(Judging::By(Rules { policy, lists: Vec::new() })));
+    add("unjudged.example", all_to_bob(Judging::Off));
     domains
 }
 
@@ -38,7 +48,7 @@ fn exchange() -> Server {
 /// One that judges all that arrives by what this says, if there is anything.
 fn exchange_in(world: Option<Table>) -> Server {
     let local = if world.is_some() { Local::LikeOthers } else { Local::Trusted };
-    let settings = judge::Settings { server: "mx.example.org".to_owned(), lists: vec!["list.example".to_owned()] };
+    let settings = judge::Settings { server: "mx.example.org".to_owned() };
     let judge = world.map(|world| Judge::new(settings, Arc::new(world)).unwrap());
     let made = |store: &Store| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -194,8 +204,13 @@ const FROM_ADA: &str = "Authentication-Results: mx.example.org; dmarc=pass\r\nFr
 
 /// Sends a message that says it is from ada@bank.example to alice, and to the domain that is caught.
 fn forge(server: &Server) -> String {
+    forge_to(server, "alice@example.org")
+}
+
+fn forge_to(server: &Server, recipient: &str) -> String {
     let mut client = server.client();
-    client.send("HELO c\r\nMAIL FROM:<ada@bank.example>\r\nRCPT TO:<alice@example.org>\r\n").expect(&[250, 250, 250]);
+    let begins = format!("HELO c\r\nMAIL FROM:<ada@bank.example>\r\nRCPT TO:<{recipient}>\r\n");
+    client.send(&begins).expect(&[250, 250, 250]);
     client.send("DATA\r\n").expect(&[354]);
     client.send(FROM_ADA).reply()
 }
@@ -232,4 +247,43 @@ fn mail_of_a_client_that_is_listed_is_refused_and_mail_that_cannot_be_judged_is_
     assert!(forge(&server).starts_with("250 "));
     assert_eq!(server.inbox("alice@example.org").len(), 1);
     server.stop(());
+}
+
+#[test]
+fn each_domain_judges_by_its_own_rules() {
+    let world = || Table::new().txt("bank.example", "v=spf1 -all").txt("_dmarc.bank.example", "v=DMARC1; p=reject");
+    // Who is on a list is of no interest to a domain that does not ask it.
+    let server = exchange_in(Some(world().address("1.0.0.127.list.example", "127.0.0.2")));
+    let reply = forge_to(&server, "x@strict.example");
+    assert!(reply.starts_with("550 5.7.26 ") && reply.contains("bank.example"), "{reply}");
+    // Where nothing is judged nothing is said; a lie in our name is taken out all the same.
+    assert!(forge_to(&server, "x@unjudged.example").starts_with("250 "));
+    let [row] = server.inbox("bob@example.org").try_into().unwrap();
+    let body = String::from_utf8(server.body(&row)).unwrap();
+    assert!(!body.contains("Authentication-Results"), "{body}");
+    assert_eq!(server.runtime.block_on(server.store.trace(row.id)).unwrap(), None);
+    server.stop(());
+    let mut world = Table::new();
+    world.trouble("_dmarc.bank.example");
+    let server = exchange_in(Some(world));
+    let reply = forge_to(&server, "x@strict.example");
+    assert!(reply.starts_with("451 4.4.3 "), "{reply}");
+    server.stop(());
+}
+
+#[test]
+fn recipients_who_judge_by_different_rules_get_messages_of_their_own() {
+    let server = exchange_in(Some(Table::new()));
+    let mut client = server.client();
+    client.send("HELO c\r\nMAIL FROM:<ada@bank.example>\r\nRCPT TO:<alice@example.org>\r\n").expect(&[250, 250, 250]);
+    client.send("RCPT TO:<x@unjudged.example>\r\nRCPT TO:<bob@example.org>\r\n");
+    let reply = client.reply();
+    assert!(reply.starts_with("452 4.5.3 "), "{reply}");
+    client.expect(&[250]).send("DATA\r\n").expect(&[354]).send(FROM_ADA).expect(&[250]);
+    let inboxes = || ["alice@example.org", "bob@example.org"].map(|account| server.inbox(account).len());
+    assert_eq!(inboxes(), [1, 1], "who was refused has got none");
+    client.send("MAIL FROM:<ada@bank.example>\r\nRCPT TO:<x@unjudged.example>\r\nDATA\r\n").expect(&[250, 250, 354]);
+    client.send(FROM_ADA).expect(&[250]);
+    assert_eq!(inboxes(), [1, 2]);
+    server.stop(client);
 }
