@@ -127,7 +127,7 @@ impl Conversation {
 
     /// RCPT asks.
     pub(super) async fn sort_recipient(&mut self) {
-        match self.sorted().await.and_then(|()| self.count(Counted::Recipients).map_or(Ok(()), Err)) {
+        match self.sorted().await {
             Ok(()) => self.session.accept(&mut self.out),
             Err(reply) => self.session.refuse(reply, &mut self.out),
         }
@@ -139,6 +139,8 @@ impl Conversation {
         let (envelope, recipient) = self.session.envelope().zip(self.session.recipient()).ok_or_else(not_now)?;
         let may_send = if self.account().is_some() { MaySend::Anywhere } else { MaySend::Here };
         let ways = office.ways(&recipient.path, &envelope.mail.sender, may_send, envelope.mail.size).await?;
+        // Before it is added: who is put off gets none of what the others get.
+        self.count(Counted::Recipients).map_or(Ok(()), Err)?;
         let sorting = self.delivery.as_mut().and_then(|delivery| delivery.sorting()).ok_or_else(not_now)?;
         sorting.add(recipient, ways)
     }

@@ -1,5 +1,8 @@
 //! Mail for domains that have accounts and aliases.
 
+use std::num::NonZeroU32;
+
+use sportello_net::rate::Often;
 use sportello_service::accounts::{Accounts, NewAccount};
 use sportello_service::directory::{Addresses, Alias, Book, Handling, MailDomain, MailDomains, Member};
 use sportello_service::dns::Table;
@@ -48,8 +51,12 @@ fn exchange() -> Server {
 /// One that judges all that arrives by what this says, if there is anything.
 fn exchange_in(world: Option<Table>) -> Server {
     let local = if world.is_some() { Local::LikeOthers } else { Local::Trusted };
-    let settings = judge::Settings { server: "mx.example.org".to_owned() };
-    let judge = world.map(|world| Judge::new(settings, Arc::new(world)).unwrap());
+    exchange_with(Settings { local, ..Settings::default() }, world)
+}
+
+fn exchange_with(settings: Settings, world: Option<Table>) -> Server {
+    let judged = judge::Settings { server: "mx.example.org".to_owned() };
+    let judge = world.map(|world| Judge::new(judged, Arc::new(world)).unwrap());
     let made = |store: &Store| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let accounts = runtime.block_on(async {
@@ -63,7 +70,6 @@ fn exchange_in(world: Option<Table>) -> Server {
         let office = Office::new(accounts, Addresses::new(Arc::new(domains()), store.clone()));
         Some(judge.into_iter().fold(office, Office::judging))
     };
-    let settings = Settings { local, ..Settings::default() };
     server_asking(settings, Deadlines::default(), made)
 }
 
@@ -285,5 +291,22 @@ fn recipients_who_judge_by_different_rules_get_messages_of_their_own() {
     client.send("MAIL FROM:<ada@bank.example>\r\nRCPT TO:<x@unjudged.example>\r\nDATA\r\n").expect(&[250, 250, 354]);
     client.send(FROM_ADA).expect(&[250]);
     assert_eq!(inboxes(), [1, 2]);
+    server.stop(client);
+}
+
+#[test]
+fn a_recipient_who_is_put_off_as_one_too_many_gets_no_mail() {
+    let recipients = NonZeroU32::new(1).map(Often::per_minute);
+    let server = exchange_with(Settings { local: Local::LikeOthers, recipients, ..Settings::default() }, None);
+    let mut client = server.client();
+    client
+        .send("HELO c\r\nMAIL FROM:<x@elsewhere.example>\r\nRCPT TO:<alice@example.org>\r\n")
+        .expect(&[250, 250, 250]);
+    client
+        .send("RCPT TO:<bob@example.org>\r\nDATA\r\n")
+        .expect(&[450, 354])
+        .send("x: y\r\n\r\nz\r\n.\r\n")
+        .expect(&[250]);
+    assert_eq!(["alice@example.org", "bob@example.org"].map(|account| server.inbox(account).len()), [1, 0]);
     server.stop(client);
 }
