@@ -16,8 +16,7 @@ const fn value(within: &'static str, name: &'static str, value: &'static str, in
 
 const ACCOUNT: &str = "remove it; accounts are made while the server runs: sportello account add ADDRESS";
 const ALLOW: &str = "remove it; commands ask nobody for an account yet, and their channels listen on loopback only";
-const SENDING: &str = "remove it; mail is only received and kept, none is sent on";
-
+const DKIM: &str = "remove it; keys are made while the server runs: sportello dkim make DOMAIN";
 const RUN: &str = "remove it; mail is not given to programs yet, name who gets it: to=\"ada\"";
 
 /// All of it.
@@ -31,7 +30,7 @@ pub const ABSENT: &[Absent] = &[
     directive("channel", "allow", ALLOW),
     directive("channel", "keepalive", "remove it; TCP keepalive is on, with the kernel's times"),
     directive("channel", "congestion-control", "remove it; the kernel's setting net.ipv4.tcp_congestion_control holds"),
-    directive("domain/mail", "dkim", SENDING),
+    directive("domain/mail", "dkim", DKIM),
     directive("domain/mail", "mailbox", "remove it; accounts and their mailboxes are made with sportello account add"),
     property("domain/mail/alias", "run", RUN),
     property("domain/mail/catch-all", "run", RUN),
