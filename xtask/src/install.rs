@@ -104,6 +104,10 @@ fn packages(needs: &[(&str, &'static str)]) -> Result<Vec<&'static str>, String>
     if is_command("python3") && !has_venv() || missing.contains(&"python3") {
         missing.push("python3-venv");
     }
+    // Debian only recommends it to swaks, which has no TLS without it.
+    if is_command("swaks") && !has_perl_tls() || missing.contains(&"swaks") {
+        missing.push("libnet-ssleay-perl");
+    }
     if missing.is_empty() {
         return Ok(missing);
     }
@@ -175,6 +179,11 @@ fn node_modules(root: &Path) -> Result<bool, String> {
     Child::new("npm").arguments(&words).folder(&folder).run(MINUTE * 5)?;
     put("installed.json", &wanted)?;
     Ok(true)
+}
+
+/// Whether Perl can speak TLS.
+fn has_perl_tls() -> bool {
+    Child::new("perl").arguments(&["-MNet::SSLeay", "-e", "1"]).run(MINUTE).is_ok()
 }
 
 fn has_venv() -> bool {
